@@ -1,0 +1,3 @@
+//! The `wello` binary.
+
+fn main() {}
