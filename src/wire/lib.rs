@@ -1,1 +1,3 @@
+//! What goes over the wire: XML, addresses, stanzas, errors and payloads. No I/O, no clock.
 
+pub mod xml;
