@@ -1,1 +1,3 @@
+//! XMPP streams as state machines without I/O.
 
+pub mod sasl;
