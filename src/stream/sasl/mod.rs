@@ -3,11 +3,14 @@
 //! The caller hands in what the peer sent, decoded by [`encoding`], and does what the returned
 //! [`Step`] says; questions about accounts come as [`Lookup`] and are answered with [`Answer`].
 
+mod bearer;
 pub mod encoding;
+mod external;
 mod failure;
 mod fake;
 mod gs2;
 mod hash;
+mod ht;
 mod identity;
 mod mechanism;
 mod password;
@@ -16,12 +19,17 @@ mod scram;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use wello_wire::jid::BareJid;
 
+use bearer::Bearer;
+use external::External;
+use ht::HashedToken;
 use plain::Plain;
 use scram::Scram;
 
+pub use bearer::BearerHints;
 pub use failure::{Condition, Failure, Reason};
 pub use fake::FakeKeys;
 pub use hash::ScramHash;
@@ -29,6 +37,7 @@ pub use mechanism::{BindingType, ChannelBindings, HtBinding, Mechanism, Offer};
 pub use password::{MAX_PASSWORD, PasswordError, password_forms};
 pub use scram::{DEFAULT_ITERATIONS, KeyError, MAX_ITERATIONS, MIN_ITERATIONS, ScramKeys};
 pub use secret::Secret;
+pub use upgrade::Upgrade;
 
 /// Octets of one SASL message, decoded. Certificates and tokens are the largest things in them.
 pub const DEFAULT_MAX_MESSAGE: usize = 4096;
@@ -46,6 +55,7 @@ pub struct Context {
     pub fakes: FakeKeys,
     /// Whether SCRAM carries the `h` attribute of XEP-0474, version 0.5.
     pub downgrade_protection: bool,
+    pub bearer: BearerHints,
     /// Octets of one message; see [`DEFAULT_MAX_MESSAGE`].
     pub max_message: usize,
 }
@@ -72,6 +82,15 @@ pub enum Lookup {
     /// To be answered by [`Answer::Verdict`]. To an unknown account, spend the time of a real
     /// check before refusing.
     Password { account: BareJid, password: Secret },
+    /// To be answered by [`Answer::Verdict`]: whose token this is. The account that the client
+    /// wants is compared afterwards; it is given to choose a provider.
+    Bearer { authzid: Option<BareJid>, token: Secret },
+    /// To be answered by [`Answer::FastTokens`].
+    FastTokens { account: BareJid, mechanism: Mechanism },
+    /// To be answered by [`Answer::Verdict`]: whom the verified certificate of the TLS peer
+    /// names, an account or another server. If it names several, `authzid` chooses; without it
+    /// the stream header does.
+    Certificate { authzid: Option<BareJid> },
 }
 
 /// The answer to a [`Lookup`].
@@ -80,6 +99,11 @@ pub enum Answer {
     /// `None` if there is no such account, or none with keys for this hash.
     ScramKeys(Option<ScramKeys>),
     Verdict(Verdict),
+    /// The tokens that were issued to this account, this client (by the id of its
+    /// `<user-agent/>`) and for this mechanism; empty if there are none. Expired ones can be
+    /// among them: [`Success::token`] tells the caller to answer `credentials-expired`, which
+    /// only the holder may learn. The `count` of XEP-0484 is checked then, too.
+    FastTokens(Vec<Secret>),
     /// The store or the account service does not work.
     Unavailable,
 }
@@ -138,6 +162,9 @@ impl Exchange {
         let turn = match machine {
             Machine::Scram(scram) => scram.receive(&self.context, message),
             Machine::Plain(plain) => plain.receive(&self.context, message),
+            Machine::External(external) => external.receive(message),
+            Machine::Bearer(bearer) => bearer.receive(&self.context, message),
+            Machine::HashedToken(token) => token.receive(&self.context, message),
             Machine::Finished => Err(Failure::malformed(Reason::OutOfTurn)),
         };
         self.take(turn)
@@ -148,6 +175,9 @@ impl Exchange {
         let turn = match std::mem::replace(&mut self.machine, Machine::Finished) {
             Machine::Scram(scram) => scram.answer(&self.context, answer),
             Machine::Plain(plain) => plain.answer(answer),
+            Machine::External(external) => external.answer(&self.context, answer),
+            Machine::Bearer(bearer) => bearer.answer(&self.context, answer),
+            Machine::HashedToken(token) => token.answer(&self.context, answer),
             Machine::Finished => Err(Failure::UNAVAILABLE),
         };
         self.take(turn)
@@ -168,6 +198,9 @@ impl Exchange {
 enum Machine {
     Scram(Box<Scram>),
     Plain(Plain),
+    External(External),
+    Bearer(Bearer),
+    HashedToken(HashedToken),
     Finished,
 }
 
@@ -184,7 +217,9 @@ impl Machine {
                 Machine::Scram(Box::new(Scram::new(hash, plus, random_nonce()?)))
             }
             Mechanism::Plain => Machine::Plain(Plain::default()),
-            _ => return Err(Failure::new(Condition::InvalidMechanism, Reason::UnknownMechanism)),
+            Mechanism::External => Machine::External(External::default()),
+            Mechanism::OauthBearer => Machine::Bearer(Bearer::default()),
+            Mechanism::HtSha256(binding) => Machine::HashedToken(HashedToken::new(binding)),
         })
     }
 }

@@ -255,7 +255,7 @@ pub(crate) fn random_salt() -> Result<[u8; SALT_LEN], KeyError> {
     Ok(salt)
 }
 
-fn check_parameters(salt: &[u8], iterations: u32) -> Result<(), KeyError> {
+pub(crate) fn check_parameters(salt: &[u8], iterations: u32) -> Result<(), KeyError> {
     if !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
         return Err(KeyError::Iterations);
     }

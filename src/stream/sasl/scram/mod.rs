@@ -13,8 +13,8 @@ use super::mechanism::{BindingType, Mechanism};
 use super::{Answer, Context, Lookup, Machine, Step, Success, Turn, encoding, identity};
 use message::{ClientFinal, ClientFirst};
 
-pub(super) use keys::SALT_LEN;
 pub use keys::{DEFAULT_ITERATIONS, KeyError, MAX_ITERATIONS, MIN_ITERATIONS, ScramKeys};
+pub(super) use keys::{SALT_LEN, check_parameters, random_salt};
 
 /// The server side of one SCRAM exchange.
 pub(super) struct Scram {

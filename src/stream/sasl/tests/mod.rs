@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod base64;
+mod bearer;
 mod client;
+mod external;
+mod ht;
 
 mod keys;
 mod offer;
@@ -9,6 +12,7 @@ mod plain;
 mod properties;
 mod scram;
 mod scram_refusals;
+mod upgrade;
 
 use super::*;
 
@@ -25,6 +29,7 @@ fn context(enabled: &[Mechanism]) -> Context {
         bindings,
         fakes: FakeKeys::new([42; 32], 4096),
         downgrade_protection: false,
+        bearer: BearerHints::default(),
         max_message: DEFAULT_MAX_MESSAGE,
     }
 }
