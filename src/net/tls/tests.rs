@@ -240,7 +240,7 @@ fn reload_keeps_the_old_certificate_when_the_new_is_bad() {
         ("-----BEGIN CERTIFICATE-----\n!!!".to_owned(), good.key_pem.clone(), "not a valid PEM"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
-            good.key_pem.clone(),
+            good.key_pem,
             "not a valid X.509",
         ),
         (other.chain_pem, other.key_pem, "for other.test, *.example.test; it does not cover"),
