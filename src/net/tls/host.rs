@@ -16,10 +16,11 @@ use x509_parser::time::ASN1Time;
 use super::client_auth::AnyCertificate;
 use super::error::CertificateError;
 use super::fingerprint;
-use super::kind::{Alpn, ListenerKind};
+use super::kind::ListenerKind;
 use super::names::{DnsName, HostName, SubjectNames};
 use super::pem::{CertificateFiles, unusable};
 use super::provider::crypto_provider;
+use super::store::TlsOptions;
 
 /// Where a host's certificate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(crate) struct HostSource<'a> {
     pub(crate) host: HostName,
     pub(crate) files: &'a CertificateFiles,
     pub(crate) origin: CertificateOrigin,
-    pub(crate) client_certificates: bool,
+    pub(crate) options: &'a TlsOptions,
 }
 
 impl HostCertificate {
@@ -75,10 +76,7 @@ impl HostCertificate {
         };
         let configs = ListenerKind::ALL
             .into_iter()
-            .map(|kind| {
-                let ask = kind.requests_certificate(source.client_certificates);
-                server_config(&key, &ticketer, kind.alpn(), ask).map(Arc::new)
-            })
+            .map(|kind| server_config(&key, &ticketer, kind, source.options).map(Arc::new))
             .collect::<Result<_, _>>()
             .map_err(|e| invalid(path, &e))?;
         Ok(Self {
@@ -213,20 +211,22 @@ fn system_time(time: ASN1Time) -> SystemTime {
 fn server_config(
     key: &Arc<CertifiedKey>,
     ticketer: &Arc<dyn ProducesTickets>,
-    alpn: &[Alpn],
-    ask_certificate: bool,
+    kind: ListenerKind,
+    options: &TlsOptions,
 ) -> Result<ServerConfig, rustls::Error> {
-    let verifier = if ask_certificate {
+    let verifier = if kind.requests_certificate(options.client_certificates) {
         AnyCertificate::verifier()
     } else {
         WebPkiClientVerifier::no_client_auth()
     };
+    let versions = if options.tls12 { rustls::ALL_VERSIONS } else { &[&rustls::version::TLS13] };
     let resolver = Arc::new(SingleCertAndKey::from(Arc::clone(key)));
     let mut config = ServerConfig::builder_with_provider(crypto_provider())
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(versions)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(resolver);
-    config.alpn_protocols = alpn.iter().map(|alpn| alpn.as_str().as_bytes().to_vec()).collect();
+    config.alpn_protocols =
+        kind.alpn().iter().map(|alpn| alpn.as_str().as_bytes().to_vec()).collect();
     config.ticketer = Arc::clone(ticketer);
     // Resumption is by ticket alone: a session cache would cost memory and a lock.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -89,6 +89,11 @@ pub(crate) fn unusable(path: &Path, reason: &str) -> CertificateError {
     CertificateError::Unusable { path: path.to_owned(), reason: reason.to_owned() }
 }
 
+pub(crate) fn read_text(path: &Path) -> Result<String, CertificateError> {
+    fs::read_to_string(path)
+        .map_err(|source| CertificateError::Read { path: path.to_owned(), source })
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
     fs::read(path).map_err(|source| CertificateError::Read { path: path.to_owned(), source })
 }

@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::error::CertificateError;
 use super::host::Leaf;
 use super::names::{DnsPattern, HostName, SubjectNames, XmppAddr};
-use super::pem::{CertificateFiles, load_chain, write_file};
+use super::pem::{CertificateFiles, load_chain, read_text, unusable, write_file};
 
 /// The services below each host.
 pub(crate) const SERVICES: [&str; 6] =
@@ -30,7 +30,9 @@ const BACKDATE: Duration = Duration::from_secs(60 * 60);
 const ORGANIZATION: &str = "Wello self-signed certificate";
 
 /// Makes sure that `directory` has a usable certificate for the host; says where.
-/// A certificate there that we did not make is left alone.
+///
+/// What an operator may have put there is never overwritten: neither a certificate that we did
+/// not make, nor any key; a key that is there is used.
 pub(crate) fn ensure(
     directory: &Path,
     host: &HostName,
@@ -40,55 +42,55 @@ pub(crate) fn ensure(
         certificate: directory.join(format!("{host}.crt")),
         key: directory.join(format!("{host}.key")),
     };
-    if let Some(reason) = renewal_reason(&files, host, now) {
-        tracing::info!(%host, %reason, file = %files.certificate.display(), "making a self-signed certificate");
+    if let Some(reason) = renewal_reason(&files, host, now)? {
+        let file = files.certificate.display();
+        tracing::info!(%host, %reason, %file, "making a self-signed certificate");
         make(&files, host, now)?;
     }
     Ok(files)
 }
 
 /// Why a certificate has to be made.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     Missing,
-    Unusable(String),
+    OtherKey,
     ExpiresSoon,
     NamesChanged,
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("there is none"),
-            Self::Unusable(error) => write!(f, "the present one cannot be used ({error})"),
-            Self::ExpiresSoon => f.write_str("the present one expires soon"),
-            Self::NamesChanged => f.write_str("the present one has other names"),
-        }
+        f.write_str(match self {
+            Self::Missing => "there is none",
+            Self::OtherKey => "the present one does not belong to the key",
+            Self::ExpiresSoon => "the present one expires soon",
+            Self::NamesChanged => "the present one has other names",
+        })
     }
 }
 
-fn renewal_reason(files: &CertificateFiles, host: &HostName, now: SystemTime) -> Option<Reason> {
+fn renewal_reason(
+    files: &CertificateFiles,
+    host: &HostName,
+    now: SystemTime,
+) -> Result<Option<Reason>, CertificateError> {
     if !files.certificate.exists() {
-        // A key alone is the trace of a crash between the two writes.
-        return Some(Reason::Missing);
+        return Ok(Some(Reason::Missing));
     }
-    let (ours, leaf) = match inspect(&files.certificate) {
-        Ok(found) => found,
-        Err(error) => return Some(Reason::Unusable(error.to_string())),
-    };
-    if !ours {
-        return None;
-    }
-    if let Err(error) = files.load() {
-        return Some(Reason::Unusable(error.to_string()));
-    }
-    if now + RENEW_BEFORE > leaf.validity.not_after || now < leaf.validity.not_before {
+    let (ours, leaf) = inspect(&files.certificate)?;
+    Ok(if !ours {
+        None
+    } else if !files.key.exists() || matches!(files.load(), Err(CertificateError::Mismatch { .. }))
+    {
+        Some(Reason::OtherKey)
+    } else if now + RENEW_BEFORE > leaf.validity.not_after || now < leaf.validity.not_before {
         Some(Reason::ExpiresSoon)
     } else if plain_names(&leaf.names) != wanted_names(host) {
         Some(Reason::NamesChanged)
     } else {
         None
-    }
+    })
 }
 
 fn inspect(path: &Path) -> Result<(bool, Leaf), CertificateError> {
@@ -108,12 +110,27 @@ fn make(
     host: &HostName,
     now: SystemTime,
 ) -> Result<(), CertificateError> {
-    let failed = |error: rcgen::Error| CertificateError::SelfSigned {
-        domain: host.to_string(),
-        reason: error.to_string(),
-    };
+    let key = present_or_new_key(&files.key, host)?;
+    let certificate = params(host, now)
+        .and_then(|params| params.self_signed(&key))
+        .map_err(|error| failed(host, &error))?;
+    write_file(&files.certificate, certificate.pem().as_bytes(), 0o644)
+}
+
+/// Keeping the key keeps the pins of clients that trust this certificate by its key.
+fn present_or_new_key(path: &Path, host: &HostName) -> Result<KeyPair, CertificateError> {
+    if path.exists() {
+        return KeyPair::from_pem(&read_text(path)?)
+            .map_err(|error| unusable(path, &format!("this private key cannot be used: {error}")));
+    }
+    let key = KeyPair::generate().map_err(|error| failed(host, &error))?; // ECDSA P-256
+    write_file(path, key.serialize_pem().as_bytes(), 0o600)?;
+    Ok(key)
+}
+
+fn params(host: &HostName, now: SystemTime) -> Result<CertificateParams, rcgen::Error> {
     let names: Vec<String> = wanted_names(host).into_iter().collect();
-    let mut params = CertificateParams::new(names).map_err(failed)?;
+    let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
     // X.520 ends a common name at 64 characters.
     if host.to_string().len() <= 64 {
@@ -126,12 +143,11 @@ fn make(
     // Servers show the same certificate when they connect (XEP-0178).
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let key = KeyPair::generate().map_err(failed)?; // ECDSA P-256
-    let certificate = params.self_signed(&key).map_err(failed)?;
-    // The key goes first: a certificate without its key would be served to nobody, and a key
-    // without certificate is replaced on the next start.
-    write_file(&files.key, key.serialize_pem().as_bytes(), 0o600)?;
-    write_file(&files.certificate, certificate.pem().as_bytes(), 0o644)
+    Ok(params)
+}
+
+fn failed(host: &HostName, error: &rcgen::Error) -> CertificateError {
+    CertificateError::SelfSigned { domain: host.to_string(), reason: error.to_string() }
 }
 
 fn wanted_names(host: &HostName) -> BTreeSet<String> {
@@ -201,16 +217,32 @@ mod tests {
         let files = ensure(dir.path(), &localhost(), now).unwrap();
 
         let other = HostName::new("example.test").unwrap();
-        assert_eq!(renewal_reason(&files, &other, now), Some(Reason::NamesChanged));
-        assert_eq!(renewal_reason(&files, &localhost(), now), None);
+        assert_eq!(renewal_reason(&files, &other, now).unwrap(), Some(Reason::NamesChanged));
+        assert_eq!(renewal_reason(&files, &localhost(), now).unwrap(), None);
 
-        let strange_key = KeyPair::generate().unwrap();
-        write_file(&files.key, strange_key.serialize_pem().as_bytes(), 0o600).unwrap();
-        let reason = renewal_reason(&files, &localhost(), now);
-        assert!(matches!(reason, Some(Reason::Unusable(_))), "{reason:?}");
+        let new_key = KeyPair::generate().unwrap().serialize_pem();
+        write_file(&files.key, new_key.as_bytes(), 0o600).unwrap();
+        assert_eq!(renewal_reason(&files, &localhost(), now).unwrap(), Some(Reason::OtherKey));
+        ensure(dir.path(), &localhost(), now).unwrap().load().unwrap();
+        assert_eq!(fs::read_to_string(&files.key).unwrap(), new_key, "a key is never replaced");
 
+        fs::remove_file(&files.key).unwrap();
+        ensure(dir.path(), &localhost(), now).unwrap().load().unwrap();
         fs::remove_file(&files.certificate).unwrap();
-        assert_eq!(renewal_reason(&files, &localhost(), now), Some(Reason::Missing));
+        ensure(dir.path(), &localhost(), now).unwrap().load().unwrap();
+    }
+
+    #[test]
+    fn damaged_files_of_the_operator_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let files = ensure(dir.path(), &localhost(), now).unwrap();
+        fs::write(&files.certificate, "damaged").unwrap();
+        assert!(ensure(dir.path(), &localhost(), now).is_err());
+        fs::remove_file(&files.certificate).unwrap();
+        fs::write(&files.key, "damaged").unwrap();
+        assert!(ensure(dir.path(), &localhost(), now).is_err());
+        assert_eq!(fs::read_to_string(&files.key).unwrap(), "damaged");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct TlsOptions {
     pub hosts: Vec<HostTls>,
     /// Ask XMPP clients for a certificate (SASL EXTERNAL). Servers are always asked.
     pub client_certificates: bool,
+    /// Offer TLS 1.2 as well as 1.3.
+    pub tls12: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -180,8 +182,7 @@ fn load_host(
     let host = HostName::new(domain)
         .ok_or_else(|| CertificateError::BadDomain { domain: domain.to_owned() })?;
     let load = |files: &CertificateFiles, origin| {
-        let client_certificates = options.client_certificates;
-        let source = HostSource { domain, host: host.clone(), files, origin, client_certificates };
+        let source = HostSource { domain, host: host.clone(), files, origin, options };
         HostCertificate::load(source, old.map(Arc::as_ref), now)
     };
     if let Some(files) = &wanted.files {

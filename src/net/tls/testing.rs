@@ -92,6 +92,7 @@ pub(crate) fn options(data_dir: &Path, domains: &[&str]) -> TlsOptions {
         data_dir: data_dir.to_owned(),
         hosts: domains.iter().map(host).collect(),
         client_certificates: false,
+        tls12: true,
     }
 }
 

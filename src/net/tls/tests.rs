@@ -96,6 +96,16 @@ async fn tls12_has_no_exporter() {
 }
 
 #[tokio::test]
+async fn tls12_can_be_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = TlsOptions { tls12: false, ..options(dir.path(), &["localhost"]) };
+    let store = Arc::new(CertificateStore::open(options, SystemTime::now()).unwrap());
+    let config = Arc::new(client_tls12());
+    let (_, connected) = connect(&store, ListenerKind::C2s, &config, "localhost").await;
+    assert_eq!(alert(connected), AlertDescription::ProtocolVersion);
+}
+
+#[tokio::test]
 async fn end_point_hash_follows_the_signature() {
     let dir = tempfile::tempdir().unwrap();
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
