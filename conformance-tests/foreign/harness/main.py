@@ -1,9 +1,11 @@
 """The command line: server up, suites, server down, report."""
 
 import argparse
+import fcntl
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from . import excuses as excusing
@@ -15,9 +17,8 @@ from .suites import SUITES, Suite, command
 
 def main() -> int:
     arguments = _arguments()
-    home = tools.CACHE / arguments.target
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
+    home, _lock = _home(arguments.target)
+    print(f"logs: {home}")
     excuses = excusing.load(tools.FOREIGN / "excuses.toml", arguments.target)
     try:
         under_test = _server(arguments, home)
@@ -50,6 +51,23 @@ def _arguments():
     if unknown:
         parser.error(f"no such suite: {', '.join(unknown)} (there are {', '.join(SUITES)})")
     return arguments
+
+
+def _home(target: str) -> tuple:
+    """A new folder for this run, and its lock; those of runs that have ended are removed."""
+    runs = tools.CACHE / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    for old in runs.glob(f"{target}-*"):
+        with (old / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(old)
+            except BlockingIOError:
+                continue
+    home = Path(tempfile.mkdtemp(prefix=f"{target}-", dir=runs))
+    lock = (home / "lock").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return home, lock
 
 
 def _server(arguments, home: Path) -> server.Server:
@@ -92,8 +110,9 @@ def _suite(suite: Suite, under_test, only: str, excuses: list) -> list:
             {**under_test.target(), "only": only, "left_out": left_out,
              "logs": str(under_test.home / suite.name)}, indent=1))
         (under_test.home / suite.name).mkdir(exist_ok=True)
+        # Node reads its trust anchors from the environment at its start only.
         run(command(suite, target, written), log=under_test.home / f"{suite.name}.log",
-            seconds=suite.seconds)
+            seconds=suite.seconds, env={"NODE_EXTRA_CA_CERTS": str(under_test.ca)})
     except tools.Missing as missing:
         return [Result(suite.name, "suite", "skipped", f"cannot be installed: {missing}")]
     except Failed as failure:

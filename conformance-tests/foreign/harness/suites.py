@@ -30,7 +30,8 @@ def _slixmpp() -> list:
 
 
 def _xmpp_js() -> list:
-    return ["node", tools.npm("xmpp.js") / "suite.mjs"]
+    # The flag is for Node 20, whose WebSocket is not on by itself.
+    return ["node", "--experimental-websocket", tools.npm("xmpp.js") / "suite.mjs"]
 
 
 def _tokio_xmpp() -> list:
