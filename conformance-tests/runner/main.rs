@@ -74,10 +74,7 @@ fn start(args: &Args) -> anyhow::Result<bool> {
     let target = target(args)?;
     let excuses = Excuses::load(&args.scripts.join("excuses.toml"))?;
     let unknown = excuses.unknown(&all);
-    anyhow::ensure!(
-        unknown.is_empty(),
-        "excuses for scripts that do not exist: {unknown:?}"
-    );
+    anyhow::ensure!(unknown.is_empty(), "excuses for scripts that do not exist: {unknown:?}");
     let wanted: Vec<Script> = all
         .into_iter()
         .filter(|s| args.filter.is_empty() || args.filter.iter().any(|f| s.id.contains(f)))
@@ -86,15 +83,9 @@ fn start(args: &Args) -> anyhow::Result<bool> {
         println!("{} scripts are well-formed", wanted.len());
         return Ok(true);
     }
-    let options = Options {
-        jobs: args.jobs.max(1),
-        trace: args.trace,
-        trace_all: args.trace_all,
-    };
+    let options = Options { jobs: args.jobs.max(1), trace: args.trace, trace_all: args.trace_all };
     // One thread: scripts wait for the server nearly all of their time.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut rows = runtime.block_on(run::run(&wanted, &target, &excuses, &options))?;
     rows.sort_by(|a, b| a.id.cmp(&b.id));
     finish(args, &rows)
@@ -122,11 +113,7 @@ fn target(args: &Args) -> anyhow::Result<Target> {
                 .ok_or_else(|| anyhow::anyhow!("--target prosody or HOST:PORT[/DOMAIN]"))?;
             let domain = if domain.is_empty() { host } else { domain };
             let (host, domain) = (host.to_owned(), domain.to_owned());
-            return Ok(Target::Remote {
-                host,
-                port: port.parse()?,
-                domain,
-            });
+            return Ok(Target::Remote { host, port: port.parse()?, domain });
         }
         None => {}
     }

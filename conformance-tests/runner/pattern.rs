@@ -24,14 +24,8 @@ pub(crate) fn matches(
     own: Own<'_>,
     vars: &Vars,
 ) -> Result<HashMap<String, String>, String> {
-    let mut matcher = Matcher {
-        vars: vars.snapshot(),
-        captured: HashMap::new(),
-    };
-    let top = Top {
-        own,
-        stanza: got.is_stanza(),
-    };
+    let mut matcher = Matcher { vars: vars.snapshot(), captured: HashMap::new() };
+    let top = Top { own, stanza: got.is_stanza() };
     matcher.element(pattern, got, Some(top))?;
     Ok(matcher.captured)
 }
@@ -76,18 +70,14 @@ impl Matcher {
     ) -> Result<(), String> {
         for a in pattern.attrs.iter().filter(|a| a.ns != NS_SCN) {
             let found = got.attr_ns(&a.ns, &a.name);
-            self.value(&a.value, found)
-                .map_err(|e| format!("{}@{} {e}", pattern.name, a.name))?;
+            self.value(&a.value, found).map_err(|e| format!("{}@{} {e}", pattern.name, a.name))?;
         }
         for a in &got.attrs {
             if pattern.attr_ns(&a.ns, &a.name).is_some() {
                 continue;
             }
             if strict || !may_be_unlisted(got, &a.ns, &a.name, &a.value, top) {
-                return Err(format!(
-                    "{}@{} is {:?}, not expected",
-                    got.name, a.name, a.value
-                ));
+                return Err(format!("{}@{} is {:?}, not expected", got.name, a.name, a.value));
             }
         }
         Ok(())
@@ -106,20 +96,9 @@ impl Matcher {
             return Ok(open);
         }
         let wanted = pattern.text().replace("{*}", "");
-        let wanted = if open {
-            wanted.trim()
-        } else {
-            trim_if_mixed(&wanted, pattern)
-        };
-        self.value(
-            wanted,
-            Some(if open {
-                text.trim()
-            } else {
-                trim_if_mixed(&text, got)
-            }),
-        )
-        .map_err(|e| format!("text of <{}> {e}", got.name))?;
+        let wanted = if open { wanted.trim() } else { trim_if_mixed(&wanted, pattern) };
+        self.value(wanted, Some(if open { text.trim() } else { trim_if_mixed(&text, got) }))
+            .map_err(|e| format!("text of <{}> {e}", got.name))?;
         Ok(open)
     }
 
@@ -148,10 +127,9 @@ impl Matcher {
             .zip(&used)
             .find(|(h, used)| !**used && !open && (strict || !may_be_added(got, h, top)));
         match extra {
-            Some((h, _)) => Err(format!(
-                "<{}> has unexpected child <{} xmlns='{}'>",
-                got.name, h.name, h.ns
-            )),
+            Some((h, _)) => {
+                Err(format!("<{}> has unexpected child <{} xmlns='{}'>", got.name, h.name, h.ns))
+            }
             None => Ok(()),
         }
     }
@@ -167,11 +145,7 @@ impl Matcher {
         let Some((first, rest)) = wanted.split_first() else {
             return Ok(());
         };
-        let start = if ordered {
-            used.iter().rposition(|u| *u).map_or(0, |i| i + 1)
-        } else {
-            0
-        };
+        let start = if ordered { used.iter().rposition(|u| *u).map_or(0, |i| i + 1) } else { 0 };
         let mut reasons = Vec::new();
         for i in start..have.len() {
             if used[i] {
@@ -225,11 +199,7 @@ fn flag(pattern: &Element, name: &str) -> bool {
 
 /// Beside child elements, white space is layout; alone, it is content.
 fn trim_if_mixed<'a>(text: &'a str, element: &Element) -> &'a str {
-    if element.nodes.iter().any(|n| matches!(n, Node::Element(_))) {
-        text.trim()
-    } else {
-        text
-    }
+    if element.nodes.iter().any(|n| matches!(n, Node::Element(_))) { text.trim() } else { text }
 }
 
 fn may_be_unlisted(got: &Element, ns: &str, name: &str, value: &str, top: Option<Top<'_>>) -> bool {
@@ -247,10 +217,7 @@ fn may_be_unlisted(got: &Element, ns: &str, name: &str, value: &str, top: Option
 /// Elements that a server may add to what a peer sent.
 fn may_be_added(parent: &Element, child: &Element, top: Option<Top<'_>>) -> bool {
     let error_text = child.name == "text"
-        && matches!(
-            child.ns.as_str(),
-            NS_STANZA_ERRORS | NS_STREAM_ERRORS | NS_SASL | NS_SASL2
-        );
+        && matches!(child.ns.as_str(), NS_STANZA_ERRORS | NS_STREAM_ERRORS | NS_SASL | NS_SASL2);
     if error_text && matches!(parent.name.as_str(), "error" | "failure") {
         return true;
     }
@@ -280,16 +247,10 @@ mod tests {
     use super::*;
     use crate::xml::parse_fragment;
 
-    const OWN: Own<'_> = Own {
-        bare: "j@h",
-        full: Some("j@h/r"),
-    };
+    const OWN: Own<'_> = Own { bare: "j@h", full: Some("j@h/r") };
 
     fn check(pattern: &str, got: &str) -> Result<HashMap<String, String>, String> {
-        let (p, g) = (
-            parse_fragment(pattern).unwrap(),
-            parse_fragment(got).unwrap(),
-        );
+        let (p, g) = (parse_fragment(pattern).unwrap(), parse_fragment(got).unwrap());
         matches(&p[0], &g[0], OWN, &Vars::default())
     }
 
@@ -298,18 +259,10 @@ mod tests {
         assert!(check("<message from='a@b'/>", "<message from='a@b' to='j@h/r'/>").is_ok());
         assert!(check("<message from='a@b'/>", "<message from='a@b' to='x@h'/>").is_err());
         assert!(
-            check(
-                "<iq type='result' id='1'/>",
-                "<iq type='result' id='1' from='j@h'/>"
-            )
-            .is_ok()
+            check("<iq type='result' id='1'/>", "<iq type='result' id='1' from='j@h'/>").is_ok()
         );
         assert!(
-            check(
-                "<iq type='result' id='1'/>",
-                "<iq type='result' id='1' from='h'/>"
-            )
-            .is_err()
+            check("<iq type='result' id='1'/>", "<iq type='result' id='1' from='h'/>").is_err()
         );
     }
 
@@ -317,26 +270,11 @@ mod tests {
     fn extra_attributes_children_and_text_are_errors() {
         assert!(check("<message/>", "<message type='chat'/>").is_err());
         assert!(check("<message/>", "<message><body>x</body></message>").is_err());
+        assert!(check("<message>{*}</message>", "<message><body>x</body></message>").is_ok());
+        assert!(check("<message><body/></message>", "<message><body>x</body></message>").is_err());
         assert!(
-            check(
-                "<message>{*}</message>",
-                "<message><body>x</body></message>"
-            )
-            .is_ok()
-        );
-        assert!(
-            check(
-                "<message><body/></message>",
-                "<message><body>x</body></message>"
-            )
-            .is_err()
-        );
-        assert!(
-            check(
-                "<message><body>x</body></message>",
-                "<message><body>x </body></message>"
-            )
-            .is_err()
+            check("<message><body>x</body></message>", "<message><body>x </body></message>")
+                .is_err()
         );
     }
 

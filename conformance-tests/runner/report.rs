@@ -69,9 +69,7 @@ impl Excuses {
             Err(e) => return Err(e).with_context(|| path.display().to_string()),
         };
         let file: File = toml::from_str(&text).with_context(|| path.display().to_string())?;
-        Ok(Self(
-            file.excuse.into_iter().map(|e| (e.id.clone(), e)).collect(),
-        ))
+        Ok(Self(file.excuse.into_iter().map(|e| (e.id.clone(), e)).collect()))
     }
 
     /// Excuses for scripts that do not exist would hide a misspelt id.
@@ -108,10 +106,7 @@ pub(crate) fn print_row(row: &Row) {
         Outcome::Failed => "FAIL",
         Outcome::Skipped => "skip",
     };
-    println!(
-        "{word} {} ({} {}, {} ms)",
-        row.id, row.spec, row.clause, row.ms
-    );
+    println!("{word} {} ({} {}, {} ms)", row.id, row.spec, row.clause, row.ms);
     if let Some(reason) = &row.reason {
         for line in reason.lines() {
             println!("       {line}");
@@ -131,11 +126,7 @@ pub(crate) fn write_results(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
 /// Passed, failed, skipped.
 pub(crate) fn totals(rows: &[Row]) -> [usize; 3] {
     let count = |o| rows.iter().filter(|r| r.outcome == o).count();
-    [
-        count(Outcome::Passed),
-        count(Outcome::Failed),
-        count(Outcome::Skipped),
-    ]
+    [count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped)]
 }
 
 /// The table by specification, as Markdown.
@@ -156,19 +147,13 @@ pub(crate) fn render(rows: &[Row]) -> String {
     }
     for (spec, rows) in &mut specs {
         rows.sort_by(|a, b| a.id.cmp(&b.id));
-        let _ = write!(
-            out,
-            "\n## {spec}\n\n| clause | what is shown | outcome |\n|---|---|---|\n"
-        );
+        let _ = write!(out, "\n## {spec}\n\n| clause | what is shown | outcome |\n|---|---|---|\n");
         for row in rows {
             let outcome = match row.outcome {
                 Outcome::Passed => "passed".to_owned(),
                 Outcome::Failed => "**failed**".to_owned(),
                 Outcome::Skipped => {
-                    format!(
-                        "skipped: {}",
-                        row.reason.as_deref().unwrap_or("-").replace('\n', " ")
-                    )
+                    format!("skipped: {}", row.reason.as_deref().unwrap_or("-").replace('\n', " "))
                 }
             };
             let title = row.title.replace('|', "\\|").replace('<', "\\<");
@@ -185,15 +170,7 @@ mod tests {
     fn row(outcome: Outcome) -> Row {
         let (id, spec) = ("a/b".to_owned(), "RFC 1".to_owned());
         let (clause, title) = (String::new(), String::new());
-        Row {
-            id,
-            spec,
-            clause,
-            title,
-            outcome,
-            ms: 0,
-            reason: None,
-        }
+        Row { id, spec, clause, title, outcome, ms: 0, reason: None }
     }
 
     #[test]

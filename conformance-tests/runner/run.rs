@@ -56,10 +56,7 @@ fn group<'a>(scripts: &[&'a Script]) -> (Group<'a>, Vec<Group<'a>>) {
         match &script.config {
             None if !script.needs_own_server() => shared.push(script),
             Some(config) if !script.restarts() => {
-                by_config
-                    .entry(config.to_string())
-                    .or_default()
-                    .push(script);
+                by_config.entry(config.to_string()).or_default().push(script);
             }
             _ => alone.push(vec![script]),
         }
@@ -82,10 +79,7 @@ async fn run_group(
         Ok(server) => server,
         Err(e) => {
             let reason = format!("no server: {e:#}");
-            return scripts
-                .iter()
-                .map(|s| failed(s, &reason, excuses))
-                .collect();
+            return scripts.iter().map(|s| failed(s, &reason, excuses)).collect();
         }
     };
     let mut rows: Vec<Row> = stream::iter(&scripts)
@@ -115,10 +109,7 @@ async fn run_one(script: &Script, server: &Server, excuses: &Excuses, options: &
     let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (outcome, reason) = match &failure {
         None => (Outcome::Passed, None),
-        Some(f) => (
-            Outcome::Failed,
-            Some(format!("{}.scn:{}: {}", script.id, f.line, f.message)),
-        ),
+        Some(f) => (Outcome::Failed, Some(format!("{}.scn:{}: {}", script.id, f.line, f.message))),
     };
     let mut row = Row::new(script, outcome, ms, reason);
     excuses.judge(&mut row);

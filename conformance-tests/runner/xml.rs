@@ -44,10 +44,7 @@ impl Element {
     }
 
     pub(crate) fn attr_ns(&self, ns: &str, name: &str) -> Option<&str> {
-        self.attrs
-            .iter()
-            .find(|a| a.ns == ns && a.name == name)
-            .map(|a| a.value.as_str())
+        self.attrs.iter().find(|a| a.ns == ns && a.name == name).map(|a| a.value.as_str())
     }
 
     pub(crate) fn children(&self) -> impl Iterator<Item = &Element> {
@@ -176,15 +173,8 @@ pub(crate) struct StreamParser {
 
 impl StreamParser {
     pub(crate) fn new() -> Self {
-        let options = Options {
-            max_token_length: MAX_TOKEN,
-            ..Options::default()
-        };
-        Self {
-            parser: Parser::with_options(options),
-            open: Vec::new(),
-            root_open: false,
-        }
+        let options = Options { max_token_length: MAX_TOKEN, ..Options::default() };
+        Self { parser: Parser::with_options(options), open: Vec::new(), root_open: false }
     }
 
     /// Consumes from `bytes` up to the end of the next item. `None` means that more is needed.
@@ -324,18 +314,15 @@ mod tests {
         for cut in 1..text.len() {
             let mut parser = StreamParser::new();
             let mut got = Vec::new();
-            for (mut part, eof) in [
-                (&text.as_bytes()[..cut], false),
-                (&text.as_bytes()[cut..], true),
-            ] {
+            for (mut part, eof) in
+                [(&text.as_bytes()[..cut], false), (&text.as_bytes()[cut..], true)]
+            {
                 while let Some(item) = parser.next(&mut part, eof).unwrap() {
                     got.push(item);
                 }
             }
             assert_eq!(got.len(), 3, "cut at {cut}");
-            let StreamItem::Child(iq) = &got[1] else {
-                panic!("no child")
-            };
+            let StreamItem::Child(iq) = &got[1] else { panic!("no child") };
             assert_eq!(iq.child("x", "q").unwrap().text(), "a&b");
         }
     }

@@ -28,6 +28,8 @@ pub struct Full;
 pub struct Inbox {
     queue: Mutex<Queue>,
     arrived: Notify,
+    /// Rings when the session is to end, so that a task that is stuck in writing notices.
+    ending: Notify,
     max_bytes: usize,
 }
 
@@ -40,7 +42,7 @@ struct Queue {
 
 impl Inbox {
     pub fn new(max_bytes: usize) -> Inbox {
-        Inbox { queue: Mutex::default(), arrived: Notify::new(), max_bytes }
+        Inbox { queue: Mutex::default(), arrived: Notify::new(), ending: Notify::new(), max_bytes }
     }
 
     /// Posts a stanza unless the bound is reached or the session has ended.
@@ -79,6 +81,9 @@ impl Inbox {
             if queue.closed {
                 return false;
             }
+            if matches!(instruction, Delivery::End(_)) {
+                self.ending.notify_one();
+            }
             queue.deliveries.push_back(instruction);
         }
         self.arrived.notify_one();
@@ -101,6 +106,11 @@ impl Inbox {
     /// Waits until something may be there. Spurious wake-ups happen.
     pub async fn arrived(&self) {
         self.arrived.notified().await;
+    }
+
+    /// Waits until the session is told to end or hand over.
+    pub async fn ending(&self) {
+        self.ending.notified().await;
     }
 
     pub fn is_empty(&self) -> bool {

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod hooks;
 pub mod inbox;
+pub mod lifecycle;
 pub mod metrics;
 pub mod module;
 pub mod passage;

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI16, AtomicU64, AtomicUsize, Ordering};
 
+use compact_str::CompactString;
 use parking_lot::{Mutex, RwLock};
 use wello_store::Timestamp;
 use wello_wire::jid::{BareJid, FullJid, Jid};
@@ -210,6 +211,8 @@ pub struct Sessions {
     next_id: AtomicU64,
     count: AtomicUsize,
     none: AccountSessions,
+    /// By the id of stream management (XEP-0198).
+    resumable: Mutex<HashMap<CompactString, Arc<Session>>>,
 }
 
 const SHARDS: usize = 16;
@@ -222,6 +225,7 @@ impl Default for Sessions {
             next_id: AtomicU64::new(1),
             count: AtomicUsize::new(0),
             none: Arc::new([]),
+            resumable: Mutex::default(),
         }
     }
 }
@@ -297,6 +301,22 @@ impl Sessions {
     /// The session with exactly this address.
     pub fn find(&self, jid: &Jid) -> Option<Arc<Session>> {
         self.of(jid).iter().find(|session| *session.jid == *jid).cloned()
+    }
+
+    /// From now on the session can be found by this id.
+    pub fn make_resumable(&self, id: CompactString, session: &Arc<Session>) {
+        self.resumable.lock().insert(id, Arc::clone(session));
+    }
+
+    /// The session with this id, if it is the account's own; it is found no more by the id.
+    pub fn claim(&self, id: &str, account: &BareJid) -> Option<Arc<Session>> {
+        let mut resumable = self.resumable.lock();
+        resumable.get(id).filter(|session| session.jid.bare_str() == account.as_str())?;
+        resumable.remove(id)
+    }
+
+    pub fn forget_resumable(&self, id: &str) {
+        self.resumable.lock().remove(id);
     }
 
     pub fn len(&self) -> usize {

@@ -62,36 +62,23 @@ impl Bosh {
     }
 
     pub(super) fn terminate(&mut self) -> anyhow::Result<()> {
-        self.post(
-            "type='terminate'",
-            "<presence type='unavailable' xmlns='jabber:client'/>",
-        )
+        self.post("type='terminate'", "<presence type='unavailable' xmlns='jabber:client'/>")
     }
 
     fn post(&mut self, attrs: &str, content: &str) -> anyhow::Result<()> {
         anyhow::ensure!(self.ended.is_none(), "the BOSH session has ended");
         self.rid += 1;
-        let sid = self
-            .sid
-            .as_ref()
-            .map(|s| format!("sid='{s}'"))
-            .unwrap_or_default();
-        let body = format!(
-            "<body xmlns='{NS_BIND}' rid='{}' {sid} {attrs}>{content}</body>",
-            self.rid
-        );
+        let sid = self.sid.as_ref().map(|s| format!("sid='{s}'")).unwrap_or_default();
+        let body =
+            format!("<body xmlns='{NS_BIND}' rid='{}' {sid} {attrs}>{content}</body>", self.rid);
         let request = Request {
             method: "POST".to_owned(),
             url: self.url.clone(),
-            headers: vec![(
-                "Content-Type".to_owned(),
-                "text/xml; charset=utf-8".to_owned(),
-            )],
+            headers: vec![("Content-Type".to_owned(), "text/xml; charset=utf-8".to_owned())],
             body: Some(body),
         };
         let host = self.host.clone();
-        self.pending
-            .push_back(tokio::spawn(async move { send(&request, &host).await }));
+        self.pending.push_back(tokio::spawn(async move { send(&request, &host).await }));
         Ok(())
     }
 
@@ -138,14 +125,10 @@ impl Bosh {
         let has_features = body.child(NS_STREAM, "features").is_some();
         if self.opening && has_features {
             self.opening = false;
-            let header = Element {
-                nodes: Vec::new(),
-                ..body.clone()
-            };
+            let header = Element { nodes: Vec::new(), ..body.clone() };
             self.ready.push_back(Event::Header(header));
         }
-        self.ready
-            .extend(body.children().cloned().map(Event::Element));
+        self.ready.extend(body.children().cloned().map(Event::Element));
         if body.attr("type") == Some("terminate") {
             let condition = body.attr("condition").unwrap_or("none").to_owned();
             self.ready.push_back(Event::Footer);

@@ -28,19 +28,13 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 }
 
 /// `connect_to` is the address behind the name in the URL.
 pub(crate) async fn send(request: &Request, connect_to: &str) -> anyhow::Result<Response> {
-    let (scheme, rest) = request
-        .url
-        .split_once("://")
-        .context("URL without scheme")?;
+    let (scheme, rest) = request.url.split_once("://").context("URL without scheme")?;
     let (authority, path) = match rest.split_once('/') {
         Some((a, p)) => (a, format!("/{p}")),
         None => (rest, "/".to_owned()),
@@ -49,26 +43,14 @@ pub(crate) async fn send(request: &Request, connect_to: &str) -> anyhow::Result<
     let tcp = dial(connect_to, port.parse()?).await?;
     let head = head(request, authority, &path);
     match scheme {
-        "https" => {
-            exchange(
-                tls::connect(tcp, name, &["http/1.1"]).await?,
-                &head,
-                request,
-            )
-            .await
-        }
+        "https" => exchange(tls::connect(tcp, name, &["http/1.1"]).await?, &head, request).await,
         _ => exchange(tcp, &head, request).await,
     }
 }
 
 fn head(request: &Request, authority: &str, path: &str) -> String {
     let mut head = format!("{} {path} HTTP/1.1\r\n", request.method);
-    let has = |name: &str| {
-        request
-            .headers
-            .iter()
-            .any(|(n, _)| n.eq_ignore_ascii_case(name))
-    };
+    let has = |name: &str| request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     if !has("host") {
         head.push_str(&format!("Host: {authority}\r\n"));
     }
@@ -115,27 +97,17 @@ fn parse(raw: &[u8], no_body: bool, at_end: bool) -> anyhow::Result<Option<Respo
     };
     let text = String::from_utf8_lossy(&raw[..end]);
     let mut lines = text.split("\r\n");
-    let status = lines
-        .next()
-        .and_then(|l| l.split(' ').nth(1))
-        .context("no status line")?;
+    let status = lines.next().and_then(|l| l.split(' ').nth(1)).context("no status line")?;
     let headers = lines
         .filter_map(|l| l.split_once(':'))
         .map(|(n, v)| (n.trim().to_lowercase(), v.trim().to_owned()))
         .collect();
-    let mut response = Response {
-        status: status.parse()?,
-        headers,
-        body: String::new(),
-    };
+    let mut response = Response { status: status.parse()?, headers, body: String::new() };
     let body = &raw[end + 4..];
     let bodiless = no_body || matches!(response.status, 101 | 204 | 304);
     let body = if bodiless {
         Some(Vec::new())
-    } else if response
-        .header("transfer-encoding")
-        .is_some_and(|v| v.contains("chunked"))
-    {
+    } else if response.header("transfer-encoding").is_some_and(|v| v.contains("chunked")) {
         unchunk(body)
     } else if let Some(length) = response.header("content-length") {
         let length: usize = length.parse()?;
@@ -176,11 +148,7 @@ mod tests {
     fn bodies_of_each_kind() {
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
         assert_eq!(parse(chunked, false, false).unwrap().unwrap().body, "abc");
-        assert!(
-            parse(&chunked[..chunked.len() - 6], false, false)
-                .unwrap()
-                .is_none()
-        );
+        assert!(parse(&chunked[..chunked.len() - 6], false, false).unwrap().is_none());
         let sized = b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nab";
         let got = parse(sized, false, false).unwrap().unwrap();
         assert_eq!((got.status, got.body.as_str()), (404, "ab"));

@@ -51,9 +51,9 @@ impl Connection {
             Transport::StartTls => {
                 Self::Tcp(Box::new(Tcp::plain(&endpoint.host, endpoint.c2s).await?))
             }
-            Transport::DirectTls => Self::Tcp(Box::new(
-                Tcp::tls(&endpoint.host, endpoint.c2s_tls, domain).await?,
-            )),
+            Transport::DirectTls => {
+                Self::Tcp(Box::new(Tcp::tls(&endpoint.host, endpoint.c2s_tls, domain).await?))
+            }
             Transport::WebSocket => {
                 Self::WebSocket(Box::new(WebSocket::connect(endpoint, domain).await?))
             }
@@ -131,8 +131,7 @@ impl Connection {
         match self {
             Self::Tcp(c) => c.send(b"</stream:stream>").await,
             Self::WebSocket(c) => {
-                c.send_text(b"<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>")
-                    .await
+                c.send_text(b"<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>").await
             }
             Self::Bosh(c) => c.terminate(),
         }

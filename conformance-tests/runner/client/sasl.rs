@@ -12,12 +12,8 @@ use super::tls::Facts;
 use crate::text::random_hex;
 
 /// Strongest first.
-pub(crate) const MECHANISMS: [&str; 4] = [
-    "SCRAM-SHA-256-PLUS",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-1",
-    "PLAIN",
-];
+pub(crate) const MECHANISMS: [&str; 4] =
+    ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"];
 
 #[derive(Clone, Copy, Debug)]
 enum Hash {
@@ -46,17 +42,12 @@ impl Exchange {
         facts: Option<&Facts>,
         faults: HashMap<String, String>,
     ) -> Self {
-        let binding = facts
-            .filter(|_| mechanism.ends_with("-PLUS"))
-            .map(|f| match &f.exporter {
-                Some(exporter) => ("tls-exporter", exporter.clone()),
-                None => ("tls-server-end-point", f.end_point.clone()),
-            });
+        let binding = facts.filter(|_| mechanism.ends_with("-PLUS")).map(|f| match &f.exporter {
+            Some(exporter) => ("tls-exporter", exporter.clone()),
+            None => ("tls-server-end-point", f.end_point.clone()),
+        });
         let user = faults.get("user").map_or(user, String::as_str).to_owned();
-        let password = faults
-            .get("password")
-            .map_or(password, String::as_str)
-            .to_owned();
+        let password = faults.get("password").map_or(password, String::as_str).to_owned();
         Self {
             mechanism: mechanism.to_owned(),
             client_first_bare: format!("n={},r={}", saslname(&user), random_hex(12)),
@@ -95,19 +86,11 @@ impl Exchange {
     pub(crate) fn respond(&mut self, challenge: &str) -> anyhow::Result<String> {
         let hash = self.hash()?;
         self.server_first = String::from_utf8(BASE64.decode(challenge.trim())?)?;
-        let fields: HashMap<&str, &str> = self
-            .server_first
-            .split(',')
-            .filter_map(|f| f.split_once('='))
-            .collect();
+        let fields: HashMap<&str, &str> =
+            self.server_first.split(',').filter_map(|f| f.split_once('=')).collect();
         let nonce = *fields.get("r").context("no nonce in the challenge")?;
         anyhow::ensure!(
-            nonce.starts_with(
-                self.client_first_bare
-                    .rsplit("r=")
-                    .next()
-                    .unwrap_or_default()
-            ),
+            nonce.starts_with(self.client_first_bare.rsplit("r=").next().unwrap_or_default()),
             "the server's nonce does not begin with the client's"
         );
         let salt = BASE64.decode(fields.get("s").context("no salt in the challenge")?)?;
@@ -116,21 +99,10 @@ impl Exchange {
         let client_key = hash.hmac(&salted, b"Client Key");
         let nonce = self.faults.get("nonce").map_or(nonce, String::as_str);
         let without_proof = format!("c={},r={nonce}", self.binding_field());
-        let signed = format!(
-            "{},{},{without_proof}",
-            self.client_first_bare, self.server_first
-        );
+        let signed = format!("{},{},{without_proof}", self.client_first_bare, self.server_first);
         let signature = hash.hmac(&hash.digest(&client_key), signed.as_bytes());
-        let proof: Vec<u8> = client_key
-            .iter()
-            .zip(&signature)
-            .map(|(k, s)| k ^ s)
-            .collect();
-        let proof = self
-            .faults
-            .get("proof")
-            .cloned()
-            .unwrap_or_else(|| BASE64.encode(proof));
+        let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(k, s)| k ^ s).collect();
+        let proof = self.faults.get("proof").cloned().unwrap_or_else(|| BASE64.encode(proof));
         let server_key = hash.hmac(&salted, b"Server Key");
         self.server_signature = Some(hash.hmac(&server_key, signed.as_bytes()));
         Ok(BASE64.encode(format!("{without_proof},p={proof}")))
@@ -153,17 +125,9 @@ impl Exchange {
             return Ok(());
         }
         let text = String::from_utf8(BASE64.decode(additional.trim())?)?;
-        let proof = text
-            .strip_prefix("v=")
-            .context("no server signature in success")?;
-        let expected = self
-            .server_signature
-            .as_ref()
-            .context("success before the proof")?;
-        anyhow::ensure!(
-            BASE64.decode(proof)? == *expected,
-            "the server signature is wrong"
-        );
+        let proof = text.strip_prefix("v=").context("no server signature in success")?;
+        let expected = self.server_signature.as_ref().context("success before the proof")?;
+        anyhow::ensure!(BASE64.decode(proof)? == *expected, "the server signature is wrong");
         Ok(())
     }
 
@@ -231,10 +195,7 @@ mod tests {
                          s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         let answer = x.respond(&BASE64.encode(challenge)).unwrap();
         let answer = String::from_utf8(BASE64.decode(answer).unwrap()).unwrap();
-        assert!(
-            answer.ends_with("p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="),
-            "{answer}"
-        );
+        assert!(answer.ends_with("p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="), "{answer}");
         let good = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
         assert!(x.finish(&BASE64.encode(good)).is_ok());
         assert!(x.finish(&BASE64.encode("v=AAAA")).is_err());

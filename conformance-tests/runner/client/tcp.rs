@@ -38,12 +38,7 @@ impl Tcp {
     }
 
     fn new(io: Io) -> Self {
-        Self {
-            io,
-            parser: StreamParser::new(),
-            unread: Vec::new(),
-            ended: None,
-        }
+        Self { io, parser: StreamParser::new(), unread: Vec::new(), ended: None }
     }
 
     pub(super) fn restart(&mut self) {
@@ -130,9 +125,7 @@ impl Tcp {
 
 pub(super) async fn dial(host: &str, port: u16) -> anyhow::Result<TcpStream> {
     anyhow::ensure!(port != 0, "the target does not offer this transport");
-    let tcp = TcpStream::connect((host, port))
-        .await
-        .with_context(|| format!("{host}:{port}"))?;
+    let tcp = TcpStream::connect((host, port)).await.with_context(|| format!("{host}:{port}"))?;
     tcp.set_nodelay(true)?;
     Ok(tcp)
 }

@@ -37,34 +37,22 @@ pub(crate) async fn connect(
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
     let name = ServerName::try_from(domain.to_owned())?;
-    Ok(TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
-        .await?)
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?)
 }
 
 pub(crate) fn facts(stream: &TlsStream<TcpStream>) -> Facts {
     let session = stream.get_ref().1;
     let tls13 = session.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
     let exporter = tls13
-        .then(|| {
-            session
-                .export_keying_material([0u8; 32], b"EXPORTER-Channel-Binding", None)
-                .ok()
-        })
+        .then(|| session.export_keying_material([0u8; 32], b"EXPORTER-Channel-Binding", None).ok())
         .flatten();
     let certificate = session.peer_certificates().and_then(|c| c.first());
-    let digest = certificate
-        .map(|c| Sha256::digest(c).to_vec())
-        .unwrap_or_default();
+    let digest = certificate.map(|c| Sha256::digest(c).to_vec()).unwrap_or_default();
     Facts {
         exporter: exporter.map(|e| e.to_vec()),
         certificate: to_hex(&digest),
         end_point: digest,
-        alpn: session
-            .alpn_protocol()
-            .map(String::from_utf8_lossy)
-            .unwrap_or_default()
-            .into(),
+        alpn: session.alpn_protocol().map(String::from_utf8_lossy).unwrap_or_default().into(),
         version: format!("{:?}", session.protocol_version()),
     }
 }

@@ -26,19 +26,14 @@ impl WebSocket {
         let tls = tls::connect(tcp, domain, &["http/1.1"]).await?;
         let url = format!("wss://{domain}:{}/xmpp-websocket", endpoint.https);
         let mut request = url.into_client_request()?;
-        request
-            .headers_mut()
-            .insert("Sec-WebSocket-Protocol", "xmpp".parse()?);
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "xmpp".parse()?);
         let (stream, response) = client_async(request, tls).await?;
         let chosen = response.headers().get("Sec-WebSocket-Protocol");
         anyhow::ensure!(
             chosen.is_some_and(|v| v == "xmpp"),
             "the server did not choose the subprotocol xmpp"
         );
-        Ok(Self {
-            stream,
-            ended: None,
-        })
+        Ok(Self { stream, ended: None })
     }
 
     /// Text that is not UTF-8 goes out as a text frame all the same.

@@ -45,11 +45,7 @@ impl Play<'_> {
     /// Returns the markers that will arrive. A server that refuses one (blocking, for instance)
     /// answers its sender before the ping that follows it.
     async fn send_markers(&mut self, quiet: &str, deadline: Instant) -> Outcome<Vec<String>> {
-        let target = self
-            .actor(quiet)?
-            .jid
-            .clone()
-            .ok_or("only a bound actor can be fenced")?;
+        let target = self.actor(quiet)?.jid.clone().ok_or("only a bound actor can be fenced")?;
         let others: Vec<String> = self
             .actors
             .values()

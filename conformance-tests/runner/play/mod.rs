@@ -35,18 +35,9 @@ pub(crate) struct Played {
 type Outcome<T = ()> = Result<T, String>;
 
 pub(crate) async fn play(script: &Script, server: &Server) -> Played {
-    let mut play = Play {
-        script,
-        server,
-        vars: Vars::default(),
-        actors: BTreeMap::new(),
-        line: 0,
-        fences: 0,
-    };
-    let failure = play.run().await.err().map(|message| Failure {
-        line: play.line,
-        message,
-    });
+    let mut play =
+        Play { script, server, vars: Vars::default(), actors: BTreeMap::new(), line: 0, fences: 0 };
+    let failure = play.run().await.err().map(|message| Failure { line: play.line, message });
     let trace = play.finish(failure.is_none()).await;
     Played { failure, trace }
 }
@@ -80,10 +71,7 @@ impl Play<'_> {
             ("host", endpoint.host.clone()),
             ("https_port", endpoint.https.to_string()),
             ("http_port", endpoint.http.to_string()),
-            (
-                "nobody",
-                format!("nobody-{}@{}", random_hex(4), self.server.domain()),
-            ),
+            ("nobody", format!("nobody-{}@{}", random_hex(4), self.server.domain())),
             ("random", random_hex(6)),
         ] {
             self.vars.set(name, value);
@@ -118,10 +106,7 @@ impl Play<'_> {
     }
 
     async fn restart(&mut self, kill: bool) -> Outcome {
-        self.server
-            .restart(kill)
-            .await
-            .map_err(|e| format!("{e:#}"))
+        self.server.restart(kill).await.map_err(|e| format!("{e:#}"))
     }
 
     fn keep(&self, captures: impl IntoIterator<Item = (String, String)>) {
@@ -131,9 +116,7 @@ impl Play<'_> {
     }
 
     fn actor(&mut self, name: &str) -> Outcome<&mut Actor> {
-        self.actors
-            .get_mut(name)
-            .ok_or_else(|| format!("unknown actor {name}"))
+        self.actors.get_mut(name).ok_or_else(|| format!("unknown actor {name}"))
     }
 
     /// Leaves no session behind that could disturb a later script.

@@ -15,10 +15,7 @@ const SETUP_LIMIT: Duration = Duration::from_secs(30);
 impl Play<'_> {
     pub(super) async fn create_accounts(&mut self) -> Outcome {
         for spec in &self.script.actors {
-            let same = self
-                .actors
-                .values()
-                .find(|a| a.spec.account == spec.account);
+            let same = self.actors.values().find(|a| a.spec.account == spec.account);
             let account = match same {
                 Some(other) => other.account.clone(),
                 None => self.create_account(spec).await?,
@@ -31,11 +28,8 @@ impl Play<'_> {
     }
 
     async fn create_account(&self, spec: &ActorSpec) -> Outcome<Account> {
-        let domain = if spec.second_host {
-            self.server.second_domain()
-        } else {
-            self.server.domain()
-        };
+        let domain =
+            if spec.second_host { self.server.second_domain() } else { self.server.domain() };
         let mut account = Account {
             local: format!("{}-{}", spec.account, random_hex(4)),
             domain: domain.to_owned(),
@@ -64,10 +58,7 @@ impl Play<'_> {
             self.vars.set(&format!("{name}.{what}"), value.clone());
         }
         if let Some(resource) = &spec.resource {
-            self.vars.set(
-                &format!("{name}.jid"),
-                format!("{}/{resource}", account.bare),
-            );
+            self.vars.set(&format!("{name}.jid"), format!("{}/{resource}", account.bare));
         }
     }
 
@@ -83,10 +74,7 @@ impl Play<'_> {
     }
 
     fn helper(&self, name: &str) -> Outcome<Actor> {
-        let actor = self
-            .actors
-            .get(name)
-            .ok_or_else(|| format!("unknown actor {name}"))?;
+        let actor = self.actors.get(name).ok_or_else(|| format!("unknown actor {name}"))?;
         let mut spec = actor.spec.clone();
         spec.name = format!("setup-{name}");
         spec.resource = Some(format!("setup-{}", random_hex(3)));
@@ -118,11 +106,9 @@ async fn subscribe_pair(
 
 async fn subscribe(who: &mut Actor, to: &mut Actor, deadline: Instant) -> Outcome {
     let (from, contact) = (who.account.bare.clone(), to.account.bare.clone());
-    who.send_elements(&format!("<presence type='subscribe' to='{contact}'/>"))
-        .await?;
+    who.send_elements(&format!("<presence type='subscribe' to='{contact}'/>")).await?;
     wait_presence(to, "subscribe", &from, deadline).await?;
-    to.send_elements(&format!("<presence type='subscribed' to='{from}'/>"))
-        .await?;
+    to.send_elements(&format!("<presence type='subscribed' to='{from}'/>")).await?;
     wait_presence(who, "subscribed", &contact, deadline).await
 }
 
@@ -130,8 +116,7 @@ async fn wait_presence(who: &mut Actor, kind: &str, from: &str, deadline: Instan
     who.wait_for(deadline, |e| {
         e.name == "presence"
             && e.attr("type") == Some(kind)
-            && e.attr("from")
-                .is_some_and(|f| f.split('/').next() == Some(from))
+            && e.attr("from").is_some_and(|f| f.split('/').next() == Some(from))
     })
     .await
     .map(drop)

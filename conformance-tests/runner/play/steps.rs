@@ -52,10 +52,7 @@ impl Play<'_> {
             Deed::Resume => self.resume(name, deadline).await,
             Deed::CloseStream => {
                 let connection = self.actor(name)?.connection()?;
-                connection
-                    .close_stream()
-                    .await
-                    .map_err(|e| format!("{e:#}"))
+                connection.close_stream().await.map_err(|e| format!("{e:#}"))
             }
             Deed::Disconnect => {
                 self.note_presence(name, true);
@@ -77,8 +74,7 @@ impl Play<'_> {
 
     async fn receives(&mut self, name: &str, patterns: &[Element], deadline: Instant) -> Outcome {
         for pattern in patterns {
-            self.one_of(name, std::slice::from_ref(pattern), deadline)
-                .await?;
+            self.one_of(name, std::slice::from_ref(pattern), deadline).await?;
         }
         Ok(())
     }
@@ -98,10 +94,7 @@ impl Play<'_> {
         let vars = self.vars.clone();
         let actor = self.actor(name)?;
         loop {
-            let event = actor
-                .next(deadline)
-                .await
-                .map_err(|e| expected(&e, patterns))?;
+            let event = actor.next(deadline).await.map_err(|e| expected(&e, patterns))?;
             let Event::Element(got) = event else {
                 let what = format!("{name} received {}", describe(&event));
                 return Err(expected(&what, patterns));
@@ -117,11 +110,8 @@ impl Play<'_> {
                 }
             }
             if !actor.may_skip(&got) {
-                let what = format!(
-                    "{name} received\n{}\nbut {}",
-                    got.to_pretty(),
-                    reasons.join("; ")
-                );
+                let what =
+                    format!("{name} received\n{}\nbut {}", got.to_pretty(), reasons.join("; "));
                 return Err(expected(&what, patterns));
             }
         }
@@ -133,9 +123,7 @@ impl Play<'_> {
         for step in steps {
             match &step.action {
                 Action::Actor(name, Deed::Receive(patterns)) => {
-                    open.entry(name.clone())
-                        .or_default()
-                        .extend(patterns.iter().cloned());
+                    open.entry(name.clone()).or_default().extend(patterns.iter().cloned());
                 }
                 Action::Actor(name, Deed::ReceiveNothing) => quiet.push(name.clone()),
                 _ => return Err("an unordered block holds only receives".to_owned()),
@@ -158,10 +146,7 @@ impl Play<'_> {
         let actor = self.actor(name)?;
         let event = actor.next(deadline).await?;
         let Event::Header(got) = &event else {
-            return Err(format!(
-                "{name} received {}, not a stream header",
-                describe(&event)
-            ));
+            return Err(format!("{name} received {}, not a stream header", describe(&event)));
         };
         let captures = matches(pattern, got, actor.own(), &vars)
             .map_err(|e| format!("the stream header {}: {e}", got.to_xml()))?;
@@ -180,10 +165,7 @@ impl Play<'_> {
             }
         };
         let wanted: Vec<&str> = condition.split(" or ").map(str::trim).collect();
-        if !wanted
-            .iter()
-            .any(|c| error.child(NS_STREAM_ERRORS, c).is_some())
-        {
+        if !wanted.iter().any(|c| error.child(NS_STREAM_ERRORS, c).is_some()) {
             return Err(format!("not {condition} but {}", error.to_pretty()));
         }
         self.is_disconnected(name, deadline).await
@@ -257,13 +239,9 @@ impl Play<'_> {
     async fn resume(&mut self, name: &str, deadline: Instant) -> Outcome {
         let endpoint = self.server.endpoint();
         let actor = self.actor(name)?;
-        actor
-            .advance(&endpoint, Stage::Authenticated, deadline)
-            .await?;
-        let resume = format!(
-            "<resume xmlns='{NS_SM}' previd='{}' h='{}'/>",
-            actor.sm.id, actor.sm.received
-        );
+        actor.advance(&endpoint, Stage::Authenticated, deadline).await?;
+        let resume =
+            format!("<resume xmlns='{NS_SM}' previd='{}' h='{}'/>", actor.sm.id, actor.sm.received);
         actor.send_elements(&resume).await?;
         match actor.next(deadline).await? {
             Event::Element(e) if e.is(NS_SM, "resumed") => Ok(()),

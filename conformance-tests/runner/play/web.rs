@@ -19,19 +19,14 @@ impl Play<'_> {
             method: step.method.clone(),
             url: step.url.render(&self.vars)?,
             headers,
-            body: step
-                .body
-                .as_ref()
-                .map(|b| b.render(&self.vars))
-                .transpose()?,
+            body: step.body.as_ref().map(|b| b.render(&self.vars)).transpose()?,
         };
         let host = self.server.endpoint().host;
         let response = timeout_at(deadline, send(&request, &host))
             .await
             .map_err(|_| "no HTTP response in time".to_owned())?
             .map_err(|e| format!("{} {}: {e:#}", request.method, request.url))?;
-        self.judge(step, &response)
-            .map_err(|e| format!("{e}\nin {response:#?}"))
+        self.judge(step, &response).map_err(|e| format!("{e}\nin {response:#?}"))
     }
 
     fn judge(&mut self, step: &HttpStep, response: &Response) -> Outcome {
@@ -65,9 +60,7 @@ impl Play<'_> {
     }
 
     fn fits(&mut self, what: &str, template: &Template, got: Option<&str>) -> Outcome {
-        let captures = template
-            .match_value(&self.vars, got)
-            .map_err(|e| format!("{what} {e}"))?;
+        let captures = template.match_value(&self.vars, got).map_err(|e| format!("{what} {e}"))?;
         self.keep(captures);
         Ok(())
     }

@@ -37,11 +37,7 @@ pub(super) fn read(text: &str) -> Vec<Line> {
             let trimmed = raw.trim_start();
             Line {
                 number: i + 1,
-                indent: if trimmed.is_empty() {
-                    usize::MAX
-                } else {
-                    raw.len() - trimmed.len()
-                },
+                indent: if trimmed.is_empty() { usize::MAX } else { raw.len() - trimmed.len() },
                 text: trimmed.trim_end().to_owned(),
             }
         })
@@ -58,10 +54,7 @@ pub(super) fn group(lines: &[Line]) -> Vec<Item> {
                 last.block.push(line.clone());
             }
         } else if !line.text.starts_with('#') {
-            items.push(Item {
-                line: line.clone(),
-                block: Vec::new(),
-            });
+            items.push(Item { line: line.clone(), block: Vec::new() });
         }
     }
     for item in &mut items {

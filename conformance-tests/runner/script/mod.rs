@@ -38,10 +38,7 @@ impl Script {
     /// Nothing else may use the server of such a script.
     pub(crate) fn restarts(&self) -> bool {
         self.own_server
-            || self
-                .steps
-                .iter()
-                .any(|s| matches!(s.action, Action::Restart | Action::Kill))
+            || self.steps.iter().any(|s| matches!(s.action, Action::Restart | Action::Kill))
     }
 
     pub(crate) fn actor(&self, name: &str) -> Option<&ActorSpec> {

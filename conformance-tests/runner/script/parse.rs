@@ -37,9 +37,8 @@ fn title(id: &str, text: &str) -> Result<Script, String> {
     // The pattern is a constant that the tests run through.
     let form =
         Regex::new(r"^# ((?:RFC|XEP)[- ]\d+) (§\S[^:]*): (.+)$").map_err(|e| e.to_string())?;
-    let found = form
-        .captures(first)
-        .ok_or("the first line must read: # RFC 6120 §1.2: what is shown")?;
+    let found =
+        form.captures(first).ok_or("the first line must read: # RFC 6120 §1.2: what is shown")?;
     Ok(Script {
         id: id.to_owned(),
         spec: found[1].to_owned(),
@@ -150,16 +149,11 @@ fn yes(value: &str) -> Result<bool, String> {
 }
 
 fn words(value: &str) -> impl Iterator<Item = String> + '_ {
-    value
-        .split([',', ' '])
-        .filter(|w| !w.is_empty())
-        .map(str::to_owned)
+    value.split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned)
 }
 
 pub(super) fn key_value(text: &str) -> Result<(&str, &str), String> {
-    let (key, value) = text
-        .split_once(':')
-        .ok_or_else(|| format!("no colon in {text:?}"))?;
+    let (key, value) = text.split_once(':').ok_or_else(|| format!("no colon in {text:?}"))?;
     Ok((key.trim(), value.trim()))
 }
 
@@ -202,10 +196,7 @@ mod tests {
     #[test]
     fn sample_parses() {
         let s = parse("rfc6120/x", SAMPLE).unwrap();
-        assert_eq!(
-            (s.spec.as_str(), s.clause.as_str()),
-            ("RFC 6120", "§4.9.3.6")
-        );
+        assert_eq!((s.spec.as_str(), s.clause.as_str()), ("RFC 6120", "§4.9.3.6"));
         assert_eq!(s.needs, ["starttls", "second-host"]);
         assert_eq!(s.actors[0].resource, None);
         assert_eq!(s.actors[1].account, "romeo");
@@ -214,9 +205,7 @@ mod tests {
         assert!(
             matches!(&s.steps[0].action, Action::Actor(n, Deed::Reach(Stage::Raw)) if n == "Romeo")
         );
-        let Action::Unordered(inner) = &s.steps[2].action else {
-            panic!()
-        };
+        let Action::Unordered(inner) = &s.steps[2].action else { panic!() };
         assert_eq!(inner[0].limit.as_secs(), 20);
     }
 
@@ -231,10 +220,7 @@ mod tests {
             ("needs:", "need:"),
             ("resource:", "resourse:"),
         ] {
-            assert!(
-                parse("x", &SAMPLE.replacen(from, to, 1)).is_err(),
-                "{to} was accepted"
-            );
+            assert!(parse("x", &SAMPLE.replacen(from, to, 1)).is_err(), "{to} was accepted");
         }
     }
 }

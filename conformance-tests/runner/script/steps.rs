@@ -20,11 +20,7 @@ pub(super) fn parse_steps(items: &[Item]) -> Result<Vec<Step>, String> {
 
 fn step(item: &Item) -> Result<Step, String> {
     let (text, limit) = split_limit(item.text())?;
-    Ok(Step {
-        line: item.line.number,
-        limit,
-        action: action(&text, item)?,
-    })
+    Ok(Step { line: item.line.number, limit, action: action(&text, item)? })
 }
 
 /// Cuts ` within 20 s` out of a step line.
@@ -54,9 +50,7 @@ fn action(text: &str, item: &Item) -> Result<Action, String> {
     if let Some(rest) = text.strip_prefix("check ") {
         return check(rest);
     }
-    let (name, rest) = text
-        .split_once(' ')
-        .ok_or_else(|| format!("unknown step {text:?}"))?;
+    let (name, rest) = text.split_once(' ').ok_or_else(|| format!("unknown step {text:?}"))?;
     Ok(Action::Actor(name.to_owned(), deed(rest, item)?))
 }
 
@@ -150,10 +144,7 @@ fn checked_send(item: &Item) -> Result<Template, String> {
 }
 
 fn auth(item: &Item, sasl2: bool) -> Result<AuthStep, String> {
-    let mut step = AuthStep {
-        sasl2,
-        ..AuthStep::default()
-    };
+    let mut step = AuthStep { sasl2, ..AuthStep::default() };
     for option in item.items() {
         if option.text() == "inline:" {
             step.inline = Some(checked_send(&option)?);
@@ -169,16 +160,8 @@ fn auth(item: &Item, sasl2: bool) -> Result<AuthStep, String> {
 }
 
 /// `gs2`, `nonce`, `proof`, `binding`: what to write instead of the right value.
-const AUTH_KEYS: [&str; 8] = [
-    "mechanism",
-    "user",
-    "password",
-    "authzid",
-    "gs2",
-    "nonce",
-    "proof",
-    "binding",
-];
+const AUTH_KEYS: [&str; 8] =
+    ["mechanism", "user", "password", "authzid", "gs2", "nonce", "proof", "binding"];
 
 fn http(request: &str, item: &Item) -> Result<HttpStep, String> {
     let (method, url) = request.split_once(' ').ok_or("http: GET URL")?;
@@ -201,20 +184,13 @@ fn http(request: &str, item: &Item) -> Result<HttpStep, String> {
 
 fn http_option(step: &mut HttpStep, option: &Item) -> Result<(), String> {
     let (key, value) = key_value(option.text())?;
-    let value = if option.block.is_empty() {
-        value.to_owned()
-    } else {
-        option.body()
-    };
+    let value = if option.block.is_empty() { value.to_owned() } else { option.body() };
     if let Some(name) = key.strip_prefix("header ") {
-        step.headers
-            .push((name.to_owned(), Template::parse(&value)?));
+        step.headers.push((name.to_owned(), Template::parse(&value)?));
     } else if let Some(name) = key.strip_prefix("expect header ") {
-        step.expect_headers
-            .push((name.to_lowercase(), Template::parse(&value)?));
+        step.expect_headers.push((name.to_lowercase(), Template::parse(&value)?));
     } else if let Some(pointer) = key.strip_prefix("expect json ") {
-        step.expect_json
-            .push((pointer.to_owned(), Template::parse(&value)?));
+        step.expect_json.push((pointer.to_owned(), Template::parse(&value)?));
     } else {
         match key {
             "body" => step.body = Some(Template::parse(&value)?),

@@ -30,11 +30,7 @@ pub(crate) enum Target {
     /// Debian's Prosody, to check the scripts themselves
     Prosody,
     /// A running server that lets anyone register
-    Remote {
-        host: String,
-        port: u16,
-        domain: String,
-    },
+    Remote { host: String, port: u16, domain: String },
 }
 
 /// What Prosody 0.12 can do of what scripts ask for by `needs:`.
@@ -89,10 +85,7 @@ impl Target {
             Self::Prosody => &PROSODY_ABILITIES,
             _ => &[],
         };
-        let lacking = script
-            .needs
-            .iter()
-            .find(|n| !abilities.contains(&n.as_str()))?;
+        let lacking = script.needs.iter().find(|n| !abilities.contains(&n.as_str()))?;
         Some(format!("{} lacks {lacking}", self.name()))
     }
 

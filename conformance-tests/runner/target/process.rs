@@ -21,11 +21,7 @@ impl Process {
     /// Standard error goes to `log`; standard output is left to the caller if `piped`.
     pub(super) fn spawn(command: &mut Command, log: &Path, piped: bool) -> anyhow::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(log)?;
-        let out = if piped {
-            Stdio::piped()
-        } else {
-            Stdio::from(file.try_clone()?)
-        };
+        let out = if piped { Stdio::piped() } else { Stdio::from(file.try_clone()?) };
         let child = command
             .stdin(Stdio::null())
             .stdout(out)
@@ -33,10 +29,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{:?} cannot be started", command.as_std().get_program()))?;
-        Ok(Self {
-            child,
-            log: log.to_owned(),
-        })
+        Ok(Self { child, log: log.to_owned() })
     }
 
     pub(super) fn is_alive(&mut self) -> bool {
@@ -52,21 +45,14 @@ impl Process {
         let Some(pid) = self.child.id() else {
             return Err("the server has ended by itself".to_owned());
         };
-        let sent = Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -TERM {pid}"))
-            .status()
-            .await;
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().await;
         sent.map_err(|e| format!("SIGTERM cannot be sent: {e}"))?;
         match timeout(STOP_LIMIT, self.child.wait()).await {
             Ok(Ok(status)) => Ok(status.code().unwrap_or(-1)),
             Ok(Err(e)) => Err(e.to_string()),
             Err(_) => {
                 let _ = self.child.kill().await;
-                Err(format!(
-                    "the server did not stop within {} s of SIGTERM",
-                    STOP_LIMIT.as_secs()
-                ))
+                Err(format!("the server did not stop within {} s of SIGTERM", STOP_LIMIT.as_secs()))
             }
         }
     }

@@ -33,9 +33,7 @@ pub(crate) struct Prosody {
 
 impl Prosody {
     pub(super) async fn start() -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("prosody-conformance")
-            .tempdir()?;
+        let dir = tempfile::Builder::new().prefix("prosody-conformance").tempdir()?;
         let endpoint = free()?;
         for domain in [DOMAIN, SECOND_DOMAIN] {
             write_certificate(dir.path(), domain)?;
@@ -45,32 +43,16 @@ impl Prosody {
         let mut command = Command::new("prosody");
         command.arg("--config").arg(&config).arg("-F");
         let process = Process::spawn(&mut command, &dir.path().join("server.log"), false)?;
-        let started = Self {
-            endpoint,
-            dir,
-            process: Mutex::new(process),
-            admins: Cell::new(0),
-        };
+        let started = Self { endpoint, dir, process: Mutex::new(process), admins: Cell::new(0) };
         started.wait().await?;
         Ok(started)
     }
 
     async fn wait(&self) -> anyhow::Result<()> {
         let end = Instant::now() + START_LIMIT;
-        for port in [
-            self.endpoint.c2s,
-            self.endpoint.c2s_tls,
-            self.endpoint.https,
-        ] {
-            while TcpStream::connect((self.endpoint.host.as_str(), port))
-                .await
-                .is_err()
-            {
-                anyhow::ensure!(
-                    Instant::now() < end,
-                    "Prosody is not up:\n{}",
-                    self.log_tail()
-                );
+        for port in [self.endpoint.c2s, self.endpoint.c2s_tls, self.endpoint.https] {
+            while TcpStream::connect((self.endpoint.host.as_str(), port)).await.is_err() {
+                anyhow::ensure!(Instant::now() < end, "Prosody is not up:\n{}", self.log_tail());
                 sleep(Duration::from_millis(50)).await;
             }
         }
@@ -86,25 +68,14 @@ impl Prosody {
             account.local = format!("admin{n}");
             account.bare = format!("{}@{}", account.local, account.domain);
         }
-        let folder = self
-            .dir
-            .path()
-            .join("data")
-            .join(encode(&account.domain))
-            .join("accounts");
+        let folder = self.dir.path().join("data").join(encode(&account.domain)).join("accounts");
         std::fs::create_dir_all(&folder)?;
         let text = format!("return {{ [\"password\"] = \"{}\"; }};\n", account.password);
-        Ok(std::fs::write(
-            folder.join(format!("{}.dat", encode(&account.local))),
-            text,
-        )?)
+        Ok(std::fs::write(folder.join(format!("{}.dat", encode(&account.local))), text)?)
     }
 
     pub(super) fn log_tail(&self) -> String {
-        self.process
-            .try_lock()
-            .map(|p| p.log_tail())
-            .unwrap_or_default()
+        self.process.try_lock().map(|p| p.log_tail()).unwrap_or_default()
     }
 
     pub(super) async fn stop(self) -> Result<(), String> {
@@ -119,10 +90,7 @@ impl Prosody {
 fn write_certificate(dir: &Path, domain: &str) -> anyhow::Result<()> {
     let made = rcgen::generate_simple_self_signed(vec![domain.to_owned()])?;
     std::fs::write(dir.join(format!("{domain}.crt")), made.cert.pem())?;
-    Ok(std::fs::write(
-        dir.join(format!("{domain}.key")),
-        made.signing_key.serialize_pem(),
-    )?)
+    Ok(std::fs::write(dir.join(format!("{domain}.key")), made.signing_key.serialize_pem())?)
 }
 
 fn config_text(endpoint: &Endpoint, dir: &Path) -> String {

@@ -17,15 +17,8 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(super) fn new(host: &str, port: u16, domain: &str) -> Self {
-        let endpoint = Endpoint {
-            host: host.to_owned(),
-            c2s: port,
-            ..Endpoint::default()
-        };
-        Self {
-            endpoint,
-            domain: domain.to_owned(),
-        }
+        let endpoint = Endpoint { host: host.to_owned(), c2s: port, ..Endpoint::default() };
+        Self { endpoint, domain: domain.to_owned() }
     }
 
     pub(super) async fn create_account(
@@ -34,9 +27,7 @@ impl Remote {
         admin: bool,
     ) -> anyhow::Result<()> {
         anyhow::ensure!(!admin, "no administrator can be made on a server of others");
-        timeout(LIMIT, self.register(account))
-            .await
-            .context("registration took too long")?
+        timeout(LIMIT, self.register(account)).await.context("registration took too long")?
     }
 
     async fn register(&self, account: &Account) -> anyhow::Result<()> {
@@ -44,9 +35,7 @@ impl Remote {
         let mut connection = Connection::open(&self.endpoint, Transport::StartTls, domain).await?;
         connection.open_stream(domain).await?;
         element(&mut connection, |e| e.is(NS_STREAM, "features")).await?;
-        connection
-            .send_elements("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-            .await?;
+        connection.send_elements("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await?;
         element(&mut connection, |e| e.name == "proceed").await?;
         connection.start_tls(domain).await?;
         connection.open_stream(domain).await?;
@@ -58,11 +47,7 @@ impl Remote {
         );
         connection.send_elements(&iq).await?;
         let answer = element(&mut connection, |e| e.attr("id") == Some("r")).await?;
-        anyhow::ensure!(
-            answer.attr("type") == Some("result"),
-            "{}",
-            answer.to_pretty()
-        );
+        anyhow::ensure!(answer.attr("type") == Some("result"), "{}", answer.to_pretty());
         connection.close_stream().await
     }
 }

@@ -30,9 +30,7 @@ pub(crate) struct Wello {
 
 impl Wello {
     pub(super) async fn start(binary: &Path, overrides: Option<&Table>) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("wello-conformance")
-            .tempdir()?;
+        let dir = tempfile::Builder::new().prefix("wello-conformance").tempdir()?;
         let endpoint = free()?;
         let mut config = base_config(&endpoint, dir.path());
         if let Some(overrides) = overrides {
@@ -57,14 +55,7 @@ impl Wello {
         let _permit = self.commands.acquire().await?;
         let mut command = Command::new(&self.binary);
         command
-            .args([
-                "user",
-                "add",
-                &account.bare,
-                "--password",
-                &account.password,
-                "--config",
-            ])
+            .args(["user", "add", &account.bare, "--password", &account.password, "--config"])
             .arg(self.dir.path().join("config.toml"));
         if admin {
             command.arg("--admin");
@@ -92,10 +83,7 @@ impl Wello {
     }
 
     pub(super) fn log_tail(&self) -> String {
-        self.process
-            .try_lock()
-            .map(|p| p.log_tail())
-            .unwrap_or_default()
+        self.process.try_lock().map(|p| p.log_tail()).unwrap_or_default()
     }
 
     pub(super) async fn stop(self) -> Result<(), String> {
@@ -109,10 +97,7 @@ impl Wello {
             return Err(format!("the server panicked: {panic}"));
         }
         if code != 0 {
-            return Err(format!(
-                "exit status {code} after SIGTERM:\n{}",
-                process.log_tail()
-            ));
+            return Err(format!("exit status {code} after SIGTERM:\n{}", process.log_tail()));
         }
         Ok(())
     }
@@ -120,10 +105,7 @@ impl Wello {
 
 async fn launch(binary: &Path, dir: &Path) -> anyhow::Result<Process> {
     let mut command = Command::new(binary);
-    command
-        .args(["serve", "--config"])
-        .arg(dir.join("config.toml"))
-        .current_dir(dir);
+    command.args(["serve", "--config"]).arg(dir.join("config.toml")).current_dir(dir);
     let mut process = Process::spawn(&mut command, &dir.join("server.log"), true)?;
     let stdout = process.child.stdout.take().context("no standard output")?;
     let mut lines = BufReader::new(stdout).lines();
@@ -155,10 +137,7 @@ fn base_config(endpoint: &Endpoint, dir: &Path) -> Table {
     listeners.insert("http".into(), listen(endpoint.http));
     let mut config = Table::new();
     config.insert("hosts".into(), Value::from(vec![DOMAIN, SECOND_DOMAIN]));
-    config.insert(
-        "data_dir".into(),
-        dir.join("data").to_string_lossy().as_ref().into(),
-    );
+    config.insert("data_dir".into(), dir.join("data").to_string_lossy().as_ref().into());
     config.insert("listen".into(), listeners.into());
     config
 }

@@ -12,7 +12,7 @@ use wello_wire::xml::Element;
 use super::header::stream_id;
 use super::{Action, C2s, Phase};
 use crate::csi::ClientState;
-use crate::sm::StreamManagement;
+use crate::sm::{HandledCountTooHigh, StreamManagement};
 
 /// What belongs to the session rather than to the connection.
 #[derive(Debug)]
@@ -184,13 +184,17 @@ impl C2s {
             return self.fail(StreamError::new(StreamCondition::BadFormat));
         };
         if let Err(error) = management.handle_acknowledgement(h) {
-            let detail = Element::new("handled-count-too-high", ns::SM)
-                .with_attr("h", error.h.to_string())
-                .with_attr("send-count", error.sent.to_string());
-            let condition = StreamError::new(StreamCondition::UndefinedCondition);
             established.forgotten = true;
-            self.fail(condition.with_application(detail).with_text(error.to_string()));
+            self.fail_too_high(error);
         }
+    }
+
+    pub(super) fn fail_too_high(&mut self, error: HandledCountTooHigh) {
+        let detail = Element::new("handled-count-too-high", ns::SM)
+            .with_attr("h", error.h.to_string())
+            .with_attr("send-count", error.sent.to_string());
+        let condition = StreamError::new(StreamCondition::UndefinedCondition);
+        self.fail(condition.with_application(detail).with_text(error.to_string()));
     }
 
     /// Answers [`Action::Acknowledge`]; `h` counts what is handled and durable.

@@ -37,6 +37,8 @@ pub enum Action {
     Lookup(Lookup),
     /// The client has proved who it is. Call [`C2s::handle_login`].
     Login(Login),
+    /// For the count of failures; nothing to answer.
+    LoginFailed(Failure),
     /// Bind a resource, then call [`C2s::handle_bound`].
     Bind(BindRequest),
     /// Find the session and take its state over, then call [`C2s::handle_resumed`].

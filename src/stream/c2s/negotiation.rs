@@ -14,8 +14,8 @@ use super::{
     Resumed, Welcome,
 };
 use crate::sasl::{
-    Answer, BearerHints, Condition, Context, DEFAULT_MAX_MESSAGE, Exchange, Failure, Offer, Reason, Step,
-    Success, encoding,
+    Answer, BearerHints, Condition, Context, DEFAULT_MAX_MESSAGE, Exchange, Failure, Offer, Reason,
+    Step, Success, encoding,
 };
 
 /// Who the client is, once SASL said so.
@@ -43,8 +43,8 @@ pub(super) enum Stage {
     Authenticated(BareJid),
     /// The driver binds; the id of the request.
     Binding(BareJid, Stanza),
-    /// The driver looks for the session.
-    Resuming(BareJid),
+    /// The driver looks for the session; the count that the client claims to have handled.
+    Resuming(BareJid, u32),
 }
 
 /// Failed logins before the stream is closed (RFC 6120, section 6.4.5: between 2 and 5).
@@ -251,6 +251,7 @@ impl C2s {
     fn sasl_failed(&mut self, mut negotiation: Negotiation, failure: Failure) {
         let condition = Element::new(failure.condition.name(), ns::SASL);
         self.output.element(&Element::new("failure", ns::SASL).with_child(condition));
+        self.actions.push_back(Action::LoginFailed(failure));
         negotiation.failures += 1;
         if negotiation.failures >= MAX_FAILURES {
             return self.fail(StreamError::new(StreamCondition::PolicyViolation));
@@ -289,19 +290,23 @@ impl C2s {
             return self.fail(StreamError::new(StreamCondition::BadFormat));
         };
         let request = ResumeRequest { identity: identity.clone(), id: id.to_owned(), h };
-        negotiation.stage = Stage::Resuming(identity);
+        negotiation.stage = Stage::Resuming(identity, h);
         self.actions.push_back(Action::Resume(request));
         self.phase = Phase::Negotiating(Box::new(negotiation));
     }
 
     pub(super) fn finish_resume(&mut self, mut negotiation: Negotiation, answer: Option<Resumed>) {
-        let Stage::Resuming(identity) = negotiation.stage else { return };
-        let Some(Resumed { jid, management }) = answer else {
+        let Stage::Resuming(identity, h) = negotiation.stage else { return };
+        let Some(Resumed { jid, mut management }) = answer else {
             self.output.element(&failed("item-not-found"));
             negotiation.stage = Stage::Authenticated(identity);
             self.phase = Phase::Negotiating(Box::new(negotiation));
             return;
         };
+        if let Err(error) = management.handle_acknowledgement(h) {
+            self.phase = Phase::Established(Box::new(Established::new(jid, Some(management))));
+            return self.fail_too_high(error);
+        }
         let resumed = Element::new("resumed", ns::SM)
             .with_attr("previd", management.id())
             .with_attr("h", management.handled().to_string());
