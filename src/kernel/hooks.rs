@@ -238,3 +238,10 @@ pub struct Hooks {
     pub(crate) iqs: std::collections::HashMap<(IqScope, &'static str), Arc<dyn IqHandler>>,
     pub(crate) services: std::collections::HashMap<String, Arc<dyn Service>>,
 }
+
+impl Hooks {
+    /// Features that take part in Bind 2.
+    pub fn bind_inline_features(&self) -> Vec<&'static str> {
+        self.bind_inline.iter().flat_map(|hook| hook.features()).collect()
+    }
+}

@@ -1,3 +1,4 @@
 //! Sockets: listeners, TLS and the tasks that own connections.
 
+pub mod c2s;
 pub mod tls;

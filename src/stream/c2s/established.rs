@@ -64,7 +64,8 @@ impl Established {
         self.client_state.flush()
     }
 
-    pub(super) fn forget(&mut self) {
+    /// Nothing is kept for a resumption.
+    pub fn forget(&mut self) {
         self.forgotten = true;
     }
 }
