@@ -222,7 +222,6 @@ pub trait RemoteRoute: Send + Sync {
     async fn send(&self, kernel: &Arc<Kernel>, stanza: Stanza) -> Result<(), StanzaError>;
 }
 
-
 /// What the modules registered.
 #[derive(Default)]
 pub struct Hooks {

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
+use wello_stream::sm::StreamManagement;
 use wello_wire::stanza::Stanza;
 
 use crate::sessions::EndReason;
@@ -14,12 +15,10 @@ pub enum Delivery {
     Stanza(Stanza),
     /// Close with the stream error of that reason.
     End(EndReason),
-    /// Hand the session's state over to a new connection (XEP-0198, section 5).
-    HandOver(HandOver),
+    /// Give the stream's state to the connection that resumes the session (XEP-0198, section 5),
+    /// once everything handled is on stable storage.
+    HandOver(oneshot::Sender<StreamManagement>),
 }
-
-/// Where to put the state of a session that another connection resumes.
-pub type HandOver = Box<dyn FnOnce(Box<dyn std::any::Any + Send>) + Send>;
 
 /// More waits for the session than it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

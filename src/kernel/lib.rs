@@ -16,7 +16,7 @@ pub mod sessions;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use wello_store::{ArchiveIds, Store, StoreError};
+use wello_store::{Store, StoreError};
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
@@ -37,7 +37,6 @@ pub struct Kernel {
     pub sessions: Sessions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
-    pub archive_ids: ArchiveIds,
     pub questions: Questions,
     modules: Vec<Arc<dyn Module>>,
     hooks: Hooks,
@@ -59,7 +58,6 @@ impl Kernel {
         let accounts = Accounts::open(&config, &store, clock.clone()).await?;
         Ok(Arc::new(Kernel {
             hosts: config.domains().into_iter().map(str::to_owned).collect(),
-            archive_ids: ArchiveIds::new(0, clock.now()),
             config,
             store,
             accounts,

@@ -21,11 +21,7 @@ pub enum Verdict {
 }
 
 /// The delivery table of RFC 6121, section 8.5.4, with the reason for the log.
-pub fn decide(
-    type_: MessageType,
-    to: &Jid,
-    sessions: &[Arc<Session>],
-) -> (Verdict, &'static str) {
+pub fn decide(type_: MessageType, to: &Jid, sessions: &[Arc<Session>]) -> (Verdict, &'static str) {
     if !to.is_bare() {
         if let Some(session) = sessions.iter().find(|session| *session.jid == *to) {
             return (Verdict::Deliver(vec![Arc::clone(session)]), "exact resource");

@@ -12,11 +12,7 @@ use crate::hooks::{Flow, IqAnswer, IqRequest, IqScope, Request};
 use crate::sessions::Session;
 
 impl Kernel {
-    pub(super) async fn route_iq(
-        self: &Arc<Self>,
-        stanza: Stanza,
-        session: Option<&Arc<Session>>,
-    ) {
+    pub(super) async fn route_iq(self: &Arc<Self>, stanza: Stanza, session: Option<&Arc<Session>>) {
         let type_ = match check(&stanza) {
             Ok(type_) => type_,
             Err(error) => return self.refuse(session, &stanza, &error).await,

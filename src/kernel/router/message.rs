@@ -9,8 +9,8 @@ use wello_wire::ns;
 use wello_wire::stanza::{MessageType, Stanza};
 use wello_wire::xml::Element;
 
-use super::delivery::{Verdict, decide};
 use super::Target;
+use super::delivery::{Verdict, decide};
 use crate::Kernel;
 use crate::hooks::Flow;
 use crate::passage::{Passage, Record, Side};
@@ -195,7 +195,8 @@ impl Kernel {
     }
 
     async fn deliver(self: &Arc<Self>, passage: &Passage) {
-        let stamped = stamp(&passage.stanza, passage.recipient.as_ref(), passage.record.recipient_id);
+        let stamped =
+            stamp(&passage.stanza, passage.recipient.as_ref(), passage.record.recipient_id);
         for target in &passage.targets {
             if !self.post(target, stamped.clone()) {
                 self.return_undelivered(target, [passage.stanza.clone()]).await;
@@ -248,11 +249,7 @@ impl Kernel {
 }
 
 /// XEP-0359, section 5: the archive's id, for the copy that goes to the archive's owner.
-fn stamp(
-    stanza: &Stanza,
-    owner: Option<&BareJid>,
-    id: Option<wello_store::ArchiveId>,
-) -> Stanza {
+fn stamp(stanza: &Stanza, owner: Option<&BareJid>, id: Option<wello_store::ArchiveId>) -> Stanza {
     let mut stamped = stanza.clone();
     if let (Some(owner), Some(id)) = (owner, id) {
         let by = Element::new("stanza-id", ns::STANZA_ID)

@@ -145,10 +145,7 @@ impl Kernel {
         Flow::Next
     }
 
-    pub(crate) async fn send_remote(
-        self: &Arc<Self>,
-        stanza: Stanza,
-    ) -> Result<(), StanzaError> {
+    pub(crate) async fn send_remote(self: &Arc<Self>, stanza: Stanza) -> Result<(), StanzaError> {
         match &self.remote {
             Some(remote) => remote.send(self, stanza).await,
             None => Err(StanzaError::remote_server_not_found("this server does not federate")),

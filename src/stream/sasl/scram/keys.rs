@@ -107,7 +107,8 @@ impl ScramKeys {
         }
     }
 
-    /// Keys as another server exports them (`StoredKey` and `ServerKey` of RFC 5802).
+    /// Keys as they are stored or as another server exports them (`StoredKey` and `ServerKey` of
+    /// RFC 5802); those of several forms of the password stand one after the other.
     ///
     /// # Errors
     /// Salt or iterations out of bounds, keys of a wrong length.
@@ -115,11 +116,27 @@ impl ScramKeys {
         hash: ScramHash,
         salt: &[u8],
         iterations: u32,
-        stored_key: &[u8],
-        server_key: &[u8],
+        stored_keys: &[u8],
+        server_keys: &[u8],
     ) -> Result<ScramKeys, KeyError> {
-        let pair = KeyPair { stored: stored_key.to_vec(), server: server_key.to_vec() };
-        ScramKeys::from_pairs(hash, salt.to_vec(), iterations, vec![pair])
+        let length = hash.output_len();
+        if stored_keys.is_empty() || stored_keys.len() != server_keys.len() {
+            return Err(KeyError::KeyLength);
+        }
+        let pairs = stored_keys.chunks(length).zip(server_keys.chunks(length));
+        let pairs = pairs
+            .map(|(stored, server)| KeyPair { stored: stored.to_vec(), server: server.to_vec() });
+        ScramKeys::from_pairs(hash, salt.to_vec(), iterations, pairs.take(MAX_PAIRS).collect())
+    }
+
+    /// For [`ScramKeys::from_keys`].
+    pub fn stored_keys(&self) -> Vec<u8> {
+        self.pairs.iter().flat_map(|pair| pair.stored.iter().copied()).collect()
+    }
+
+    /// For [`ScramKeys::from_keys`].
+    pub fn server_keys(&self) -> Vec<u8> {
+        self.pairs.iter().flat_map(|pair| pair.server.iter().copied()).collect()
     }
 
     fn from_pairs(
