@@ -108,6 +108,25 @@ impl Failure {
 }
 
 impl Condition {
+    pub const ALL: [Condition; 11] = [
+        Condition::Aborted,
+        Condition::AccountDisabled,
+        Condition::CredentialsExpired,
+        Condition::EncryptionRequired,
+        Condition::IncorrectEncoding,
+        Condition::InvalidAuthzid,
+        Condition::InvalidMechanism,
+        Condition::MalformedRequest,
+        Condition::MechanismTooWeak,
+        Condition::NotAuthorized,
+        Condition::TemporaryAuthFailure,
+    ];
+
+    /// The condition with that element name.
+    pub fn from_name(name: &str) -> Option<Condition> {
+        Condition::ALL.into_iter().find(|condition| condition.name() == name)
+    }
+
     /// The element name in `urn:ietf:params:xml:ns:xmpp-sasl`.
     pub fn name(self) -> &'static str {
         match self {

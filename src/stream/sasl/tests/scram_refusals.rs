@@ -218,6 +218,9 @@ fn unknown_accounts_look_like_known_ones() {
     assert_ne!(nobody, salt("nobody", elsewhere, None));
     let secret = Context { fakes: FakeKeys::new([43; 32], 4096), ..context(&[SHA1]) };
     assert_ne!(nobody, salt("nobody", secret, None));
+    let (mut exchange, _) = begin(context(&[scram(ScramHash::Sha256, false)]), b"n,,n=nobody,r=a");
+    let server_first = challenge(exchange.handle_answer(Answer::ScramKeys(None)));
+    assert_ne!(nobody, server_first.split(',').nth(1).unwrap(), "hashes do not share a salt");
 }
 
 #[test]
