@@ -1,5 +1,7 @@
 //! Sockets: listeners, TLS and the tasks that own connections.
 
+pub mod admission;
 pub mod ip_network;
+pub mod listener;
 pub mod proxy_protocol;
 pub mod tls;
