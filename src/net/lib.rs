@@ -1,1 +1,3 @@
+//! Sockets: listeners, TLS and the tasks that own connections.
 
+pub mod tls;

@@ -384,7 +384,8 @@ impl Stanza {
     /// The error answer (RFC 6120, section 8.3.1). `None` where one is forbidden: errors are
     /// never answered with errors, results neither.
     pub fn refusal(&self, error: &StanzaError) -> Option<Stanza> {
-        let forbidden = self.is_error() || (self.kind == Kind::Iq && self.iq_type() == Some(IqType::Result));
+        let forbidden =
+            self.is_error() || (self.kind == Kind::Iq && self.iq_type() == Some(IqType::Result));
         if forbidden {
             return None;
         }

@@ -482,7 +482,10 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_line_and_alternatives() {
         let text = parse("hosts = ['a']\n[listen]\nc3s = []").unwrap_err().to_string();
-        assert!(text.contains("line 3") && text.contains("c3s") && text.contains("c2s_tls"), "{text}");
+        assert!(
+            text.contains("line 3") && text.contains("c3s") && text.contains("c2s_tls"),
+            "{text}"
+        );
         let text = parse("[archive]\npolicy = 'sometimes'").unwrap_err().to_string();
         assert!(text.contains("roster"), "{text}");
         assert!(parse("hosts = []").is_err());

@@ -183,7 +183,8 @@ mod tests {
         assert!(!sm.wants_acknowledgement(false));
         assert!(sm.wants_acknowledgement(true));
         assert!(!sm.wants_acknowledgement(true));
-        (0..StreamManagement::REQUEST_EVERY).for_each(|_| sm.push(Stanza::message(MessageType::Chat)));
+        (0..StreamManagement::REQUEST_EVERY)
+            .for_each(|_| sm.push(Stanza::message(MessageType::Chat)));
         assert!(sm.wants_acknowledgement(false));
     }
 }
