@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +21,8 @@ use wello_stream::c2s::{HostSettings, RegistrationOffer, Settings};
 use wello_stream::sasl::{ChannelBindings, Mechanism};
 use wello_wire::jid::BareJid;
 
+use crate::admission::ConnectionPermit;
+use crate::listener::Accepted;
 use crate::tls::{ListenerKind, TlsAcceptor, TlsInfo};
 
 use task::{Peer, Task};
@@ -62,19 +63,23 @@ impl C2sServer {
     }
 
     /// A client that begins in plain text.
-    pub fn serve_tcp(self: &Arc<Self>, stream: TcpStream, address: IpAddr) {
-        let peer = Peer { address, transport: "tcp", secure: false };
-        self.spawn(Transport::Tcp(stream), peer, ChannelBindings::default());
+    pub fn serve_tcp(self: &Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, permit, .. } = accepted;
+        let peer = Peer { address: peer.ip(), transport: "tcp", secure: false };
+        self.spawn(Transport::Tcp(stream), peer, ChannelBindings::default(), Some(permit));
     }
 
     /// A client that begins with TLS (XEP-0368).
-    pub fn serve_direct_tls(self: &Arc<Self>, stream: TcpStream, address: IpAddr) {
+    pub fn serve_direct_tls(self: &Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, permit, .. } = accepted;
+        let address = peer.ip();
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
             match server.acceptor.accept(stream, ListenerKind::C2sDirect).await {
                 Ok(Some((stream, info))) => {
                     let peer = Peer { address, transport: "tls", secure: true };
-                    server.spawn(Transport::Tls(Box::new(stream)), peer, bindings(&info));
+                    let transport = Transport::Tls(Box::new(stream));
+                    server.spawn(transport, peer, bindings(&info), Some(permit));
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),
@@ -93,16 +98,24 @@ impl C2sServer {
         bindings: ChannelBindings,
     ) {
         let peer = Peer { address, transport, secure };
-        self.spawn(Transport::Frames(frames), peer, bindings);
+        self.spawn(Transport::Frames(frames), peer, bindings, None);
     }
 
-    fn spawn(self: &Arc<Self>, transport: Transport, peer: Peer, bindings: ChannelBindings) {
+    fn spawn(
+        self: &Arc<Self>,
+        transport: Transport,
+        peer: Peer,
+        bindings: ChannelBindings,
+        connection: Option<ConnectionPermit>,
+    ) {
         let Ok(permit) = Arc::clone(&self.unauthenticated).try_acquire_owned() else {
             tracing::warn!(address = %peer.address, "too many clients are not logged in");
             return;
         };
         let task = Task::new(Arc::clone(self), transport, peer, bindings, permit);
-        self.tasks.spawn(task.run());
+        self.tasks.spawn(async move {
+            task.run(connection).await;
+        });
     }
 
     /// Waits until all connections are closed.

@@ -20,6 +20,7 @@ use wello_wire::xml::Element;
 use super::bucket::Bucket;
 use super::transport::Transport;
 use super::{C2sServer, bindings, hibernate};
+use crate::admission::ConnectionPermit;
 use crate::tls::ListenerKind;
 
 /// Where the client is.
@@ -103,7 +104,8 @@ impl Task {
         }
     }
 
-    pub async fn run(mut self) {
+    /// `connection` counts the connection for as long as it is open.
+    pub async fn run(mut self, connection: Option<ConnectionPermit>) {
         self.server.kernel.metrics.connections.inc();
         let end = match Box::pin(self.serve()).await {
             ControlFlow::Break(end) => end,
@@ -119,6 +121,7 @@ impl Task {
         }
         let Task { server, c2s, session, unsettled, .. } = self;
         drop(self.transport);
+        drop(connection);
         if end != End::HandedOver
             && let Some(session) = session
         {
