@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 mod extensions;
 mod features;
 mod properties;

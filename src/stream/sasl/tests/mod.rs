@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 mod base64;
 mod bearer;
 mod client;
