@@ -45,8 +45,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Opens the database that the configuration names, with its migrations done.
 pub async fn open_store(config: &Config, metrics: Option<&Arc<Metrics>>) -> anyhow::Result<Store> {
-    let mut options =
-        Options { connections: config.storage.connections, ..Options::default() };
+    let mut options = Options { connections: config.storage.connections, ..Options::default() };
     if let Some(metrics) = metrics.cloned() {
         options.on_batch = Some(Arc::new(move |batch| {
             metrics.store_batch_seconds.observe(batch.latency.as_secs_f64());
