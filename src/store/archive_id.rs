@@ -93,10 +93,7 @@ impl ArchiveIds {
     /// `node` tells apart processes that write to one store; it is taken modulo 2048. Ids will be
     /// later than `after`.
     pub fn new(node: i64, after: Timestamp) -> Self {
-        Self {
-            last: AtomicI64::new(after.as_micros()),
-            node: node.rem_euclid(1 << NODE_BITS),
-        }
+        Self { last: AtomicI64::new(after.as_micros()), node: node.rem_euclid(1 << NODE_BITS) }
     }
 
     /// The next id: of this moment, or of the first free microsecond after it.
@@ -104,9 +101,7 @@ impl ArchiveIds {
         let now = now.as_micros().clamp(0, i64::MAX >> NODE_BITS);
         let previous = self
             .last
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-                Some(now.max(last + 1))
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)))
             .unwrap_or_else(|last| last);
         ArchiveId(now.max(previous + 1) << NODE_BITS | self.node)
     }
@@ -140,14 +135,7 @@ mod tests {
 
     #[test]
     fn foreign_ids_are_refused() {
-        for text in [
-            "",
-            "0",
-            "000000000000w",
-            "A000000000000",
-            "vvvvvvvvvvvvv",
-            "00000000000000",
-        ] {
+        for text in ["", "0", "000000000000w", "A000000000000", "vvvvvvvvvvvvv", "00000000000000"] {
             assert_eq!(text.parse::<ArchiveId>(), Err(BadArchiveId), "{text}");
         }
         assert!("7vvvvvvvvvvvv".parse::<ArchiveId>().is_ok());
