@@ -4,7 +4,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wello_wire::xml::{Element, Limits, ReadError, Reader, StreamEvent, write_element};
+use wello_wire::stanza::Stanza;
+use wello_wire::xml::{
+    Element, Limits, ReadError, Reader, StreamEvent, read_document, write_element,
+};
 
 const LIMITS: Limits = Limits { stanza_bytes: 4096, depth: 8, attributes: 8, elements: 32 };
 
@@ -63,10 +66,16 @@ fn assert_survives_writing(element: &Element) {
     write_element(&mut inside, element, "jabber:client");
     let (events, failed) = read_generously(&inside);
     assert!(!failed && events.last() == Some(&StreamEvent::Element(element.clone())), "{text}");
+    if let Ok(stanza) = Stanza::from_element(element.clone()) {
+        let written = stanza.to_bytes();
+        let again = read_document(&written, &generous()).map(Stanza::from_element);
+        let again = again.expect("what we write is XML").expect("and still a stanza");
+        assert_eq!(again.to_element(), stanza.to_element(), "{text}");
+    }
 }
 
 fn reread(text: &str) -> Result<Element, ReadError> {
-    wello_wire::xml::read_document(text.as_bytes(), &generous())
+    read_document(text.as_bytes(), &generous())
 }
 
 fn read_generously(mut bytes: &[u8]) -> (Vec<StreamEvent>, bool) {

@@ -10,7 +10,11 @@ const MAX_PART: usize = 1023;
 
 fuzz_target!(|text: &str| {
     if let Ok(strict) = Jid::parse_strict(text) {
-        assert_eq!(text.parse::<Jid>().as_ref(), Ok(&strict), "strict accepts what lenient does not");
+        assert_eq!(
+            text.parse::<Jid>().as_ref(),
+            Ok(&strict),
+            "strict accepts what lenient does not"
+        );
     }
     let Ok(jid) = text.parse::<Jid>() else { return };
     let parts = [jid.local(), Some(jid.domain()), jid.resource()];

@@ -85,6 +85,11 @@ impl Output {
         Output { framing, bytes: Vec::new(), frame_ends: Vec::new(), open: false }
     }
 
+    /// The stream is replaced by a new one without being closed, as after STARTTLS and SASL.
+    pub fn restart(&mut self) {
+        self.open = false;
+    }
+
     /// Whether the header was sent and the footer was not.
     pub fn is_open(&self) -> bool {
         self.open

@@ -218,6 +218,7 @@ impl C2s {
         self.secure = true;
         self.bindings = bindings;
         self.input.restart();
+        self.output.restart();
         self.phase = Phase::Opening(None);
     }
 

@@ -276,6 +276,7 @@ impl C2s {
         self.output.element(&Element::new("success", ns::SASL).with_text(data.unwrap_or_default()));
         self.input.set_limits(self.settings.limits);
         self.input.restart();
+        self.output.restart();
         self.phase = Phase::Opening(Some(Authenticated { identity: success.identity }));
     }
 
