@@ -305,8 +305,8 @@ fn quote_end(text: &str) -> Option<usize> {
     None
 }
 
-const FUNCTIONS: [&str; 8] = [
-    "repeat", "base64", "unbase64", "sha1", "sha256", "ht", "ht-reply", "lower",
+const FUNCTIONS: [&str; 10] = [
+    "repeat", "count", "upper", "base64", "unbase64", "sha1", "sha256", "ht", "ht-reply", "lower",
 ];
 
 fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
@@ -323,6 +323,14 @@ fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
                 .map_err(|_| "repeat needs a number".to_owned())?;
             Ok(text(1).repeat(times))
         }
+        "count" => {
+            let times: usize = text(0)
+                .parse()
+                .map_err(|_| "count needs a number".to_owned())?;
+            Ok((0..times)
+                .map(|i| text(1).replace('%', &i.to_string()))
+                .collect())
+        }
         "base64" => Ok(BASE64.encode(arg(0))),
         "unbase64" => {
             let raw = BASE64.decode(arg(0)).map_err(|e| e.to_string())?;
@@ -331,6 +339,7 @@ fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
         "sha1" => Ok(BASE64.encode(Sha1::digest(arg(0)))),
         "sha256" => Ok(BASE64.encode(Sha256::digest(arg(0)))),
         "lower" => Ok(text(0).to_lowercase()),
+        "upper" => Ok(text(0).to_uppercase()),
         // XEP-0484 tokens: authcid NUL HMAC(token, "Initiator" || channel binding in hex)
         "ht" => {
             let mut out = arg(0).to_vec();

@@ -63,13 +63,25 @@ impl Play<'_> {
                 "<iq type='get' id='{marker}' to='{}'><fence xmlns='{NS_FENCE}'/></iq>",
                 escape(&target)
             );
-            self.actor(&other)?.send_elements(&iq).await?;
-            self.settle(&other, deadline).await?;
+            let sent = self.mark(&other, &iq, deadline).await;
+            if sent.is_err() {
+                self.actor(&other)?.drain(deadline).await;
+            }
+            if self.actor(&other)?.connection.is_none() {
+                // Closed by the server in answer to something; nothing more comes from it.
+                continue;
+            }
+            sent?;
             if !self.actor(&other)?.fences.contains(&marker) {
                 arriving.push(marker);
             }
         }
         Ok(arriving)
+    }
+
+    async fn mark(&mut self, name: &str, marker: &str, deadline: Instant) -> Outcome {
+        self.actor(name)?.send_elements(marker).await?;
+        self.settle(name, deadline).await
     }
 }
 
@@ -79,6 +91,11 @@ impl Actor {
         let iq =
             format!("<iq type='get' id='{id}' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>");
         self.send_elements(&iq).await
+    }
+
+    /// Reads what a connection that cannot be written to any more still holds, up to its end.
+    async fn drain(&mut self, deadline: Instant) {
+        while self.connection.is_some() && self.pull(deadline).await.is_ok() {}
     }
 
     async fn wait_fence(&mut self, id: &str, deadline: Instant) -> Outcome {
