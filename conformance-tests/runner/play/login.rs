@@ -47,7 +47,14 @@ impl Play<'_> {
                 from: from.clone(),
                 unavailable,
             });
-            if let (Some(jid), true) = (&other.jid, other.is_live()) {
+            if !other.is_live() {
+                // RFC 6121 §4.3.2: the answer to a probe of a contact who is away
+                let from = other.account.bare.clone();
+                to_subject.push(Noise {
+                    from,
+                    unavailable: true,
+                });
+            } else if let Some(jid) = &other.jid {
                 to_subject.push(Noise {
                     from: jid.clone(),
                     unavailable: false,
