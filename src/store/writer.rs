@@ -98,11 +98,7 @@ impl<J: Send + 'static> Queue<J> {
         let latest = Arc::<BatchState>::default();
         latest.resolve(Outcome::Written { failed: Vec::new() });
         Arc::new(Self {
-            state: Mutex::new(State {
-                batches: VecDeque::new(),
-                latest,
-                closed: false,
-            }),
+            state: Mutex::new(State { batches: VecDeque::new(), latest, closed: false }),
             filled: Notify::new(),
             room: Arc::new(Semaphore::new(room(options))),
             options: options.clone(),
@@ -144,10 +140,7 @@ impl<J: Send + 'static> Queue<J> {
             return Err(too_large);
         }
         let permits = u32::try_from(bytes).map_err(|_| too_large)?;
-        Arc::clone(&self.room)
-            .acquire_many_owned(permits)
-            .await
-            .map_err(|_| StoreError::Closed)
+        Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| StoreError::Closed)
     }
 
     fn put<T>(
@@ -160,9 +153,7 @@ impl<J: Send + 'static> Queue<J> {
         if state.closed {
             return Err(StoreError::Closed);
         }
-        let open = state
-            .batches
-            .pop_back_if(|batch| !batch.is_full(&self.options));
+        let open = state.batches.pop_back_if(|batch| !batch.is_full(&self.options));
         let mut batch = open.unwrap_or_else(|| {
             let batch = Batch::new();
             state.latest = Arc::clone(&batch.state);
@@ -283,22 +274,15 @@ mod tests {
     }
 
     fn entry(bytes: usize) -> Entry {
-        Entry {
-            stanza: Bytes::from(vec![b'x'; bytes]),
-            ..Entry::default()
-        }
+        Entry { stanza: Bytes::from(vec![b'x'; bytes]), ..Entry::default() }
     }
 
     fn written() -> Outcome {
         Outcome::Written { failed: Vec::new() }
     }
 
-    type Steps = (
-        Arc<Queue<()>>,
-        mpsc::Receiver<usize>,
-        mpsc::Sender<Outcome>,
-        tokio::task::JoinHandle<()>,
-    );
+    type Steps =
+        (Arc<Queue<()>>, mpsc::Receiver<usize>, mpsc::Sender<Outcome>, tokio::task::JoinHandle<()>);
 
     fn stepped(options: &Options) -> Steps {
         let (got, gets) = mpsc::channel(1);
@@ -330,11 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn batches_are_bounded_in_entries_and_bytes() {
-        let options = Options {
-            batch_entries: 2,
-            batch_bytes: 10_000,
-            ..Options::default()
-        };
+        let options = Options { batch_entries: 2, batch_bytes: 10_000, ..Options::default() };
         let (queue, mut gets, lets, writer) = stepped(&options);
         queue.append(entry(1)).await.unwrap();
         assert_eq!(gets.recv().await, Some(1));
@@ -352,10 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_makes_appending_wait() {
-        let options = Options {
-            queue_bytes: 10_000,
-            ..Options::default()
-        };
+        let options = Options { queue_bytes: 10_000, ..Options::default() };
         let (queue, mut gets, lets, writer) = stepped(&options);
         queue.append(entry(9_000)).await.unwrap();
         assert_eq!(gets.recv().await, Some(1));
@@ -379,17 +356,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_queue_writes_the_rest_and_refuses_more() {
-        let options = Options {
-            idle: Duration::from_secs(3600),
-            ..Options::default()
-        };
+        let options = Options { idle: Duration::from_secs(3600), ..Options::default() };
         let (queue, mut gets, lets, writer) = stepped(&options);
         let ticket = queue.append(entry(1)).await.unwrap();
         queue.close();
-        assert!(matches!(
-            queue.append(entry(1)).await,
-            Err(StoreError::Closed)
-        ));
+        assert!(matches!(queue.append(entry(1)).await, Err(StoreError::Closed)));
         assert_eq!(gets.recv().await, Some(1));
         lets.send(written()).await.unwrap();
         writer.await.unwrap();

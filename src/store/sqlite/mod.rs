@@ -55,11 +55,7 @@ impl Database {
     pub(crate) async fn open(path: PathBuf, options: &Options) -> Result<Store, StoreError> {
         create_private(&path)?;
         let connect = connect_options(&path);
-        let mut conn = connect
-            .clone()
-            .pragma("cache_size", WRITER_CACHE)
-            .connect()
-            .await?;
+        let mut conn = connect.clone().pragma("cache_size", WRITER_CACHE).connect().await?;
         migrations::migrator(migrations::SQLITE)
             .run(&mut conn)
             .await
