@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 
 use crate::ticket::{BatchState, Outcome};
 use crate::{BatchReport, Entry, Options, StoreError, Ticket};
@@ -176,8 +177,13 @@ impl<J: Send + 'static> Queue<J> {
     }
 }
 
-/// Writes batches until the queue is closed and empty.
-pub(crate) async fn run<E: Engine>(queue: Arc<Queue<E::Job>>, mut engine: E) {
+/// Starts the writer. It ends when the queue is closed and empty.
+#[expect(clippy::disallowed_methods, reason = "closing the store waits for it")]
+pub(crate) fn start<E: Engine>(queue: &Arc<Queue<E::Job>>, engine: E) -> JoinHandle<()> {
+    tokio::spawn(run(Arc::clone(queue), engine))
+}
+
+async fn run<E: Engine>(queue: Arc<Queue<E::Job>>, mut engine: E) {
     let _end = CloseAtEnd(&queue);
     let mut more_work = true;
     let mut rested = false;
@@ -213,6 +219,7 @@ impl<J: Send + 'static> Drop for CloseAtEnd<'_, J> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a disk takes, for metrics alone")]
 async fn write<E: Engine>(engine: &mut E, mut batch: Batch<E::Job>, options: &Options) {
     let started = Instant::now();
     let jobs = std::mem::take(&mut batch.jobs);
@@ -244,6 +251,7 @@ fn weight(entry: &Entry) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have no kernel to spawn through")]
 mod tests {
     use std::time::Duration;
 

@@ -71,6 +71,8 @@ const DELETE_OWNED: [&str; 13] = [
 type Row =
     (i64, String, String, String, String, i64, Option<i64>, Option<String>, Option<String>, i64);
 
+type ScramRow = (String, Vec<u8>, i64, Vec<u8>, Vec<u8>);
+
 #[async_trait]
 impl Accounts for Database {
     async fn create(&self, account: &NewAccount) -> Result<Creation, StoreError> {
@@ -292,8 +294,7 @@ async fn find(
 }
 
 async fn scram_keys(conn: &mut Connection, id: i64) -> Result<Vec<ScramKeys>, StoreError> {
-    let rows: Vec<(String, Vec<u8>, i64, Vec<u8>, Vec<u8>)> =
-        sqlx::query_as(SCRAM).bind(id).fetch_all(conn).await?;
+    let rows: Vec<ScramRow> = sqlx::query_as(SCRAM).bind(id).fetch_all(conn).await?;
     rows.into_iter()
         .map(|(mechanism, salt, iterations, stored_key, server_key)| {
             Ok(ScramKeys {

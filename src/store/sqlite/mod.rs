@@ -69,7 +69,7 @@ impl Database {
             .connect_with(connect.read_only(true))
             .await?;
         let queue = Queue::new(options);
-        let writer = tokio::spawn(writer::run(Arc::clone(&queue), engine));
+        let writer = writer::start(&queue, engine);
         let database = Arc::new(Self {
             queue,
             readers,
@@ -84,7 +84,7 @@ impl Database {
         &self.options
     }
 
-    pub(crate) fn queue(&self) -> &Queue<Box<dyn Job>> {
+    fn queue(&self) -> &Queue<Box<dyn Job>> {
         &self.queue
     }
 
