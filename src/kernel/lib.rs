@@ -11,6 +11,7 @@ pub mod module;
 pub mod passage;
 pub mod presence;
 pub mod questions;
+pub mod roster;
 pub mod router;
 pub mod sessions;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{StoreError, Timestamp};
+use crate::{StoreError, Timestamp, words::words};
 
 /// What an account may do beyond its own data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -20,6 +20,13 @@ pub enum Role {
     Admin,
 }
 
+words!(Role {
+    User = "user",
+    Agent = "agent",
+    Supervisor = "supervisor",
+    Admin = "admin",
+});
+
 /// Whether an account may log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AccountStatus {
@@ -31,6 +38,12 @@ pub enum AccountStatus {
     /// Shut out by an administrator.
     Banned,
 }
+
+words!(AccountStatus {
+    Active = "active",
+    Inactive = "inactive",
+    Banned = "banned",
+});
 
 /// Row number of an account; never used twice, so it tells apart two accounts that had the same
 /// name one after the other.

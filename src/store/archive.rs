@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{ArchiveId, StoreError, Ticket, Timestamp};
+use crate::{ArchiveId, StoreError, Ticket, Timestamp, words::words};
 
 /// `type` of a message (RFC 6121 §5.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -146,14 +146,24 @@ pub struct ArchiveBounds {
     pub last: (ArchiveId, Timestamp),
 }
 
+/// How far back in a conversation a message is looked for by its sender's id. These ids are not indexed:
+/// looking is rare, and an index entry for each message would cost more than the message itself.
+pub const FIND_WITHIN: u32 = 10_000;
+
 /// Names a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageRef {
     /// By its id in the archive.
     Archive(ArchiveId),
-    /// By its `origin-id` or its stanza's `id`, as given by this sender: a full JID, or a bare one
-    /// for all its resources.
-    Sent { by: String, id: String },
+    /// By its `origin-id` or its stanza's `id`, as given by its sender. Looks through the newest
+    /// [`FIND_WITHIN`] messages of one conversation.
+    Sent {
+        /// Bare JID of the other side in the owner's archive.
+        with: String,
+        /// The sender: a full JID, or a bare one for all its resources.
+        by: String,
+        id: String,
+    },
 }
 
 /// What goes into an archive by itself (XEP-0441).
@@ -165,6 +175,12 @@ pub enum ArchiveDefault {
     /// Only conversations with contacts.
     Roster,
 }
+
+words!(ArchiveDefault {
+    Always = "always",
+    Never = "never",
+    Roster = "roster",
+});
 
 /// Archiving preferences (XEP-0441).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

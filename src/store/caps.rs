@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{StoreError, Timestamp};
+use crate::StoreError;
 
 /// disco#info by capabilities hash. Bounded by
 /// [`Options::caps_entries`](crate::Options::caps_entries): the oldest go first.
@@ -12,5 +12,6 @@ pub trait CapsCache: Send + Sync {
     /// The disco#info of a hash; the caller puts the hash function's name into the key.
     async fn get(&self, hash: &str) -> Result<Option<Bytes>, StoreError>;
 
-    async fn put(&self, hash: &str, disco_info: &Bytes, now: Timestamp) -> Result<(), StoreError>;
+    /// Keeps the first one when there are several.
+    async fn put(&self, hash: &str, disco_info: &Bytes) -> Result<(), StoreError>;
 }

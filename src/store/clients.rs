@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{StoreError, Timestamp};
+use crate::{StoreError, Timestamp, words::words};
 
 /// How a client reaches the account (XEP-0494 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -16,6 +16,11 @@ pub enum ClientKind {
     Access,
 }
 
+words!(ClientKind {
+    Session = "session",
+    Access = "access",
+});
+
 /// What a client may do with the account (XEP-0494 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ClientPermission {
@@ -24,6 +29,11 @@ pub enum ClientPermission {
     #[default]
     Unrestricted,
 }
+
+words!(ClientPermission {
+    Normal = "normal",
+    Unrestricted = "unrestricted",
+});
 
 /// One client of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Role, StoreError, Timestamp};
+use crate::{Role, StoreError, Timestamp, words::words};
 
 /// What an invitation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +12,11 @@ pub enum InviteKind {
     /// To become a contact of the inviter.
     Contact,
 }
+
+words!(InviteKind {
+    Account = "account",
+    Contact = "contact",
+});
 
 /// One invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]

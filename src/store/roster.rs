@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::StoreError;
+use crate::{StoreError, words::words};
 
 /// Who sees whose presence (RFC 6121 §2.1.2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -16,6 +16,13 @@ pub enum Subscription {
     From,
     Both,
 }
+
+words!(Subscription {
+    None = "none",
+    To = "to",
+    From = "from",
+    Both = "both",
+});
 
 /// One contact.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

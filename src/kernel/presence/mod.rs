@@ -1,7 +1,7 @@
 //! Availability: broadcasts, probes and directed presence (RFC 6121, section 4).
 
 mod outbound;
-mod subscription;
+pub mod subscription;
 
 use std::sync::Arc;
 
