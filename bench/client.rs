@@ -84,10 +84,7 @@ impl Client {
         let tls = describe(&session);
         let features = session.open(&self.domain).await?;
         let name = self.mechanism.name();
-        ensure!(
-            has(&features, &format!(">{name}<")),
-            "{name} is not offered"
-        );
+        ensure!(has(&features, &format!(">{name}<")), "{name} is not offered");
         let iterations = self.authenticate(&mut session, account).await?;
         session.open(&self.domain).await?;
         bind(&mut session, resource).await?;
@@ -107,15 +104,9 @@ impl Client {
     async fn start_tls(&self, tcp: TcpStream) -> Result<TcpStream> {
         let mut plain = Stream::new(tcp);
         plain.open(&self.domain).await?;
-        plain
-            .send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-            .await?;
+        plain.send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await?;
         let answer = plain.receive().await?;
-        ensure!(
-            answer.starts_with(b"<proceed"),
-            "STARTTLS: {}",
-            String::from_utf8_lossy(&answer)
-        );
+        ensure!(answer.starts_with(b"<proceed"), "STARTTLS: {}", String::from_utf8_lossy(&answer));
         Ok(plain.io)
     }
 
@@ -123,17 +114,12 @@ impl Client {
         const NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
         let name = self.mechanism.name();
         let mut exchange = Exchange::new(self.mechanism, &account.user);
-        let auth = format!(
-            "<auth xmlns='{NS}' mechanism='{name}'>{}</auth>",
-            exchange.first()
-        );
+        let auth = format!("<auth xmlns='{NS}' mechanism='{name}'>{}</auth>", exchange.first());
         session.send(auth.as_bytes()).await?;
         let challenge = session.receive().await?;
         let challenge = text(&challenge, "challenge").with_context(|| refusal(&challenge))?;
         let answer = exchange.answer(challenge, &account.password, &self.keys)?;
-        session
-            .send(format!("<response xmlns='{NS}'>{answer}</response>").as_bytes())
-            .await?;
+        session.send(format!("<response xmlns='{NS}'>{answer}</response>").as_bytes()).await?;
         let success = session.receive().await?;
         exchange.verify(text(&success, "success").with_context(|| refusal(&success))?)?;
         Ok(exchange.iterations)
@@ -147,11 +133,7 @@ async fn bind(session: &mut Session, resource: &str) -> Result<()> {
     );
     session.send(bind.as_bytes()).await?;
     let bound = session.receive().await?;
-    ensure!(
-        text(&bound, "jid").is_some(),
-        "bind: {}",
-        String::from_utf8_lossy(&bound)
-    );
+    ensure!(text(&bound, "jid").is_some(), "bind: {}", String::from_utf8_lossy(&bound));
     Ok(())
 }
 
@@ -161,13 +143,10 @@ fn refusal(element: &[u8]) -> String {
 
 fn describe(session: &Session) -> String {
     let (_, tls) = session.io.get_ref();
-    let suite = tls
-        .negotiated_cipher_suite()
-        .map(|s| format!("{:?}", s.suite()));
+    let suite = tls.negotiated_cipher_suite().map(|s| format!("{:?}", s.suite()));
     format!(
         "{:?} {}",
-        tls.protocol_version()
-            .map_or(String::new(), |v| format!("{v:?}")),
+        tls.protocol_version().map_or(String::new(), |v| format!("{v:?}")),
         suite.unwrap_or_default()
     )
     .replace('"', "")
@@ -185,9 +164,7 @@ fn tls_config() -> Result<ClientConfig> {
         kx_groups: vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1],
         ..aws_lc_rs::default_provider()
     };
-    let schemes = provider
-        .signature_verification_algorithms
-        .supported_schemes();
+    let schemes = provider.signature_verification_algorithms.supported_schemes();
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -240,10 +217,7 @@ impl ServerCertVerifier for TrustAnything {
 
 /// Reads accounts: one `jid password` a line, `#` begins a comment.
 pub(crate) fn parse_accounts(text: &str) -> Result<Vec<Account>> {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     lines
         .map(|line| {
             let mut words = line.split_whitespace();
@@ -251,10 +225,7 @@ pub(crate) fn parse_accounts(text: &str) -> Result<Vec<Account>> {
                 bail!("account line without a password: {line}");
             };
             let user = jid.split('@').next().unwrap_or(jid).to_owned();
-            Ok(Account {
-                user,
-                password: password.to_owned(),
-            })
+            Ok(Account { user, password: password.to_owned() })
         })
         .collect()
 }
@@ -266,10 +237,8 @@ mod tests {
     #[test]
     fn reads_account_lines() {
         let accounts = parse_accounts("# two\na@localhost pw admin\n\n b@localhost  x \n").unwrap();
-        let account = |user: &str, password: &str| Account {
-            user: user.into(),
-            password: password.into(),
-        };
+        let account =
+            |user: &str, password: &str| Account { user: user.into(), password: password.into() };
         assert_eq!(accounts, [account("a", "pw"), account("b", "x")]);
         assert!(parse_accounts("a@localhost").is_err());
     }

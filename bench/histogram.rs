@@ -27,10 +27,7 @@ impl Histogram {
         if other.buckets.len() > self.buckets.len() {
             self.buckets.resize(other.buckets.len(), 0);
         }
-        self.buckets
-            .iter_mut()
-            .zip(&other.buckets)
-            .for_each(|(a, b)| *a += b);
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(a, b)| *a += b);
         self.count += other.count;
         self.max = self.max.max(other.max);
     }
@@ -70,15 +67,9 @@ mod tests {
 
     #[test]
     fn every_value_lies_in_a_bucket_close_to_it() {
-        for nanos in (0..5000)
-            .chain((0..64).map(|b| 1u64 << b))
-            .chain([u64::MAX, 999_999_999])
-        {
+        for nanos in (0..5000).chain((0..64).map(|b| 1u64 << b)).chain([u64::MAX, 999_999_999]) {
             let end = upper_end(bucket_of(nanos));
-            assert!(
-                end >= nanos && (end - nanos) as f64 <= nanos as f64 / 60.0,
-                "{nanos} {end}"
-            );
+            assert!(end >= nanos && (end - nanos) as f64 <= nanos as f64 / 60.0, "{nanos} {end}");
         }
     }
 

@@ -53,12 +53,7 @@ pub(crate) async fn run(client: &Client, accounts: &[Account], server: Process) 
         broken.get(),
         accounts.len()
     );
-    Ok(Idle {
-        sessions: accounts.len(),
-        before,
-        after,
-        opening,
-    })
+    Ok(Idle { sessions: accounts.len(), before, after, opening })
 }
 
 async fn open_all(
@@ -108,26 +103,9 @@ pub(crate) fn raise_file_limit(sessions: usize) -> Result<()> {
         return Ok(());
     }
     let maximum = now.maximum.map(|m| m.max(wanted));
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum.or(Some(wanted)),
-            maximum,
-        },
-    )
-    .or_else(|_| {
-        setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: Some(wanted),
-                maximum: now.maximum,
-            },
-        )
-    })
-    .with_context(|| {
-        format!(
-            "{wanted} open files are needed, the limit is {:?}",
-            now.maximum
-        )
-    })
+    setrlimit(Resource::Nofile, Rlimit { current: maximum.or(Some(wanted)), maximum })
+        .or_else(|_| {
+            setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: now.maximum })
+        })
+        .with_context(|| format!("{wanted} open files are needed, the limit is {:?}", now.maximum))
 }

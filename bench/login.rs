@@ -36,23 +36,14 @@ pub(crate) async fn run(client: &Client, accounts: &[Account], time: Duration) -
     let workers: Vec<_> = accounts
         .iter()
         .map(|account| {
-            spawn_local(work(
-                client.clone(),
-                account.clone(),
-                begin + time,
-                Rc::clone(&count),
-            ))
+            spawn_local(work(client.clone(), account.clone(), begin + time, Rc::clone(&count)))
         })
         .collect();
     let mut agreed = Agreed::default();
     for worker in workers {
         agreed = worker.await??;
     }
-    Ok(Logins {
-        count: count.get(),
-        wall: begin.elapsed(),
-        agreed,
-    })
+    Ok(Logins { count: count.get(), wall: begin.elapsed(), agreed })
 }
 
 async fn work(

@@ -132,19 +132,13 @@ impl Target {
 
 impl PairLoad {
     fn flow(&self) -> Flow {
-        Flow {
-            window: self.window,
-            ack_every: self.ack_every,
-            body_bytes: self.body,
-        }
+        Flow { window: self.window, ack_every: self.ack_every, body_bytes: self.body }
     }
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => LocalSet::new().block_on(&runtime, run(cli.mode)),
         Err(error) => Err(error.into()),
@@ -160,40 +154,18 @@ fn main() -> ExitCode {
 
 async fn run(mode: Mode) -> Result<()> {
     let measurement: Measurement = match mode {
-        Mode::Pairs {
-            target,
-            load,
-            seconds,
-            count,
-        } => {
+        Mode::Pairs { target, load, seconds, count } => {
             let (client, accounts, server) = target.open().await?;
             let how = count.map_or(Load::Time(Duration::from_secs(seconds)), Load::Count);
             measure::pairs(&client, &accounts, load.pairs, load.flow(), how, server).await?
         }
-        Mode::Latency {
-            target,
-            load,
-            seconds,
-            rate,
-        } => {
+        Mode::Latency { target, load, seconds, rate } => {
             let (client, accounts, server) = target.open().await?;
             let time = Duration::from_secs(seconds);
-            measure::latency(
-                &client,
-                &accounts,
-                load.pairs,
-                load.flow(),
-                rate,
-                time,
-                server,
-            )
-            .await?
+            measure::latency(&client, &accounts, load.pairs, load.flow(), rate, time, server)
+                .await?
         }
-        Mode::Login {
-            target,
-            seconds,
-            concurrency,
-        } => {
+        Mode::Login { target, seconds, concurrency } => {
             let (client, accounts, server) = target.open().await?;
             let accounts = &accounts[..concurrency.min(accounts.len())];
             measure::login(&client, accounts, Duration::from_secs(seconds), server).await?

@@ -69,20 +69,13 @@ impl Clock {
         if let Some(server) = server {
             server.quiet(REST).await?;
         }
-        let server = server
-            .map(|s| Ok::<_, anyhow::Error>((s, s.cpu()?)))
-            .transpose()?;
-        Ok(Self {
-            server,
-            generator: Process::own().cpu()?,
-        })
+        let server = server.map(|s| Ok::<_, anyhow::Error>((s, s.cpu()?))).transpose()?;
+        Ok(Self { server, generator: Process::own().cpu()? })
     }
 
     fn stop(&self, work: u64, wall: Duration) -> Result<Measurement> {
-        let cpu = self
-            .server
-            .map(|(s, before)| Ok::<_, anyhow::Error>(s.cpu()? - before))
-            .transpose()?;
+        let cpu =
+            self.server.map(|(s, before)| Ok::<_, anyhow::Error>(s.cpu()? - before)).transpose()?;
         let cpu = cpu.map(|c| c.as_secs_f64());
         Ok(Measurement {
             work,
@@ -133,20 +126,10 @@ pub(crate) async fn latency(
         }
     };
     let clock = Clock::start(server).await?;
-    let (open, round) = pairs::round(
-        open,
-        Load::Paced {
-            rate: rate / count as f64,
-            time,
-        },
-    )
-    .await?;
+    let (open, round) = pairs::round(open, Load::Paced { rate: rate / count as f64, time }).await?;
     let measured = clock.stop(round.messages, round.wall)?;
     pairs::close(open).await;
-    Ok(Measurement {
-        latency_ms: Some(Latency::of(rate, &round.latency)),
-        ..measured
-    })
+    Ok(Measurement { latency_ms: Some(Latency::of(rate, &round.latency)), ..measured })
 }
 
 impl Latency {
@@ -172,11 +155,7 @@ pub(crate) async fn login(
     let logins = login::run(client, accounts, time).await?;
     let Agreed { iterations, tls } = logins.agreed;
     let measured = clock.stop(logins.count, logins.wall)?;
-    Ok(Measurement {
-        scram_iterations: Some(iterations),
-        tls: Some(tls),
-        ..measured
-    })
+    Ok(Measurement { scram_iterations: Some(iterations), tls: Some(tls), ..measured })
 }
 
 pub(crate) async fn idle(
@@ -193,8 +172,5 @@ pub(crate) async fn idle(
         anon_before_kib: idle.before.anon_kib,
         anon_after_kib: idle.after.anon_kib,
     };
-    Ok(Measurement {
-        memory: Some(memory),
-        ..clock.stop(idle.sessions as u64, idle.opening)?
-    })
+    Ok(Measurement { memory: Some(memory), ..clock.stop(idle.sessions as u64, idle.opening)? })
 }

@@ -18,9 +18,7 @@ const ID_BYTES: usize = 25;
 
 impl Id {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text)
-            .ok()
-            .filter(|t| t.len() == ID_BYTES)?;
+        let text = std::str::from_utf8(text).ok().filter(|t| t.len() == ID_BYTES)?;
         let last = match text.as_bytes()[0] {
             b'm' => false,
             b'z' => true,
@@ -44,11 +42,7 @@ impl Id {
 }
 
 fn hex(value: u64, digits: u32, out: &mut Vec<u8>) {
-    out.extend(
-        (0..digits)
-            .rev()
-            .map(|d| b"0123456789abcdef"[(value >> (4 * d)) as usize & 15]),
-    );
+    out.extend((0..digits).rev().map(|d| b"0123456789abcdef"[(value >> (4 * d)) as usize & 15]));
 }
 
 #[derive(Clone)]
@@ -89,11 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let id = Id {
-            last: true,
-            sequence: 0xabcdef,
-            sent: Instant::now(),
-        };
+        let id = Id { last: true, sequence: 0xabcdef, sent: Instant::now() };
         let mut bytes = Vec::new();
         Template::new("b@localhost", 3, 100).write(id, &mut bytes);
         let back = Id::parse(attr(&bytes, "id").unwrap()).unwrap();

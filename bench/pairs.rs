@@ -62,18 +62,9 @@ pub(crate) async fn open(
     flow: Flow,
 ) -> Result<Vec<Pair>> {
     let needed = 2 * count;
-    ensure!(
-        accounts.len() >= needed,
-        "{count} pairs need {needed} accounts"
-    );
-    ensure!(
-        flow.ack_every > 0,
-        "an acknowledgement must be asked for now and then"
-    );
-    ensure!(
-        flow.window >= flow.ack_every,
-        "window is smaller than ack-every"
-    );
+    ensure!(accounts.len() >= needed, "{count} pairs need {needed} accounts");
+    ensure!(flow.ack_every > 0, "an acknowledgement must be asked for now and then");
+    ensure!(flow.window >= flow.ack_every, "window is smaller than ack-every");
     let mut pairs = Vec::new();
     for (number, two) in accounts.chunks_exact(2).take(count).enumerate() {
         let to = format!("{}@{}", two[1].user, client.domain());
@@ -81,10 +72,7 @@ pub(crate) async fn open(
         let phase = number as f64 / count as f64;
         let receiver = Receiver::new(Peer::open(client, &two[1], "receiver").await?);
         let sender = Peer::open(client, &two[0], "sender").await?;
-        pairs.push(Pair {
-            sender: Sender::new(sender, template, flow, phase),
-            receiver,
-        });
+        pairs.push(Pair { sender: Sender::new(sender, template, flow, phase), receiver });
     }
     Ok(pairs)
 }
@@ -106,27 +94,16 @@ pub(crate) async fn round(pairs: Vec<Pair>, load: Load) -> Result<(Vec<Pair>, Ro
             Load::Time(time) | Load::Paced { time, .. } => time,
             Load::Count(_) => DRAIN,
         };
-    let start = |p: Pair| {
-        (
-            spawn_local(p.sender.run(load)),
-            spawn_local(p.receiver.run()),
-        )
-    };
+    let start = |p: Pair| (spawn_local(p.sender.run(load)), spawn_local(p.receiver.run()));
     let halves: Vec<_> = pairs.into_iter().map(start).collect();
     let mut sum = Round::default();
     let mut pairs = Vec::with_capacity(halves.len());
     for (index, (sending, receiving)) in halves.into_iter().enumerate() {
-        let sender = finish(sending, deadline)
-            .await
-            .with_context(|| format!("sender {index}"))?;
-        let receiver = finish(receiving, deadline)
-            .await
-            .with_context(|| format!("receiver {index}"))?;
+        let sender = finish(sending, deadline).await.with_context(|| format!("sender {index}"))?;
+        let receiver =
+            finish(receiving, deadline).await.with_context(|| format!("receiver {index}"))?;
         let (sent, received) = (sender.next, receiver.next);
-        ensure!(
-            sent == received,
-            "pair {index}: {sent} sent, {received} received"
-        );
+        ensure!(sent == received, "pair {index}: {sent} sent, {received} received");
         sum.messages += receiver.messages;
         sum.latency.merge(&receiver.latency);
         pairs.push(Pair { sender, receiver });

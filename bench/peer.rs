@@ -20,22 +20,14 @@ impl Peer {
     /// Logs in, enables stream management and carbons and becomes available.
     pub(crate) async fn open(client: &Client, account: &Account, resource: &str) -> Result<Self> {
         let (mut session, _) = client.login(account, resource).await?;
-        session
-            .send(b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
-            .await?;
+        session.send(b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await?;
         let enabled = session.receive().await?;
         ensure!(
             enabled.starts_with(b"<enabled"),
             "stream management: {}",
             String::from_utf8_lossy(&enabled)
         );
-        let mut peer = Self {
-            session,
-            received: 0,
-            sent: 0,
-            acknowledged: 0,
-            replies: Vec::new(),
-        };
+        let mut peer = Self { session, received: 0, sent: 0, acknowledged: 0, replies: Vec::new() };
         let carbons =
             b"<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq><presence/>";
         peer.send(carbons, 2).await?;
@@ -88,13 +80,7 @@ impl Peer {
     }
 
     fn digest(&mut self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let Self {
-            session,
-            received,
-            sent,
-            acknowledged,
-            replies,
-        } = self;
+        let Self { session, received, sent, acknowledged, replies } = self;
         session.drain(|element| {
             match element {
                 [b'<', b'r', b' ' | b'/', ..] => {
@@ -132,14 +118,8 @@ mod tests {
 
     #[test]
     fn acknowledgements_wrap_and_never_exceed_what_was_sent() {
-        assert_eq!(
-            acknowledgement(b"<a xmlns='urn:xmpp:sm:3' h='7'/>", 5, 9).unwrap(),
-            7
-        );
-        assert_eq!(
-            acknowledgement(b"<a xmlns='urn:xmpp:sm:3' h='1'/>", u32::MAX, 3).unwrap(),
-            1
-        );
+        assert_eq!(acknowledgement(b"<a xmlns='urn:xmpp:sm:3' h='7'/>", 5, 9).unwrap(), 7);
+        assert_eq!(acknowledgement(b"<a xmlns='urn:xmpp:sm:3' h='1'/>", u32::MAX, 3).unwrap(), 1);
         assert!(acknowledgement(b"<a xmlns='urn:xmpp:sm:3' h='10'/>", 5, 9).is_err());
         assert!(acknowledgement(b"<a xmlns='urn:xmpp:sm:3'/>", 5, 9).is_err());
     }

@@ -36,9 +36,7 @@ impl Process {
             // A child may end between the listing and this line.
             ticks += stat(pid).map_or(0, |s| s.ticks);
         }
-        Ok(Duration::from_secs_f64(
-            ticks as f64 / ticks_per_second as f64,
-        ))
+        Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second as f64))
     }
 
     pub(crate) fn memory(self) -> Result<Memory> {
@@ -75,12 +73,7 @@ impl Process {
         let mut family = vec![self.pid];
         let mut next = 0;
         while let Some(&parent) = family.get(next) {
-            family.extend(
-                parents
-                    .iter()
-                    .filter(|(_, p)| *p == parent)
-                    .map(|(pid, _)| pid),
-            );
+            family.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| pid));
             next += 1;
         }
         Ok(family)
@@ -100,17 +93,12 @@ fn parse_stat(line: &str) -> Option<Stat> {
     // The command name (field 2) may hold spaces and parentheses: count from its last one.
     let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-    Some(Stat {
-        parent: u32::try_from(number(4)?).ok()?,
-        ticks: number(14)? + number(15)?,
-    })
+    Some(Stat { parent: u32::try_from(number(4)?).ok()?, ticks: number(14)? + number(15)? })
 }
 
 fn kib(status: &str, name: &str) -> u64 {
     let value = status.lines().find_map(|l| l.strip_prefix(name));
-    value
-        .and_then(|v| v.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+    value.and_then(|v| v.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -128,11 +116,7 @@ mod tests {
     fn reads_memory_fields() {
         let status = "Name:\tx\nVmRSS:\t    1234 kB\nRssAnon:\t     234 kB\n";
         assert_eq!(
-            (
-                kib(status, "VmRSS:"),
-                kib(status, "RssAnon:"),
-                kib(status, "VmSwap:")
-            ),
+            (kib(status, "VmRSS:"), kib(status, "RssAnon:"), kib(status, "VmSwap:")),
             (1234, 234, 0)
         );
     }

@@ -23,12 +23,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn new(peer: Peer) -> Self {
-        Self {
-            peer,
-            next: 0,
-            messages: 0,
-            latency: Histogram::default(),
-        }
+        Self { peer, next: 0, messages: 0, latency: Histogram::default() }
     }
 
     /// Receives until the message that says it is the last; one lost, doubled or out of order is an error.
@@ -37,23 +32,14 @@ impl Receiver {
         self.latency = Histogram::default();
         let mut done = false;
         while !done {
-            let Self {
-                peer,
-                next,
-                messages,
-                latency,
-            } = &mut self;
+            let Self { peer, next, messages, latency } = &mut self;
             let arrival = OnceCell::new();
             let take = |stanza: &[u8]| {
                 if !stanza.starts_with(b"<message") {
                     return Ok(());
                 }
                 let id = message_id(stanza)?;
-                ensure!(
-                    id.sequence == *next,
-                    "message {} came when {next} was due",
-                    id.sequence
-                );
+                ensure!(id.sequence == *next, "message {} came when {next} was due", id.sequence);
                 *next += 1;
                 *messages += 1;
                 let now = *arrival.get_or_init(Instant::now);
@@ -68,8 +54,6 @@ impl Receiver {
 }
 
 fn message_id(stanza: &[u8]) -> Result<Id> {
-    let id = attr(stanza, "id")
-        .and_then(Id::parse)
-        .filter(|_| !has(stanza, "<error"));
+    let id = attr(stanza, "id").and_then(Id::parse).filter(|_| !has(stanza, "<error"));
     id.with_context(|| format!("not a message of ours: {}", String::from_utf8_lossy(stanza)))
 }

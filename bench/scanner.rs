@@ -138,10 +138,7 @@ pub(crate) fn attr<'a>(element: &'a [u8], name: &str) -> Option<&'a [u8]> {
         let quote = at + tag[at..].iter().position(|b| matches!(b, b'\'' | b'"'))?;
         let close = quote + 1 + memchr(tag[quote], &tag[quote + 1..])?;
         let before = tag[at..quote].strip_suffix(b"=")?;
-        if before
-            .strip_suffix(name.as_bytes())
-            .is_some_and(|b| b.ends_with(b" "))
-        {
+        if before.strip_suffix(name.as_bytes()).is_some_and(|b| b.ends_with(b" ")) {
             return Some(&tag[quote + 1..close]);
         }
         at = close + 1;

@@ -144,24 +144,13 @@ impl Exchange {
                 .with_context(|| format!("no {name} in SCRAM challenge"))
         };
         let nonce = field("r=")?;
-        ensure!(
-            nonce.starts_with(&self.nonce),
-            "server changed the SCRAM nonce"
-        );
+        ensure!(nonce.starts_with(&self.nonce), "server changed the SCRAM nonce");
         self.iterations = field("i=")?.parse()?;
-        let keys = cache.get(
-            self.mechanism,
-            password,
-            &B64.decode(field("s=")?)?,
-            self.iterations,
-        );
+        let keys = cache.get(self.mechanism, password, &B64.decode(field("s=")?)?, self.iterations);
         let last = format!("c=biws,r={nonce}");
         let auth = format!("{},{server_first},{last}", self.bare);
         let mut proof = self.mechanism.hmac(&keys.stored, auth.as_bytes());
-        proof
-            .iter_mut()
-            .zip(&keys.client)
-            .for_each(|(p, k)| *p ^= k);
+        proof.iter_mut().zip(&keys.client).for_each(|(p, k)| *p ^= k);
         self.expected = self.mechanism.hmac(&keys.server, auth.as_bytes());
         Ok(B64.encode(format!("{last},p={}", B64.encode(proof))))
     }
@@ -191,21 +180,11 @@ mod tests {
         };
         let challenge =
             B64.encode("r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096");
-        let answer = exchange
-            .answer(challenge.as_bytes(), "pencil", &KeyCache::default())
-            .unwrap();
+        let answer = exchange.answer(challenge.as_bytes(), "pencil", &KeyCache::default()).unwrap();
         let wanted =
             "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=";
         assert_eq!(answer, B64.encode(wanted));
-        assert!(
-            exchange
-                .verify(B64.encode("v=rmF9pqV8S7suAoZWja4dJRkFsKQ=").as_bytes())
-                .is_ok()
-        );
-        assert!(
-            exchange
-                .verify(B64.encode("v=AAAApqV8S7suAoZWja4dJRkFsKQ=").as_bytes())
-                .is_err()
-        );
+        assert!(exchange.verify(B64.encode("v=rmF9pqV8S7suAoZWja4dJRkFsKQ=").as_bytes()).is_ok());
+        assert!(exchange.verify(B64.encode("v=AAAApqV8S7suAoZWja4dJRkFsKQ=").as_bytes()).is_err());
     }
 }

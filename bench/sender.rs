@@ -27,13 +27,7 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn new(peer: Peer, template: Template, flow: Flow, phase: f64) -> Self {
-        Self {
-            peer,
-            next: 0,
-            template,
-            flow,
-            phase,
-        }
+        Self { peer, next: 0, template, flow, phase }
     }
 
     /// Sends the load and waits until all of it is acknowledged.
@@ -84,8 +78,7 @@ impl Sender {
             let end = now - begin >= time;
             if due > sent || end {
                 let stamp = |i: u32| sent_at(planned(sent + i), now);
-                self.batch(due.saturating_sub(sent).max(1), end, stamp)
-                    .await?;
+                self.batch(due.saturating_sub(sent).max(1), end, stamp).await?;
             }
             if end {
                 return Ok(());
@@ -97,14 +90,7 @@ impl Sender {
         let mut bytes = Vec::with_capacity(self.template.batch_bytes(count));
         for i in 0..count {
             let last = end && i + 1 == count;
-            self.template.write(
-                Id {
-                    last,
-                    sequence: self.next,
-                    sent: stamp(i),
-                },
-                &mut bytes,
-            );
+            self.template.write(Id { last, sequence: self.next, sent: stamp(i) }, &mut bytes);
             self.next += 1;
             if self.next.is_multiple_of(self.flow.ack_every) || last {
                 bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
@@ -117,20 +103,13 @@ impl Sender {
 /// From when a paced message's latency counts: what the clock's grain delays is the generator's doing, what a full
 /// socket delays is the server's.
 fn sent_at(planned: Instant, now: Instant) -> Instant {
-    if now.saturating_duration_since(planned) > GRAIN {
-        planned
-    } else {
-        now
-    }
+    if now.saturating_duration_since(planned) > GRAIN { planned } else { now }
 }
 
 /// What a sender may hear: anything but an error or a message.
 fn refuse(stanza: &[u8]) -> Result<()> {
     if stanza.starts_with(b"<message") || attr(stanza, "type") == Some(b"error") {
-        bail!(
-            "unexpected stanza for a sender: {}",
-            String::from_utf8_lossy(stanza)
-        );
+        bail!("unexpected stanza for a sender: {}", String::from_utf8_lossy(stanza));
     }
     Ok(())
 }

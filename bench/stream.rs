@@ -15,10 +15,7 @@ pub(crate) struct Stream<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
     pub(crate) fn new(io: T) -> Self {
-        Self {
-            io,
-            scanner: Scanner::default(),
-        }
+        Self { io, scanner: Scanner::default() }
     }
 
     /// Opens a (new) stream and waits for the server's features.
