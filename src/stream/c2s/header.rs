@@ -15,19 +15,19 @@ impl C2s {
             // RFC 7395 frames could bring a second one.
             other => {
                 self.phase = other;
-                return self.fail(StreamError::new(StreamCondition::BadFormat));
+                return self.fail(&StreamError::new(StreamCondition::BadFormat));
             }
         };
         self.lang = header.lang().map(Into::into);
         let host = match self.check_header(header, default_ns) {
             Ok(host) => host,
-            Err(error) => return self.fail(error),
+            Err(error) => return self.fail(&error),
         };
         if let Some(authenticated) = &authenticated
             && authenticated.identity.domain() != host.domain()
         {
             let error = StreamError::new(StreamCondition::ImproperAddressing);
-            return self.fail(error.with_text("the stream was authenticated for another host"));
+            return self.fail(&error.with_text("the stream was authenticated for another host"));
         }
         self.send_header(Some(&host));
         self.offer(Negotiation::new(host, authenticated));
@@ -47,6 +47,8 @@ impl C2s {
         let host = self.addressed_host(header)?;
         if let Some(from) = header.attr("from") {
             let from = from.parse::<Jid>().ok().and_then(|jid| BareJid::try_from(jid).ok());
+            // XEP-0388, section 2.1: nobody logs in here with an account of elsewhere.
+            let from = from.filter(|from| from.domain() == host.domain());
             self.claimed = Some(from.ok_or_else(|| error(StreamCondition::InvalidFrom))?);
         }
         // Section 4.7.5: whoever sends none speaks a protocol of before RFC 3920.
