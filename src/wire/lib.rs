@@ -1,1 +1,4 @@
+pub mod error;
 pub mod jid;
+pub mod ns;
+pub mod payload;

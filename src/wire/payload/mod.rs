@@ -1,0 +1,33 @@
+//! Payloads that the server reads or writes itself, a file per function.
+//!
+//! Reading is lenient: unknown children and attributes are ignored. What only passes
+//! through is never read into these types, so nothing of it is lost.
+
+pub mod datetime;
+pub mod delay;
+pub(crate) mod dom;
+pub mod forward;
+pub mod rsm;
+
+use thiserror::Error;
+
+use crate::jid::JidError;
+
+/// Why an element is not the payload that it was taken for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PayloadError {
+    #[error("<{0}/> expected")]
+    Unexpected(&'static str),
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{0} has a value that is not allowed")]
+    Invalid(&'static str),
+    /// Well-formed, but against a rule that its specification answers with `not-acceptable`.
+    #[error("{0}")]
+    Unacceptable(&'static str),
+    /// Well-formed, but something that this server does not do.
+    #[error("{0} is not supported")]
+    Unsupported(String),
+    #[error(transparent)]
+    Jid(#[from] JidError),
+}
