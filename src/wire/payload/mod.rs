@@ -3,8 +3,11 @@
 //! Reading is lenient: unknown children and attributes are ignored. What only passes
 //! through is never read into these types, so nothing of it is lost.
 
+pub mod caps;
+pub mod data_form;
 pub mod datetime;
 pub mod delay;
+pub mod disco;
 pub(crate) mod dom;
 pub mod forward;
 pub mod rsm;
