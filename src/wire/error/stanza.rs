@@ -24,6 +24,7 @@ conditions! {
 
 conditions! {
     /// RFC 6120 §8.3.3.
+    #[expect(clippy::enum_variant_names, reason = "undefined-condition is its name")]
     Condition {
         BadRequest = "bad-request",
         Conflict = "conflict",

@@ -3,14 +3,24 @@
 //! Reading is lenient: unknown children and attributes are ignored. What only passes
 //! through is never read into these types, so nothing of it is lost.
 
+pub mod blocking;
 pub mod caps;
+pub mod carbons;
 pub mod data_form;
 pub mod datetime;
 pub mod delay;
 pub mod disco;
 pub(crate) mod dom;
 pub mod forward;
+pub mod hints;
+pub mod last;
+pub mod mam;
+pub mod retract;
+pub mod roster;
 pub mod rsm;
+pub mod stanza_id;
+pub mod time;
+pub mod version;
 
 use thiserror::Error;
 
