@@ -3,9 +3,14 @@
 //! Reading is lenient: unknown children and attributes are ignored. What only passes
 //! through is never read into these types, so nothing of it is lost.
 
+pub mod bind;
 pub mod blocking;
+pub mod cam;
 pub mod caps;
 pub mod carbons;
+pub mod command;
+pub mod contact;
+pub mod csi;
 pub mod data_form;
 pub mod datetime;
 pub mod delay;
@@ -13,13 +18,18 @@ pub mod disco;
 pub(crate) mod dom;
 pub mod forward;
 pub mod hints;
+pub mod invite;
 pub mod last;
 pub mod mam;
+pub mod private;
+pub mod register;
 pub mod retract;
 pub mod roster;
 pub mod rsm;
+pub mod sm;
 pub mod stanza_id;
 pub mod time;
+pub mod vcard;
 pub mod version;
 
 use thiserror::Error;
