@@ -116,7 +116,7 @@ pub fn clients(clients: &[Client]) -> Element {
         .build()
 }
 
-/// A client that knows the password cannot be shut out but by a new one (§5).
+/// A client that knows the password cannot be shut out but by a new one (§3.2).
 #[must_use]
 pub fn password_reset_required() -> StanzaError {
     StanzaError::new(Condition::ServiceUnavailable)

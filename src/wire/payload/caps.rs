@@ -75,7 +75,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// A hash function by its IANA name; all must know SHA-1 (§8).
+/// A hash function by its IANA name; all must know SHA-1 (§9.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CapsHash {
     Sha1,
@@ -123,7 +123,7 @@ pub enum IllFormed {
     DuplicateFormType,
     #[error("a FORM_TYPE has different values")]
     AmbiguousFormType,
-    /// Would let one answer pass as another (§8.1); nothing registered has such characters.
+    /// Would let one answer pass as another (§9.3); nothing registered has such characters.
     #[error("a text has a separator in it")]
     Separator,
 }

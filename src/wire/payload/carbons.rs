@@ -50,7 +50,7 @@ pub fn is_carbon(message: &Element) -> bool {
     message.has_child("received", ns::CARBONS) || message.has_child("sent", ns::CARBONS)
 }
 
-/// True if the sender wants no copies (§6.1). The element stays where it is: removing it
+/// True if the sender wants no copies (§9). The element stays where it is: removing it
 /// would let the sender hide how the message was delivered.
 #[must_use]
 pub fn is_private(message: &Element) -> bool {

@@ -32,6 +32,9 @@ pub mod time;
 pub mod vcard;
 pub mod version;
 
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
 
 use crate::jid::JidError;

@@ -13,7 +13,7 @@ pub struct PrivateStorage {
 
 impl PrivateStorage {
     /// # Errors
-    /// No child, children of several namespaces, or one that is reserved (§2 and §4).
+    /// No child, children of several namespaces, or one that is reserved (§2.1, §2.3 and §3).
     pub fn parse(query: &Element) -> Result<Self, PayloadError> {
         expect(query, "query", ns::PRIVATE)?;
         let mut items = query.children();

@@ -12,13 +12,13 @@ use crate::ns;
 /// `before`, from the far end if `backwards`. All absent is the first page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Zero asks for the count alone (§2.6); absent leaves it to the server.
+    /// Zero asks for the count alone (§2.7); absent leaves it to the server.
     pub max: Option<u32>,
     pub after: Option<String>,
     pub before: Option<String>,
     /// `<before/>`, with or without an item (§2.3 and §2.5): the page ends at the bound.
     pub backwards: bool,
-    /// Start at this item, counted from zero (§2.4).
+    /// Start at this item, counted from zero (§2.6).
     pub index: Option<u32>,
 }
 

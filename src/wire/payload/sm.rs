@@ -122,7 +122,7 @@ impl SmNonza {
     }
 }
 
-/// The peer acknowledged more than was ever sent (§4).
+/// The peer acknowledged more than was ever sent (§6).
 #[must_use]
 pub fn handled_count_too_high(h: u32, send_count: u32) -> StreamError {
     StreamError::new(StreamCondition::UndefinedCondition)

@@ -35,7 +35,7 @@ impl StanzaId {
             .build()
     }
 
-    /// Removes every id that claims to be by `by`: only `by` may set those (§5 rule 2).
+    /// Removes every id that claims to be by `by`: only `by` may set those (§3 rule 2).
     pub fn strip(message: &mut Element, by: &BareJid) {
         // An address can be written in many ways, so the parsed forms are compared.
         let forged = |e: &Element| Self::parse(e).is_ok_and(|id| id.by == **by);

@@ -59,7 +59,7 @@ impl FieldKind {
     const fn is_multi(self) -> bool {
         matches!(
             self,
-            Self::Fixed | Self::Hidden | Self::JidMulti | Self::ListMulti | Self::TextMulti
+            Self::Hidden | Self::JidMulti | Self::ListMulti | Self::TextMulti
         )
     }
 }
@@ -176,7 +176,7 @@ impl Field {
         self
     }
 
-    /// A list that takes values beyond its options (XEP-0122 §3.3.2).
+    /// A list that takes values beyond its options (XEP-0122 §3.2.2).
     #[must_use]
     pub fn open(mut self) -> Self {
         self.extensions.push(

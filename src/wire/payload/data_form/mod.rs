@@ -149,7 +149,7 @@ impl DataForm {
         self.fields.iter().find(|f| f.var.as_deref() == Some(var))
     }
 
-    /// The first value; an empty one counts as absent (§3.5 leaves that open).
+    /// The first value; an empty one counts as absent (§3.6 leaves that open).
     #[must_use]
     pub fn value(&self, var: &str) -> Option<&str> {
         self.values(var)

@@ -46,7 +46,7 @@ impl Filter {
             match var {
                 "FORM_TYPE" | "with" | "start" | "end" | "after-id" | "before-id" | "ids"
                 | "include-groupchat" | TEXT_FIELD => {}
-                // §4.1.6: a filter that is not applied would answer another question.
+                // §4.1.5: a filter that is not applied would answer another question.
                 unknown => return Err(PayloadError::Unsupported(unknown.to_owned())),
             }
         }
