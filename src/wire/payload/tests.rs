@@ -97,8 +97,7 @@ fn strike(root: &mut Element, (at, kind, part, text): &Damage) {
     match kind {
         0 => {
             if let Some(name) = attribute {
-                let keep = name.clone();
-                target.attrs_mut().retain(|_, n, _| *n != keep);
+                target.attrs_mut().retain(|_, n, _| *n != name);
             }
         }
         1 => {
