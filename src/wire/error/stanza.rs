@@ -292,6 +292,47 @@ mod tests {
     }
 
     #[test]
+    fn default_types() {
+        use Condition as C;
+        let of = |error_type| {
+            let conditions = C::ALL.iter().copied();
+            conditions
+                .filter(|c| c.default_type() == error_type)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of(ErrorType::Modify),
+            [
+                C::BadRequest,
+                C::JidMalformed,
+                C::NotAcceptable,
+                C::PolicyViolation,
+                C::Redirect
+            ]
+        );
+        assert_eq!(
+            of(ErrorType::Auth),
+            [
+                C::Forbidden,
+                C::NotAuthorized,
+                C::RegistrationRequired,
+                C::SubscriptionRequired
+            ]
+        );
+        assert_eq!(
+            of(ErrorType::Wait),
+            [
+                C::RecipientUnavailable,
+                C::RemoteServerTimeout,
+                C::ResourceConstraint,
+                C::UnexpectedRequest
+            ]
+        );
+        assert_eq!(of(ErrorType::Cancel).len(), 9);
+        assert_eq!(of(ErrorType::Continue), []);
+    }
+
+    #[test]
     fn written_as_the_rfc_shows() {
         let written = StanzaError::jid_malformed("no").to_element(ns::CLIENT);
         let expected = el("<error xmlns='jabber:client' type='modify'>\
