@@ -1,15 +1,9 @@
-use minidom::Element;
 use thiserror::Error;
 
 use super::conditions;
-use crate::{
-    jid::{Jid, JidError},
-    ns,
-    payload::{
-        PayloadError,
-        dom::{Build, lang_of},
-    },
-};
+use crate::jid::{Jid, JidError};
+use crate::ns;
+use crate::xml::{Element, Ns};
 
 conditions! {
     /// What the sender of the stanza should do about it (RFC 6120 §8.3.2).
@@ -146,19 +140,13 @@ impl StanzaError {
     /// The entity is gone; `new_address` is a URI (RFC 6120 §8.3.3.5).
     #[must_use]
     pub fn gone(new_address: Option<String>) -> Self {
-        Self {
-            new_address,
-            ..Self::new(Condition::Gone)
-        }
+        Self { new_address, ..Self::new(Condition::Gone) }
     }
 
     /// `new_address` is a URI (RFC 6120 §8.3.3.14).
     #[must_use]
     pub fn redirect(new_address: String) -> Self {
-        Self {
-            new_address: Some(new_address),
-            ..Self::new(Condition::Redirect)
-        }
+        Self { new_address: Some(new_address), ..Self::new(Condition::Redirect) }
     }
 
     #[must_use]
@@ -188,22 +176,19 @@ impl StanzaError {
     /// `stanza_ns` is the namespace of the stanza around it.
     #[must_use]
     pub fn to_element(&self, stanza_ns: &str) -> Element {
-        let mut condition = Element::bare(self.condition.as_str(), ns::STANZA_ERRORS);
+        let mut condition = Element::new(self.condition.as_str(), ns::STANZA_ERRORS);
         if let Some(address) = &self.new_address {
-            condition.append_text_node(address);
+            condition.push_text(address);
         }
-        let text = self.text.as_deref().map(|text| {
-            Element::builder("text", ns::STANZA_ERRORS)
-                .lang("en")
-                .append(text)
-        });
-        Element::builder("error", stanza_ns)
-            .put("type", self.error_type.as_str())
-            .put("by", self.by.as_ref())
-            .append(condition)
-            .append_all(text)
-            .append_all(self.application.as_deref().cloned())
-            .build()
+        let text = self.text.as_deref().filter(|text| !text.is_empty());
+        let text = text
+            .map(|text| Element::new("text", ns::STANZA_ERRORS).with_lang("en").with_text(text));
+        Element::new("error", Ns::intern(stanza_ns))
+            .with_attr("type", self.error_type.as_str())
+            .with_attr_opt("by", self.by.as_ref().map(Jid::as_str))
+            .with_child(condition)
+            .with_children(text)
+            .with_children(self.application.as_deref().cloned())
     }
 
     /// Reads what a peer sent, however wrong: an unknown or missing condition becomes
@@ -212,12 +197,12 @@ impl StanzaError {
     pub fn from_element(error: &Element) -> Self {
         let standard = error
             .children()
-            .filter(|c| c.has_ns(ns::STANZA_ERRORS))
+            .filter(|c| c.ns() == ns::STANZA_ERRORS)
             .find_map(|c| Condition::from_name(c.name()).map(|condition| (condition, c)));
         let condition = standard.map_or(Condition::UndefinedCondition, |(condition, _)| condition);
         let new_address = standard
             .filter(|_| matches!(condition, Condition::Gone | Condition::Redirect))
-            .map(|(_, element)| element.text())
+            .map(|(_, element)| element.text().into_owned())
             .filter(|address| !address.is_empty());
         Self {
             error_type: error
@@ -229,7 +214,7 @@ impl StanzaError {
             text: text_of(error),
             application: error
                 .children()
-                .find(|c| !c.has_ns(ns::STANZA_ERRORS))
+                .find(|c| c.ns() != ns::STANZA_ERRORS)
                 .cloned()
                 .map(Box::new),
             by: error.attr("by").and_then(|by| by.parse().ok()),
@@ -241,9 +226,10 @@ impl StanzaError {
 fn text_of(error: &Element) -> Option<String> {
     let texts = || error.children().filter(|c| c.is("text", ns::STANZA_ERRORS));
     texts()
-        .find(|t| lang_of(t).is_some_and(|l| l.starts_with("en")))
+        .find(|t| t.lang().is_some_and(|l| l.starts_with("en")))
         .or_else(|| texts().next())
-        .map(Element::text)
+        .map(|text| text.text().into_owned())
+        .filter(|text| !text.is_empty())
 }
 
 impl From<JidError> for StanzaError {
@@ -252,23 +238,13 @@ impl From<JidError> for StanzaError {
     }
 }
 
-impl From<PayloadError> for StanzaError {
-    fn from(error: PayloadError) -> Self {
-        match error {
-            PayloadError::Jid(inner) => inner.into(),
-            PayloadError::Unsupported(_) => Self::feature_not_implemented(error.to_string()),
-            PayloadError::Unacceptable(_) => Self::not_acceptable(error.to_string()),
-            PayloadError::Unexpected(_) | PayloadError::Missing(_) | PayloadError::Invalid(_) => {
-                Self::bad_request(error.to_string())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::dom::el;
+
+    fn parse(text: &str) -> Element {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn round_trip() {
@@ -278,7 +254,7 @@ mod tests {
             StanzaError::gone(Some("xmpp:new@b".into())),
             StanzaError::redirect("xmpp:new@b".into()).with_type(ErrorType::Wait),
             StanzaError::not_acceptable("blocked")
-                .with_application(Element::bare("blocked", ns::BLOCKING_ERRORS)),
+                .with_application(Element::new("blocked", ns::BLOCKING_ERRORS)),
         ];
         for error in errors {
             let element = error.to_element(ns::CLIENT);
@@ -296,28 +272,15 @@ mod tests {
         use Condition as C;
         let of = |error_type| {
             let conditions = C::ALL.iter().copied();
-            conditions
-                .filter(|c| c.default_type() == error_type)
-                .collect::<Vec<_>>()
+            conditions.filter(|c| c.default_type() == error_type).collect::<Vec<_>>()
         };
         assert_eq!(
             of(ErrorType::Modify),
-            [
-                C::BadRequest,
-                C::JidMalformed,
-                C::NotAcceptable,
-                C::PolicyViolation,
-                C::Redirect
-            ]
+            [C::BadRequest, C::JidMalformed, C::NotAcceptable, C::PolicyViolation, C::Redirect]
         );
         assert_eq!(
             of(ErrorType::Auth),
-            [
-                C::Forbidden,
-                C::NotAuthorized,
-                C::RegistrationRequired,
-                C::SubscriptionRequired
-            ]
+            [C::Forbidden, C::NotAuthorized, C::RegistrationRequired, C::SubscriptionRequired]
         );
         assert_eq!(
             of(ErrorType::Wait),
@@ -335,17 +298,19 @@ mod tests {
     #[test]
     fn written_as_the_rfc_shows() {
         let written = StanzaError::jid_malformed("no").to_element(ns::CLIENT);
-        let expected = el("<error xmlns='jabber:client' type='modify'>\
+        let expected = parse(
+            "<error xmlns='jabber:client' type='modify'>\
              <jid-malformed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
-             <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>no</text></error>");
+             <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>no</text></error>",
+        );
         assert_eq!(written, expected);
     }
 
     #[test]
     fn lenient() {
-        let empty = StanzaError::from_element(&el("<error xmlns='jabber:client'/>"));
+        let empty = StanzaError::from_element(&parse("<error xmlns='jabber:client'/>"));
         assert_eq!(empty, StanzaError::new(Condition::UndefinedCondition));
-        let odd = StanzaError::from_element(&el(
+        let odd = StanzaError::from_element(&parse(
             "<error xmlns='jabber:client' type='later' code='404' by='@'>\
              <never-heard-of xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
              <text xml:lang='de' xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>nein</text>\
@@ -353,26 +318,5 @@ mod tests {
              <text xml:lang='en' xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no</text></error>",
         ));
         assert_eq!(odd, StanzaError::item_not_found("no"));
-    }
-
-    #[test]
-    fn payload_errors_name_their_condition() {
-        let condition = |e: PayloadError| StanzaError::from(e).condition;
-        assert_eq!(
-            condition(JidError::MissingResource.into()),
-            Condition::JidMalformed
-        );
-        assert_eq!(
-            condition(PayloadError::Missing("id")),
-            Condition::BadRequest
-        );
-        assert_eq!(
-            condition(PayloadError::Unsupported("x".into())),
-            Condition::FeatureNotImplemented
-        );
-        assert_eq!(
-            condition(PayloadError::Unacceptable("x")),
-            Condition::NotAcceptable
-        );
     }
 }

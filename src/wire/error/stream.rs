@@ -1,8 +1,8 @@
-use minidom::Element;
 use thiserror::Error;
 
 use super::conditions;
-use crate::{ns, payload::dom::Build};
+use crate::ns;
+use crate::xml::Element;
 
 conditions! {
     /// RFC 6120 §4.9.3.
@@ -55,21 +55,13 @@ impl From<StreamCondition> for StreamError {
 impl StreamError {
     #[must_use]
     pub const fn new(condition: StreamCondition) -> Self {
-        Self {
-            condition,
-            other_host: None,
-            text: None,
-            application: None,
-        }
+        Self { condition, other_host: None, text: None, application: None }
     }
 
     /// `host` is a name or address, with `:port` if it is not the default (RFC 6120 §4.9.3.19).
     #[must_use]
     pub fn see_other_host(host: String) -> Self {
-        Self {
-            other_host: Some(host),
-            ..Self::new(StreamCondition::SeeOtherHost)
-        }
+        Self { other_host: Some(host), ..Self::new(StreamCondition::SeeOtherHost) }
     }
 
     #[must_use]
@@ -86,20 +78,17 @@ impl StreamError {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        let mut condition = Element::bare(self.condition.as_str(), ns::STREAM_ERRORS);
+        let mut condition = Element::new(self.condition.as_str(), ns::STREAM_ERRORS);
         if let Some(host) = &self.other_host {
-            condition.append_text_node(host);
+            condition.push_text(host);
         }
-        let text = self.text.as_deref().map(|text| {
-            Element::builder("text", ns::STREAM_ERRORS)
-                .lang("en")
-                .append(text)
-        });
-        Element::builder("error", ns::STREAM)
-            .append(condition)
-            .append_all(text)
-            .append_all(self.application.as_deref().cloned())
-            .build()
+        let text = self.text.as_deref().filter(|text| !text.is_empty());
+        let text = text
+            .map(|text| Element::new("text", ns::STREAM_ERRORS).with_lang("en").with_text(text));
+        Element::new("error", ns::STREAM)
+            .with_child(condition)
+            .with_children(text)
+            .with_children(self.application.as_deref().cloned())
     }
 
     /// Reads what a peer sent; an unknown or missing condition becomes `undefined-condition`.
@@ -107,23 +96,23 @@ impl StreamError {
     pub fn from_element(error: &Element) -> Self {
         let standard = error
             .children()
-            .filter(|c| c.has_ns(ns::STREAM_ERRORS))
+            .filter(|c| c.ns() == ns::STREAM_ERRORS)
             .find_map(|c| StreamCondition::from_name(c.name()).map(|condition| (condition, c)));
-        let condition = standard.map_or(StreamCondition::UndefinedCondition, |(condition, _)| {
-            condition
-        });
+        let condition =
+            standard.map_or(StreamCondition::UndefinedCondition, |(condition, _)| condition);
         Self {
             condition,
             other_host: standard
                 .filter(|_| condition == StreamCondition::SeeOtherHost)
-                .map(|(_, element)| element.text())
+                .map(|(_, element)| element.text().into_owned())
                 .filter(|host| !host.is_empty()),
             text: error
-                .get_child("text", ns::STREAM_ERRORS)
-                .map(Element::text),
+                .child("text", ns::STREAM_ERRORS)
+                .map(|text| text.text().into_owned())
+                .filter(|text| !text.is_empty()),
             application: error
                 .children()
-                .find(|c| !c.has_ns(ns::STREAM_ERRORS))
+                .find(|c| c.ns() != ns::STREAM_ERRORS)
                 .cloned()
                 .map(Box::new),
         }
@@ -133,7 +122,10 @@ impl StreamError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::dom::el;
+
+    fn parse(text: &str) -> Element {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn round_trip() {
@@ -144,14 +136,14 @@ mod tests {
         let moved = StreamError::see_other_host("[::1]:5222".into());
         assert_eq!(StreamError::from_element(&moved.to_element()), moved);
         let odd = StreamError::new(StreamCondition::UndefinedCondition)
-            .with_application(Element::bare("x", "urn:example"));
+            .with_application(Element::new("x", "urn:example"));
         assert_eq!(StreamError::from_element(&odd.to_element()), odd);
     }
 
     #[test]
     fn written_as_the_rfc_shows() {
         let written = StreamError::new(StreamCondition::HostUnknown).to_element();
-        let expected = el(
+        let expected = parse(
             "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
              <host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
         );
@@ -160,9 +152,10 @@ mod tests {
 
     #[test]
     fn unknown_condition() {
-        let read =
-            StreamError::from_element(&el("<error xmlns='http://etherx.jabber.org/streams'>\
-             <invalid-id xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></error>"));
+        let read = StreamError::from_element(&parse(
+            "<error xmlns='http://etherx.jabber.org/streams'>\
+             <invalid-id xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></error>",
+        ));
         assert_eq!(read, StreamCondition::UndefinedCondition.into());
     }
 }

@@ -17,7 +17,6 @@ use std::{
     sync::Arc,
 };
 
-use minidom::IntoAttributeValue;
 use thiserror::Error;
 
 pub use self::prep::domain_to_ascii;
@@ -158,10 +157,7 @@ impl Jid {
         if self.is_bare() {
             return BareJid(self.clone());
         }
-        BareJid(Self {
-            text: Arc::from(self.bare_str()),
-            ..*self
-        })
+        BareJid(Self { text: Arc::from(self.bare_str()), ..*self })
     }
 
     /// The address of the server that this address lives on.
@@ -179,11 +175,7 @@ impl Jid {
     /// The resource is empty, too long or has characters that are not allowed.
     pub fn with_resource(&self, resource: &str) -> Result<FullJid, JidError> {
         let resource = prep::resource(resource)?;
-        Ok(FullJid(Self::join(
-            self.local(),
-            self.domain(),
-            Some(&resource),
-        )))
+        Ok(FullJid(Self::join(self.local(), self.domain(), Some(&resource))))
     }
 
     /// Joins parts that are normalised already.
@@ -206,11 +198,7 @@ impl Jid {
 
     fn new(text: Arc<str>, local_len: usize, bare_len: usize) -> Self {
         // Each part has at most MAX_PART_BYTES, so the lengths fit.
-        Self {
-            text,
-            local_len: local_len as u16,
-            bare_len: bare_len as u16,
-        }
+        Self { text, local_len: local_len as u16, bare_len: bare_len as u16 }
     }
 
     /// The common case in one allocation: ASCII that at most needs lower-casing.
@@ -394,11 +382,6 @@ macro_rules! text_like {
             }
         }
 
-        impl IntoAttributeValue for &$type {
-            fn into_attribute_value(self) -> Option<String> {
-                Some(self.as_str().to_owned())
-            }
-        }
     )*};
 }
 

@@ -32,9 +32,7 @@ pub(super) fn local(text: &str) -> Prepared<'_> {
 pub(super) fn local_strict(text: &str) -> Prepared<'_> {
     check_length(Part::Local, text)?;
     stable(Part::Local, text, |s| {
-        let name = UsernameCaseMapped::new()
-            .enforce(s)
-            .map_err(|e| refused(Part::Local, &e))?;
+        let name = UsernameCaseMapped::new().enforce(s).map_err(|e| refused(Part::Local, &e))?;
         without_excluded(name)
     })
 }
@@ -50,9 +48,7 @@ pub(super) fn resource(text: &str) -> Prepared<'_> {
 pub(super) fn resource_strict(text: &str) -> Prepared<'_> {
     check_length(Part::Resource, text)?;
     stable(Part::Resource, text, |s| {
-        OpaqueString::new()
-            .enforce(s)
-            .map_err(|e| refused(Part::Resource, &e))
+        OpaqueString::new().enforce(s).map_err(|e| refused(Part::Resource, &e))
     })
 }
 
@@ -80,20 +76,13 @@ pub fn domain_to_ascii(domain: &str) -> Cow<'_, str> {
         return Cow::Borrowed(domain);
     }
     Uts46::new()
-        .to_ascii(
-            domain.as_bytes(),
-            AsciiDenyList::URL,
-            Hyphens::Allow,
-            DnsLength::Ignore,
-        )
+        .to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Ignore)
         .unwrap_or(Cow::Borrowed(domain))
 }
 
 pub(super) fn is_ascii_local(text: &str) -> bool {
     (1..=MAX_PART_BYTES).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !is_excluded(char::from(b)))
+        && text.bytes().all(|b| b.is_ascii_graphic() && !is_excluded(char::from(b)))
 }
 
 pub(super) fn is_ascii_resource(text: &str) -> bool {
@@ -105,9 +94,7 @@ pub(super) fn is_ascii_domain(text: &str) -> bool {
     text.len() <= MAX_PART_BYTES
         && text.split('.').all(|label| {
             (1..=MAX_LABEL_BYTES).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
                 && !is_a_label(label)
@@ -115,9 +102,7 @@ pub(super) fn is_ascii_domain(text: &str) -> bool {
 }
 
 fn is_a_label(label: &str) -> bool {
-    label
-        .get(..4)
-        .is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
+    label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
 }
 
 fn lower_ascii(text: &str) -> Cow<'_, str> {
@@ -174,13 +159,9 @@ fn lenient_resource(text: &str) -> Prepared<'_> {
         resourceprep(text).or_else(|_| {
             // Joined emoji: RFC 3454 table B.1 drops the joiners, yet its
             // Unicode 3.2 does not know the emoji that are left.
-            let bare: String = text
-                .chars()
-                .filter(|&c| !tables::commonly_mapped_to_nothing(c))
-                .collect();
-            opaque(&bare)
-                .map(owned)
-                .map_err(|_| refused(Part::Resource, &e))
+            let bare: String =
+                text.chars().filter(|&c| !tables::commonly_mapped_to_nothing(c)).collect();
+            opaque(&bare).map(owned).map_err(|_| refused(Part::Resource, &e))
         })
     })
 }
@@ -204,18 +185,11 @@ fn unicode_domain(text: &str) -> Prepared<'_> {
         None => name,
     };
     let ascii = uts46
-        .to_ascii(
-            name.as_bytes(),
-            AsciiDenyList::URL,
-            Hyphens::CheckFirstLast,
-            DnsLength::Ignore,
-        )
+        .to_ascii(name.as_bytes(), AsciiDenyList::URL, Hyphens::CheckFirstLast, DnsLength::Ignore)
         .map_err(|_| malformed)?;
     let sound = |label: &str| {
         (1..=MAX_LABEL_BYTES).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     match ascii.split('.').all(sound) {
         true => Ok(name),
@@ -270,9 +244,7 @@ impl StringClass for Identifiers {
     }
 
     fn get_value_from_codepoint(&self, cp: u32) -> DerivedPropertyValue {
-        char::from_u32(cp).map_or(DerivedPropertyValue::Disallowed, |c| {
-            self.get_value_from_char(c)
-        })
+        char::from_u32(cp).map_or(DerivedPropertyValue::Disallowed, |c| self.get_value_from_char(c))
     }
 }
 
@@ -285,9 +257,7 @@ impl StringClass for Freeform {
     }
 
     fn get_value_from_codepoint(&self, cp: u32) -> DerivedPropertyValue {
-        char::from_u32(cp).map_or(DerivedPropertyValue::Disallowed, |c| {
-            self.get_value_from_char(c)
-        })
+        char::from_u32(cp).map_or(DerivedPropertyValue::Disallowed, |c| self.get_value_from_char(c))
     }
 }
 

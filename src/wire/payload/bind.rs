@@ -1,12 +1,10 @@
 //! Resource binding (RFC 6120 §7).
 
-use minidom::Element;
-
 use super::{
     PayloadError,
     dom::{Build, child_text, expect},
 };
-use crate::{jid::FullJid, ns};
+use crate::{jid::FullJid, ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindRequest {
@@ -17,16 +15,12 @@ pub struct BindRequest {
 impl BindRequest {
     pub fn parse(bind: &Element) -> Result<Self, PayloadError> {
         expect(bind, "bind", ns::BIND)?;
-        Ok(Self {
-            resource: child_text(bind, "resource", ns::BIND).filter(|r| !r.is_empty()),
-        })
+        Ok(Self { resource: child_text(bind, "resource", ns::BIND).filter(|r| !r.is_empty()) })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("bind", ns::BIND)
-            .text_child("resource", ns::BIND, self.resource.as_deref())
-            .build()
+        Element::new("bind", ns::BIND).text_child("resource", ns::BIND, self.resource.as_deref())
     }
 }
 
@@ -45,9 +39,7 @@ impl Bound {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("bind", ns::BIND)
-            .text_child("jid", ns::BIND, Some(self.jid.as_str()))
-            .build()
+        Element::new("bind", ns::BIND).text_child("jid", ns::BIND, Some(self.jid.as_str()))
     }
 }
 

@@ -1,13 +1,11 @@
 //! The blocking command (XEP-0191) and the reports that come with it (XEP-0377).
 
-use minidom::Element;
-
 use super::{
     PayloadError,
-    dom::{Build, jid, lang_of, required},
+    dom::{Build, jid, required, text_of},
     stanza_id::StanzaId,
 };
-use crate::{error::StanzaError, jid::Jid, ns};
+use crate::{error::StanzaError, jid::Jid, ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blocking {
@@ -26,22 +24,16 @@ pub struct BlockItem {
 
 impl Blocking {
     pub fn parse(element: &Element) -> Result<Self, PayloadError> {
-        if !element.has_ns(ns::BLOCKING) {
+        if element.ns() != ns::BLOCKING {
             return Err(PayloadError::Unexpected("block"));
         }
         let items = || element.children().filter(|c| c.is("item", ns::BLOCKING));
-        let jids = || {
-            items()
-                .map(|item| jid(item, "jid"))
-                .collect::<Result<Vec<_>, _>>()
-        };
+        let jids = || items().map(|item| jid(item, "jid")).collect::<Result<Vec<_>, _>>();
         match element.name() {
             "blocklist" => Ok(Self::List(jids()?)),
             "unblock" => Ok(Self::Unblock(jids()?)),
             "block" if items().next().is_none() => Err(PayloadError::Missing("item")),
-            "block" => Ok(Self::Block(
-                items().map(BlockItem::parse).collect::<Result<_, _>>()?,
-            )),
+            "block" => Ok(Self::Block(items().map(BlockItem::parse).collect::<Result<_, _>>()?)),
             _ => Err(PayloadError::Unexpected("block")),
         }
     }
@@ -56,20 +48,15 @@ impl Blocking {
         };
         let items = jids
             .into_iter()
-            .map(|jid| Element::builder("item", ns::BLOCKING).put("jid", jid));
-        Element::builder(name, ns::BLOCKING)
-            .append_all(items)
-            .build()
+            .map(|jid| Element::new("item", ns::BLOCKING).with_attr("jid", jid.as_str()));
+        Element::new(name, ns::BLOCKING).with_children(items)
     }
 }
 
 impl BlockItem {
     fn parse(item: &Element) -> Result<Self, PayloadError> {
-        let report = item.get_child("report", ns::REPORTING);
-        Ok(Self {
-            jid: jid(item, "jid")?,
-            report: report.map(Report::parse).transpose()?,
-        })
+        let report = item.child("report", ns::REPORTING);
+        Ok(Self { jid: jid(item, "jid")?, report: report.map(Report::parse).transpose()? })
     }
 }
 
@@ -78,7 +65,7 @@ impl BlockItem {
 pub fn blocked_by_yourself() -> StanzaError {
     StanzaError::not_acceptable("you have blocked this address")
         .with_type(crate::error::ErrorType::Cancel)
-        .with_application(Element::bare("blocked", ns::BLOCKING_ERRORS))
+        .with_application(Element::new("blocked", ns::BLOCKING_ERRORS))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,40 +113,36 @@ pub struct Report {
 impl Report {
     pub fn parse(report: &Element) -> Result<Self, PayloadError> {
         super::dom::expect(report, "report", ns::REPORTING)?;
-        let children = |name, namespace| {
-            report
-                .children()
-                .filter(move |c: &&Element| c.is(name, namespace))
-        };
+        let children =
+            |name, namespace| report.children().filter(move |c: &&Element| c.is(name, namespace));
         Ok(Self {
             reason: required(report, "reason")?.into(),
             texts: children("text", ns::REPORTING)
-                .map(|text| (lang_of(text).map(str::to_owned), text.text()))
+                .map(|text| (text.lang().map(str::to_owned), text_of(text)))
                 .collect(),
             messages: children("stanza-id", ns::STANZA_ID)
                 .map(StanzaId::parse)
                 .collect::<Result<_, _>>()?,
-            report_origin: report.has_child("report-origin", ns::REPORTING),
-            third_party: report.has_child("third-party", ns::REPORTING),
+            report_origin: report.child("report-origin", ns::REPORTING).is_some(),
+            third_party: report.child("third-party", ns::REPORTING).is_some(),
         })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
         let texts = self.texts.iter().map(|(lang, text)| {
-            let builder = Element::builder("text", ns::REPORTING).append(text.as_str());
+            let element = Element::new("text", ns::REPORTING).with_text(text.as_str());
             match lang {
-                Some(lang) => builder.lang(lang),
-                None => builder,
+                Some(lang) => element.with_lang(lang),
+                None => element,
             }
         });
-        Element::builder("report", ns::REPORTING)
-            .put("reason", self.reason.as_str())
-            .append_all(self.messages.iter().map(StanzaId::to_element))
-            .append_all(texts)
+        Element::new("report", ns::REPORTING)
+            .with_attr("reason", self.reason.as_str())
+            .with_children(self.messages.iter().map(StanzaId::to_element))
+            .with_children(texts)
             .empty_child("report-origin", ns::REPORTING, self.report_origin)
             .empty_child("third-party", ns::REPORTING, self.third_party)
-            .build()
     }
 }
 
@@ -182,10 +165,7 @@ mod tests {
         assert_eq!(parse("unblock", ""), Ok(Blocking::Unblock(vec![])));
         assert_eq!(parse("unblock", item), Ok(Blocking::Unblock(vec![romeo()])));
         let block = parse("block", item).unwrap();
-        let expected = BlockItem {
-            jid: romeo(),
-            report: None,
-        };
+        let expected = BlockItem { jid: romeo(), report: None };
         assert_eq!(block, Blocking::Block(vec![expected]));
         let written =
             el("<block xmlns='urn:xmpp:blocking'><item jid='romeo@montague.net'/></block>");
@@ -220,11 +200,7 @@ mod tests {
         };
         assert_eq!(items[0].report, Some(read));
         assert!(
-            parse(
-                "block",
-                "<item jid='a'><report xmlns='urn:xmpp:reporting:1'/></item>"
-            )
-            .is_err()
+            parse("block", "<item jid='a'><report xmlns='urn:xmpp:reporting:1'/></item>").is_err()
         );
     }
 

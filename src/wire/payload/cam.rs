@@ -1,7 +1,5 @@
 //! Client access management (XEP-0494).
 
-use minidom::Element;
-
 use super::{
     PayloadError,
     datetime::Timestamp,
@@ -10,6 +8,7 @@ use super::{
 use crate::{
     error::{Condition, StanzaError},
     ns,
+    xml::Element,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +79,7 @@ impl Client {
                 AuthMethod::Grant => "grant",
                 AuthMethod::Fast => "fast",
             };
-            Element::bare(name, ns::CAM)
+            Element::new(name, ns::CAM)
         });
         let permission = match self.permission {
             Permission::Unrestricted => "unrestricted",
@@ -91,29 +90,26 @@ impl Client {
             ClientKind::Session => "session",
             ClientKind::Access => "access",
         };
-        let user_agent = Element::builder("user-agent", ns::CAM)
+        let user_agent = Element::new("user-agent", ns::CAM)
             .text_child("software", ns::CAM, self.software.as_deref())
             .text_child("uri", ns::CAM, self.uri.as_deref())
             .text_child("device", ns::CAM, self.device.as_deref());
-        Element::builder("client", ns::CAM)
-            .put("connected", if self.connected { "true" } else { "false" })
-            .put("id", self.id.as_str())
-            .put("type", kind)
+        Element::new("client", ns::CAM)
+            .with_attr("connected", if self.connected { "true" } else { "false" })
+            .with_attr("id", self.id.as_str())
+            .with_attr("type", kind)
             .text_child("first-seen", ns::CAM, Some(&self.first_seen.to_string()))
             .text_child("last-seen", ns::CAM, Some(&self.last_seen.to_string()))
-            .append(Element::builder("auth", ns::CAM).append_all(auth))
-            .append(Element::builder("permission", ns::CAM).put("status", permission))
-            .append(user_agent)
-            .build()
+            .with_child(Element::new("auth", ns::CAM).with_children(auth))
+            .with_child(Element::new("permission", ns::CAM).with_attr("status", permission))
+            .with_child(user_agent)
     }
 }
 
 /// The answer to [`CamRequest::List`].
 #[must_use]
 pub fn clients(clients: &[Client]) -> Element {
-    Element::builder("clients", ns::CAM)
-        .append_all(clients.iter().map(Client::to_element))
-        .build()
+    Element::new("clients", ns::CAM).with_children(clients.iter().map(Client::to_element))
 }
 
 /// A client that knows the password cannot be shut out but by a new one (§3.2).
@@ -121,7 +117,7 @@ pub fn clients(clients: &[Client]) -> Element {
 pub fn password_reset_required() -> StanzaError {
     StanzaError::new(Condition::ServiceUnavailable)
         .with_text("this client knows the password, so the password must be changed")
-        .with_application(Element::bare("password-reset-required", ns::CAM))
+        .with_application(Element::new("password-reset-required", ns::CAM))
 }
 
 #[cfg(test)]
@@ -132,20 +128,12 @@ mod tests {
     #[test]
     fn requests() {
         let parse = |xml| CamRequest::parse(&el(xml));
-        assert_eq!(
-            parse("<list xmlns='urn:xmpp:cam:0' x='y'><z/></list>"),
-            Ok(CamRequest::List)
-        );
+        assert_eq!(parse("<list xmlns='urn:xmpp:cam:0' x='y'><z/></list>"), Ok(CamRequest::List));
         assert_eq!(
             parse("<revoke xmlns='urn:xmpp:cam:0' id='HjEEr45_LQr'/>"),
-            Ok(CamRequest::Revoke {
-                id: "HjEEr45_LQr".into()
-            })
+            Ok(CamRequest::Revoke { id: "HjEEr45_LQr".into() })
         );
-        assert_eq!(
-            parse("<revoke xmlns='urn:xmpp:cam:0'/>"),
-            Err(PayloadError::Missing("id"))
-        );
+        assert_eq!(parse("<revoke xmlns='urn:xmpp:cam:0'/>"), Err(PayloadError::Missing("id")));
         assert!(parse("<list xmlns='other'/>").is_err());
     }
 
@@ -175,7 +163,7 @@ mod tests {
     #[test]
     fn refusal() {
         let error = password_reset_required().to_element(ns::CLIENT);
-        assert!(error.has_child("password-reset-required", ns::CAM));
-        assert!(error.has_child("service-unavailable", ns::STANZA_ERRORS));
+        assert!(error.child("password-reset-required", ns::CAM).is_some());
+        assert!(error.child("service-unavailable", ns::STANZA_ERRORS).is_some());
     }
 }

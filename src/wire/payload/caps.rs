@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use minidom::Element;
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 use thiserror::Error;
@@ -12,9 +11,9 @@ use super::{
     PayloadError,
     data_form::{DataForm, FieldKind},
     disco::DiscoInfo,
-    dom::{Build, expect, owned, required},
+    dom::{expect, owned, required},
 };
-use crate::ns;
+use crate::{ns, xml::Element};
 
 /// The `<c/>` that presence and stream features carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +37,10 @@ impl Caps {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("c", ns::CAPS)
-            .put("hash", self.hash.as_deref())
-            .put("node", self.node.as_str())
-            .put("ver", self.ver.as_str())
-            .build()
+        Element::new("c", ns::CAPS)
+            .with_attr_opt("hash", self.hash.as_deref())
+            .with_attr("node", self.node.as_str())
+            .with_attr("ver", self.ver.as_str())
     }
 
     /// The node to ask for (§6.2).
@@ -150,10 +148,7 @@ fn append_identities(info: &DiscoInfo, input: &mut String) -> Result<(), IllForm
         // An empty language or name is hashed like none.
         let lang = identity.lang.as_deref().unwrap_or_default();
         let name = identity.name.as_deref().unwrap_or_default();
-        if [&*identity.category, &*identity.kind, lang]
-            .iter()
-            .any(|part| part.contains('/'))
-        {
+        if [&*identity.category, &*identity.kind, lang].iter().any(|part| part.contains('/')) {
             return Err(IllFormed::Separator);
         }
         if !seen.insert([&*identity.category, &*identity.kind, lang, name]) {
@@ -263,11 +258,7 @@ mod tests {
     }
 
     fn caps(ver: &str, hash: Option<&str>) -> Caps {
-        Caps {
-            node: "http://psi-im.org".into(),
-            ver: ver.into(),
-            hash: hash.map(str::to_owned),
-        }
+        Caps { node: "http://psi-im.org".into(), ver: ver.into(), hash: hash.map(str::to_owned) }
     }
 
     #[test]
@@ -283,10 +274,7 @@ mod tests {
     fn verdicts() {
         let ver = "q07IKJEyjvHSyhy//CH0CxmKi8w=";
         assert_eq!(caps(ver, Some("sha-1")).verify(&psi()), Ok(Verdict::Match));
-        assert_eq!(
-            caps(ver, Some("sha-1")).verify(&exodus()),
-            Ok(Verdict::Mismatch)
-        );
+        assert_eq!(caps(ver, Some("sha-1")).verify(&exodus()), Ok(Verdict::Mismatch));
         assert_eq!(caps(ver, Some("md5")).verify(&psi()), Ok(Verdict::Unknown));
         assert_eq!(caps("1.0", None).verify(&psi()), Ok(Verdict::Unknown));
     }
@@ -302,26 +290,14 @@ mod tests {
             refused(|i| i.identities.push(i.identities[0].clone())),
             IllFormed::DuplicateIdentity
         );
-        assert_eq!(
-            refused(|i| i.features.push(ns::MUC.into())),
-            IllFormed::DuplicateFeature
-        );
-        assert_eq!(
-            refused(|i| i.forms.push(i.forms[0].clone())),
-            IllFormed::DuplicateFormType
-        );
+        assert_eq!(refused(|i| i.features.push(ns::MUC.into())), IllFormed::DuplicateFeature);
+        assert_eq!(refused(|i| i.forms.push(i.forms[0].clone())), IllFormed::DuplicateFormType);
         assert_eq!(
             refused(|i| i.forms[0].fields[0].values.push("other".into())),
             IllFormed::AmbiguousFormType
         );
-        assert_eq!(
-            refused(|i| i.features.push("a<b".into())),
-            IllFormed::Separator
-        );
-        assert_eq!(
-            refused(|i| i.identities[0].kind = "pc/en".into()),
-            IllFormed::Separator
-        );
+        assert_eq!(refused(|i| i.features.push("a<b".into())), IllFormed::Separator);
+        assert_eq!(refused(|i| i.identities[0].kind = "pc/en".into()), IllFormed::Separator);
     }
 
     #[test]

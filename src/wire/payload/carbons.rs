@@ -1,9 +1,7 @@
 //! Message carbons (XEP-0280).
 
-use minidom::Element;
-
 use super::{PayloadError, delay::Delay, forward::Forwarded};
-use crate::ns;
+use crate::{ns, xml::Element};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,22 +37,20 @@ pub fn carbon(direction: Direction, message: Element, delay: Option<Delay>) -> E
         Direction::Sent => "sent",
     };
     let stanza = message;
-    Element::builder(name, ns::CARBONS)
-        .append(Forwarded { delay, stanza }.to_element())
-        .build()
+    Element::new(name, ns::CARBONS).with_child(Forwarded { delay, stanza }.to_element())
 }
 
 /// True if a message is a carbon copy itself, which must not be copied again.
 #[must_use]
 pub fn is_carbon(message: &Element) -> bool {
-    message.has_child("received", ns::CARBONS) || message.has_child("sent", ns::CARBONS)
+    message.child("received", ns::CARBONS).is_some() || message.child("sent", ns::CARBONS).is_some()
 }
 
 /// True if the sender wants no copies (§9). The element stays where it is: removing it
 /// would let the sender hide how the message was delivered.
 #[must_use]
 pub fn is_private(message: &Element) -> bool {
-    message.has_child("private", ns::CARBONS)
+    message.child("private", ns::CARBONS).is_some()
 }
 
 #[cfg(test)]
@@ -69,10 +65,7 @@ mod tests {
             parse("<enable xmlns='urn:xmpp:carbons:2' x='y'><z/></enable>"),
             Ok(CarbonsRequest::Enable)
         );
-        assert_eq!(
-            parse("<disable xmlns='urn:xmpp:carbons:2'/>"),
-            Ok(CarbonsRequest::Disable)
-        );
+        assert_eq!(parse("<disable xmlns='urn:xmpp:carbons:2'/>"), Ok(CarbonsRequest::Disable));
         assert!(parse("<enable xmlns='urn:xmpp:carbons:1'/>").is_err());
     }
 
@@ -85,12 +78,9 @@ mod tests {
              <message xmlns='jabber:client' from='a@b/c'><body>hi</body></message></forwarded></sent>",
         );
         assert_eq!(sent, expected);
-        assert_eq!(
-            carbon(Direction::Received, message.clone(), None).name(),
-            "received"
-        );
+        assert_eq!(carbon(Direction::Received, message.clone(), None).name(), "received");
         assert!(!is_carbon(&message));
-        let copy = Element::builder("message", ns::CLIENT).append(sent).build();
+        let copy = Element::new("message", ns::CLIENT).with_child(sent);
         assert!(is_carbon(&copy));
     }
 
@@ -99,8 +89,6 @@ mod tests {
         let message = el("<message xmlns='jabber:client'><body>hi</body>\
              <private xmlns='urn:xmpp:carbons:2'/></message>");
         assert!(is_private(&message));
-        assert!(!is_private(&el(
-            "<message xmlns='jabber:client'><private/></message>"
-        )));
+        assert!(!is_private(&el("<message xmlns='jabber:client'><private/></message>")));
     }
 }

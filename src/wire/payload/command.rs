@@ -1,16 +1,16 @@
 //! Ad-hoc commands (XEP-0050).
 
-use minidom::Element;
 use thiserror::Error;
 
 use super::{
     PayloadError,
     data_form::DataForm,
-    dom::{Build, expect, owned, required},
+    dom::{Build, expect, owned, required, text_of},
 };
 use crate::{
     error::{Condition, StanzaError},
     ns,
+    xml::Element,
 };
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,36 +83,26 @@ pub struct Actions {
 
 impl Actions {
     /// The form of the last or only stage is on its way.
-    pub const LAST: Self = Self {
-        default: Action::Complete,
-        prev: false,
-        next: false,
-        complete: true,
-    };
+    pub const LAST: Self =
+        Self { default: Action::Complete, prev: false, next: false, complete: true };
 
     fn parse(actions: &Element) -> Result<Self, PayloadError> {
-        let has = |name: &str| actions.has_child(name, ns::COMMANDS);
+        let has = |name: &str| actions.child(name, ns::COMMANDS).is_some();
         let default = match actions.attr("execute") {
             None => Action::Next,
             Some(name) => Action::from_name(name)
                 .filter(|a| matches!(a, Action::Complete | Action::Next | Action::Prev))
                 .ok_or(PayloadError::Invalid("execute"))?,
         };
-        Ok(Self {
-            default,
-            prev: has("prev"),
-            next: has("next"),
-            complete: has("complete"),
-        })
+        Ok(Self { default, prev: has("prev"), next: has("next"), complete: has("complete") })
     }
 
     fn to_element(self) -> Element {
-        Element::builder("actions", ns::COMMANDS)
-            .put("execute", self.default.as_str())
+        Element::new("actions", ns::COMMANDS)
+            .with_attr("execute", self.default.as_str())
             .empty_child("prev", ns::COMMANDS, self.prev)
             .empty_child("next", ns::COMMANDS, self.next)
             .empty_child("complete", ns::COMMANDS, self.complete)
-            .build()
     }
 }
 
@@ -136,10 +126,7 @@ impl Note {
             Some("error") => NoteKind::Error,
             _ => NoteKind::Info,
         };
-        Self {
-            kind,
-            text: note.text(),
-        }
+        Self { kind, text: text_of(note) }
     }
 
     fn to_element(&self) -> Element {
@@ -148,10 +135,7 @@ impl Note {
             NoteKind::Warn => "warn",
             NoteKind::Error => "error",
         };
-        Element::builder("note", ns::COMMANDS)
-            .put("type", kind)
-            .append(self.text.as_str())
-            .build()
+        Element::new("note", ns::COMMANDS).with_attr("type", kind).with_text(self.text.as_str())
     }
 }
 
@@ -193,7 +177,7 @@ impl Command {
             .attr("status")
             .map(|name| Status::from_name(name).ok_or(PayloadError::Invalid("status")))
             .transpose()?;
-        let actions = command.get_child("actions", ns::COMMANDS);
+        let actions = command.child("actions", ns::COMMANDS);
         let notes = command.children().filter(|c| c.is("note", ns::COMMANDS));
         Ok(Self {
             node: required(command, "node")?.to_owned(),
@@ -212,15 +196,14 @@ impl Command {
             (Some(_), _) | (None, Action::Execute) => None,
             (None, action) => Some(action.as_str()),
         };
-        Element::builder("command", ns::COMMANDS)
-            .put("node", self.node.as_str())
-            .put("sessionid", self.session_id.as_deref())
-            .put("action", action)
-            .put("status", self.status.map(Status::as_str))
-            .append_all(self.actions.map(Actions::to_element))
-            .append_all(self.form.as_ref().map(DataForm::to_element))
-            .append_all(self.notes.iter().map(Note::to_element))
-            .build()
+        Element::new("command", ns::COMMANDS)
+            .with_attr("node", self.node.as_str())
+            .with_attr_opt("sessionid", self.session_id.as_deref())
+            .with_attr_opt("action", action)
+            .with_attr_opt("status", self.status.map(Status::as_str))
+            .with_children(self.actions.map(Actions::to_element))
+            .with_children(self.form.as_ref().map(DataForm::to_element))
+            .with_children(self.notes.iter().map(Note::to_element))
     }
 }
 
@@ -264,7 +247,7 @@ impl From<CommandError> for StanzaError {
         };
         Self::new(condition)
             .with_text(error.to_string())
-            .with_application(Element::bare(name, ns::COMMANDS))
+            .with_application(Element::new(name, ns::COMMANDS))
     }
 }
 
@@ -313,10 +296,7 @@ mod tests {
             )))
         };
         assert_eq!(parse(""), Err(PayloadError::Missing("node")));
-        assert_eq!(
-            parse("node='n' status='x'"),
-            Err(PayloadError::Invalid("status"))
-        );
+        assert_eq!(parse("node='n' status='x'"), Err(PayloadError::Invalid("status")));
         let error = parse("node='n' action='explode'").expect_err("unknown action");
         let answer = CommandError::from_parse(error);
         assert_eq!(answer, CommandError::MalformedAction.into());
@@ -327,11 +307,11 @@ mod tests {
     #[test]
     fn errors() {
         let expired = StanzaError::from(CommandError::SessionExpired).to_element(ns::CLIENT);
-        assert!(expired.has_child("not-allowed", ns::STANZA_ERRORS));
-        assert!(expired.has_child("session-expired", ns::COMMANDS));
+        assert!(expired.child("not-allowed", ns::STANZA_ERRORS).is_some());
+        assert!(expired.child("session-expired", ns::COMMANDS).is_some());
         assert_eq!(expired.attr("type"), Some("cancel"));
         let bad = StanzaError::from(CommandError::BadPayload).to_element(ns::CLIENT);
-        assert!(bad.has_child("bad-request", ns::STANZA_ERRORS));
+        assert!(bad.child("bad-request", ns::STANZA_ERRORS).is_some());
         assert_eq!(bad.attr("type"), Some("modify"));
     }
 }

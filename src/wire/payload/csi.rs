@@ -1,9 +1,7 @@
 //! Client state indication (XEP-0352).
 
-use minidom::Element;
-
 use super::PayloadError;
-use crate::ns;
+use crate::{ns, xml::Element};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientState {
@@ -28,7 +26,7 @@ impl ClientState {
             Self::Active => "active",
             Self::Inactive => "inactive",
         };
-        Element::bare(name, ns::CSI)
+        Element::new(name, ns::CSI)
     }
 }
 

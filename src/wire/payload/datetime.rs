@@ -2,8 +2,6 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use minidom::IntoAttributeValue;
-
 use super::PayloadError;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -54,27 +52,16 @@ impl Timestamp {
 /// `CCYY-MM-DDThh:mm:ss[.ffffff]Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, micros) = (
-            self.0.div_euclid(MICROS_PER_SECOND),
-            self.0.rem_euclid(MICROS_PER_SECOND),
-        );
+        let (seconds, micros) =
+            (self.0.div_euclid(MICROS_PER_SECOND), self.0.rem_euclid(MICROS_PER_SECOND));
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let time = seconds.rem_euclid(SECONDS_PER_DAY);
         let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-        )?;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
         match micros {
             0 => f.write_str("Z"),
             _ => write!(f, ".{micros:06}Z"),
         }
-    }
-}
-
-impl IntoAttributeValue for Timestamp {
-    fn into_attribute_value(self) -> Option<String> {
-        Some(self.to_string())
     }
 }
 
@@ -98,9 +85,7 @@ fn parse(text: &str) -> Option<Timestamp> {
     };
     let seconds = days * SECONDS_PER_DAY + parse_clock(clock)? - parse_zone(zone)?;
     let micros = seconds * MICROS_PER_SECOND + fraction;
-    (MIN_MICROS..=MAX_MICROS)
-        .contains(&micros)
-        .then_some(Timestamp(micros))
+    (MIN_MICROS..=MAX_MICROS).contains(&micros).then_some(Timestamp(micros))
 }
 
 fn parse_date(text: &str) -> Option<i64> {
@@ -211,10 +196,7 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:00.5Z"), 500_000);
         assert_eq!(at("1970-01-01T00:00:00.000001Z"), 1);
         assert_eq!(at("1970-01-01T00:00:00.123456789Z"), 123_456);
-        assert_eq!(
-            Timestamp::from_micros(-1).to_string(),
-            "1969-12-31T23:59:59.999999Z"
-        );
+        assert_eq!(Timestamp::from_micros(-1).to_string(), "1969-12-31T23:59:59.999999Z");
     }
 
     #[test]
@@ -258,14 +240,8 @@ mod tests {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
         }
         assert!("1900-02-29T00:00:00Z".parse::<Timestamp>().is_err());
-        assert_eq!(
-            Timestamp::from_micros(i64::MAX).to_string(),
-            "9999-12-31T23:59:59.999999Z"
-        );
-        assert_eq!(
-            Timestamp::from_micros(i64::MIN).to_string(),
-            "0001-01-01T00:00:00Z"
-        );
+        assert_eq!(Timestamp::from_micros(i64::MAX).to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp::from_micros(i64::MIN).to_string(), "0001-01-01T00:00:00Z");
     }
 
     #[test]
@@ -274,10 +250,7 @@ mod tests {
         assert_eq!(now.saturating_add(Duration::from_micros(2)).as_micros(), 7);
         assert_eq!(now.saturating_sub(Duration::from_micros(6)).as_micros(), -1);
         assert_eq!(now.saturating_add(Duration::MAX).as_micros(), MAX_MICROS);
-        assert_eq!(
-            now.since(Timestamp::from_micros(2)),
-            Duration::from_micros(3)
-        );
+        assert_eq!(now.since(Timestamp::from_micros(2)), Duration::from_micros(3));
         assert_eq!(now.since(Timestamp::from_micros(9)), Duration::ZERO);
     }
 

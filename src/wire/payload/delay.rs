@@ -1,13 +1,13 @@
 //! Delayed delivery (XEP-0203).
 
-use minidom::Element;
+use compact_str::ToCompactString;
 
 use super::{
     PayloadError,
     datetime::Timestamp,
-    dom::{Build, expect, parsed, required},
+    dom::{expect, parsed, required, text_of},
 };
-use crate::{jid::Jid, ns};
+use crate::{jid::Jid, ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delay {
@@ -21,19 +21,12 @@ pub struct Delay {
 impl Delay {
     #[must_use]
     pub const fn new(stamp: Timestamp) -> Self {
-        Self {
-            from: None,
-            stamp,
-            reason: None,
-        }
+        Self { from: None, stamp, reason: None }
     }
 
     #[must_use]
     pub fn by(stamp: Timestamp, from: impl Into<Jid>) -> Self {
-        Self {
-            from: Some(from.into()),
-            ..Self::new(stamp)
-        }
+        Self { from: Some(from.into()), ..Self::new(stamp) }
     }
 
     pub fn parse(element: &Element) -> Result<Self, PayloadError> {
@@ -41,17 +34,16 @@ impl Delay {
         Ok(Self {
             from: parsed(element, "from")?,
             stamp: required(element, "stamp")?.parse()?,
-            reason: Some(element.text()).filter(|reason| !reason.trim().is_empty()),
+            reason: Some(text_of(element)).filter(|reason| !reason.trim().is_empty()),
         })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("delay", ns::DELAY)
-            .put("from", self.from.as_ref())
-            .put("stamp", self.stamp)
-            .append_all(self.reason.as_deref())
-            .build()
+        Element::new("delay", ns::DELAY)
+            .with_attr_opt("from", self.from.as_ref().map(Jid::as_str))
+            .with_attr("stamp", self.stamp.to_compact_string())
+            .with_text(self.reason.as_deref().unwrap_or_default())
     }
 }
 

@@ -1,13 +1,11 @@
 //! Service discovery (XEP-0030).
 
-use minidom::Element;
-
 use super::{
     PayloadError,
     data_form::DataForm,
-    dom::{Build, expect, jid, lang_of, owned, required},
+    dom::{expect, jid, owned, required},
 };
-use crate::{jid::Jid, ns};
+use crate::{jid::Jid, ns, xml::Element};
 
 /// What an entity is, in one language. The order is the one of XEP-0115 §5.1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,21 +31,20 @@ impl Identity {
         Ok(Self {
             category: required(identity, "category")?.to_owned(),
             kind: required(identity, "type")?.to_owned(),
-            lang: lang_of(identity).map(str::to_owned),
+            lang: identity.lang().map(str::to_owned),
             name: owned(identity, "name"),
         })
     }
 
     fn to_element(&self) -> Element {
-        let mut builder = Element::builder("identity", ns::DISCO_INFO);
+        let mut identity = Element::new("identity", ns::DISCO_INFO);
         if let Some(lang) = &self.lang {
-            builder = builder.lang(lang);
+            identity = identity.with_lang(lang);
         }
-        builder
-            .put("category", self.category.as_str())
-            .put("type", self.kind.as_str())
-            .put("name", self.name.as_deref())
-            .build()
+        identity
+            .with_attr("category", self.category.as_str())
+            .with_attr("type", self.kind.as_str())
+            .with_attr_opt("name", self.name.as_deref())
     }
 }
 
@@ -64,10 +61,7 @@ pub struct DiscoInfo {
 impl DiscoInfo {
     pub fn parse(query: &Element) -> Result<Self, PayloadError> {
         expect(query, "query", ns::DISCO_INFO)?;
-        let mut info = Self {
-            node: owned(query, "node"),
-            ..Self::default()
-        };
+        let mut info = Self { node: owned(query, "node"), ..Self::default() };
         for child in query.children() {
             if child.is("identity", ns::DISCO_INFO) {
                 info.identities.push(Identity::parse(child)?);
@@ -85,13 +79,12 @@ impl DiscoInfo {
         let features = self
             .features
             .iter()
-            .map(|var| Element::builder("feature", ns::DISCO_INFO).put("var", var.as_str()));
-        Element::builder("query", ns::DISCO_INFO)
-            .put("node", self.node.as_deref())
-            .append_all(self.identities.iter().map(Identity::to_element))
-            .append_all(features)
-            .append_all(self.forms.iter().map(DataForm::to_element))
-            .build()
+            .map(|var| Element::new("feature", ns::DISCO_INFO).with_attr("var", var.as_str()));
+        Element::new("query", ns::DISCO_INFO)
+            .with_attr_opt("node", self.node.as_deref())
+            .with_children(self.identities.iter().map(Identity::to_element))
+            .with_children(features)
+            .with_children(self.forms.iter().map(DataForm::to_element))
     }
 }
 
@@ -130,15 +123,14 @@ impl DiscoItems {
     #[must_use]
     pub fn to_element(&self) -> Element {
         let items = self.items.iter().map(|item| {
-            Element::builder("item", ns::DISCO_ITEMS)
-                .put("jid", &item.jid)
-                .put("node", item.node.as_deref())
-                .put("name", item.name.as_deref())
+            Element::new("item", ns::DISCO_ITEMS)
+                .with_attr("jid", item.jid.as_str())
+                .with_attr_opt("node", item.node.as_deref())
+                .with_attr_opt("name", item.name.as_deref())
         });
-        Element::builder("query", ns::DISCO_ITEMS)
-            .put("node", self.node.as_deref())
-            .append_all(items)
-            .build()
+        Element::new("query", ns::DISCO_ITEMS)
+            .with_attr_opt("node", self.node.as_deref())
+            .with_children(items)
     }
 }
 
@@ -149,13 +141,11 @@ mod tests {
 
     #[test]
     fn info() {
-        let query = el(
-            "<query xmlns='http://jabber.org/protocol/disco#info' node='n'>\
+        let query = el("<query xmlns='http://jabber.org/protocol/disco#info' node='n'>\
              <identity xml:lang='el' category='client' type='pc' name='Ψ 0.11'/>\
              <feature var='urn:xmpp:ping'/>\
              <x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>t</value></field></x>\
-             </query>",
-        );
+             </query>");
         let info = DiscoInfo::parse(&query).unwrap();
         assert_eq!(info.identities[0].lang.as_deref(), Some("el"));
         assert_eq!(info.forms[0].form_type(), Some("t"));
@@ -180,14 +170,8 @@ mod tests {
         };
         assert_eq!(info("<z/>text"), Ok(DiscoInfo::default()));
         assert_eq!(info("<feature/>"), Err(PayloadError::Missing("var")));
-        assert_eq!(
-            info("<identity type='pc'/>"),
-            Err(PayloadError::Missing("category"))
-        );
-        assert_eq!(
-            info("<identity category='client'/>"),
-            Err(PayloadError::Missing("type"))
-        );
+        assert_eq!(info("<identity type='pc'/>"), Err(PayloadError::Missing("category")));
+        assert_eq!(info("<identity category='client'/>"), Err(PayloadError::Missing("type")));
         let items = |item: &str| {
             DiscoItems::parse(&el(&format!(
                 "<query xmlns='http://jabber.org/protocol/disco#items'>{item}</query>"

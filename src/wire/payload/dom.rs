@@ -2,10 +2,8 @@
 
 use std::str::FromStr;
 
-use minidom::{Element, ElementBuilder, IntoAttributeValue, rxml};
-
 use super::PayloadError;
-use crate::{jid::Jid, ns};
+use crate::{jid::Jid, xml::Element};
 
 /// Refuses any other element than `<name xmlns='namespace'/>`.
 pub(crate) fn expect(
@@ -52,9 +50,9 @@ pub(crate) fn parsed<T: FromStr>(
 
 /// xs:boolean; absent is false.
 pub(crate) fn flag(element: &Element, attribute: &'static str) -> Result<bool, PayloadError> {
-    element.attr(attribute).map_or(Ok(false), |value| {
-        boolean(value).ok_or(PayloadError::Invalid(attribute))
-    })
+    element
+        .attr(attribute)
+        .map_or(Ok(false), |value| boolean(value).ok_or(PayloadError::Invalid(attribute)))
 }
 
 /// xs:boolean.
@@ -66,54 +64,40 @@ pub(crate) fn boolean(value: &str) -> Option<bool> {
     }
 }
 
+/// The text directly inside.
+pub(crate) fn text_of(element: &Element) -> String {
+    element.text().into_owned()
+}
+
 pub(crate) fn child_text(element: &Element, name: &str, namespace: &str) -> Option<String> {
-    element.get_child(name, namespace).map(Element::text)
+    element.child(name, namespace).map(text_of)
 }
 
-pub(crate) fn lang_of(element: &Element) -> Option<&str> {
-    element.attr_ns(ns::XML, "lang")
-}
-
-/// What [`ElementBuilder`] needs too many words for.
+/// Optional parts of an element.
 pub(crate) trait Build: Sized {
-    /// An attribute without namespace; an `Option` that is `None` adds nothing.
-    fn put(self, name: &'static str, value: impl IntoAttributeValue) -> Self;
     /// A boolean attribute that is left out when false.
-    fn flag(self, name: &'static str, value: bool) -> Self {
-        self.put(name, value.then_some("true"))
-    }
-    fn lang(self, lang: &str) -> Self;
+    fn flag(self, name: &'static str, value: bool) -> Self;
     /// `<name>text</name>`, or nothing.
-    fn text_child(self, name: &str, namespace: &str, text: Option<&str>) -> Self;
+    fn text_child(self, name: &str, namespace: &'static str, text: Option<&str>) -> Self;
     /// `<name/>`, or nothing.
-    fn empty_child(self, name: &str, namespace: &str, present: bool) -> Self;
+    fn empty_child(self, name: &str, namespace: &'static str, present: bool) -> Self;
 }
 
-impl Build for ElementBuilder {
-    fn put(self, name: &'static str, value: impl IntoAttributeValue) -> Self {
-        self.attr(attribute_name(name), value)
+impl Build for Element {
+    fn flag(self, name: &'static str, value: bool) -> Self {
+        self.with_attr_opt(name, value.then_some("true"))
     }
 
-    fn lang(self, lang: &str) -> Self {
-        self.attr_ns(rxml::Namespace::XML, attribute_name("lang"), lang)
+    fn text_child(self, name: &str, namespace: &'static str, text: Option<&str>) -> Self {
+        self.with_children(text.map(|text| Element::new(name, namespace).with_text(text)))
     }
 
-    fn text_child(self, name: &str, namespace: &str, text: Option<&str>) -> Self {
-        self.append_all(text.map(|text| Element::builder(name, namespace).append(text)))
+    fn empty_child(self, name: &str, namespace: &'static str, present: bool) -> Self {
+        self.with_children(present.then(|| Element::new(name, namespace)))
     }
-
-    fn empty_child(self, name: &str, namespace: &str, present: bool) -> Self {
-        self.append_all(present.then(|| Element::bare(name, namespace)))
-    }
-}
-
-fn attribute_name(name: &'static str) -> rxml::NcName {
-    // Names are literals of this crate, and a wrong one fails the first test that writes it.
-    rxml::NcName::try_from(name).expect("a literal NCName")
 }
 
 #[cfg(test)]
 pub(crate) fn el(xml: &str) -> Element {
-    xml.parse()
-        .unwrap_or_else(|e| panic!("{xml} does not parse: {e}"))
+    xml.parse().unwrap_or_else(|e| panic!("{xml} does not parse: {e}"))
 }

@@ -1,9 +1,7 @@
 //! Stanza forwarding (XEP-0297).
 
-use minidom::Element;
-
 use super::{PayloadError, delay::Delay, dom::expect};
-use crate::ns;
+use crate::{ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forwarded {
@@ -19,22 +17,18 @@ impl Forwarded {
             .children()
             .find(|c| {
                 matches!(c.name(), "message" | "presence" | "iq")
-                    && (c.has_ns(ns::CLIENT) || c.has_ns(ns::SERVER))
+                    && (c.ns() == ns::CLIENT || c.ns() == ns::SERVER)
             })
             .ok_or(PayloadError::Missing("a stanza"))?;
-        let delay = element.get_child("delay", ns::DELAY);
-        Ok(Self {
-            delay: delay.map(Delay::parse).transpose()?,
-            stanza: stanza.clone(),
-        })
+        let delay = element.child("delay", ns::DELAY);
+        Ok(Self { delay: delay.map(Delay::parse).transpose()?, stanza: stanza.clone() })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("forwarded", ns::FORWARD)
-            .append_all(self.delay.as_ref().map(Delay::to_element))
-            .append(self.stanza.clone())
-            .build()
+        Element::new("forwarded", ns::FORWARD)
+            .with_children(self.delay.as_ref().map(Delay::to_element))
+            .with_child(self.stanza.clone())
     }
 }
 
@@ -58,9 +52,6 @@ mod tests {
         assert_eq!(Forwarded::parse(&odd).unwrap().delay, None);
         let other =
             el("<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='urn:other'/></forwarded>");
-        assert_eq!(
-            Forwarded::parse(&other),
-            Err(PayloadError::Missing("a stanza"))
-        );
+        assert_eq!(Forwarded::parse(&other), Err(PayloadError::Missing("a stanza")));
     }
 }

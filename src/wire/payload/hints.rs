@@ -1,8 +1,6 @@
 //! Message processing hints (XEP-0334).
 
-use minidom::Element;
-
-use crate::ns;
+use crate::{ns, xml::Element};
 
 /// The hints of one message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,7 +15,7 @@ impl Hints {
     #[must_use]
     pub fn of(message: &Element) -> Self {
         let mut hints = Self::default();
-        for hint in message.children().filter(|c| c.has_ns(ns::HINTS)) {
+        for hint in message.children().filter(|c| c.ns() == ns::HINTS) {
             match hint.name() {
                 "no-copy" => hints.no_copy = true,
                 "no-permanent-store" => hints.no_permanent_store = true,
@@ -38,35 +36,20 @@ mod tests {
     #[test]
     fn of_a_message() {
         let hints = |children: &str| {
-            Hints::of(&el(&format!(
-                "<message xmlns='jabber:client'>{children}</message>"
-            )))
+            Hints::of(&el(&format!("<message xmlns='jabber:client'>{children}</message>")))
         };
         let none = Hints::default();
         assert_eq!(hints("<body/><store/>"), none);
-        assert_eq!(
-            hints("<store xmlns='urn:xmpp:hints'/>"),
-            Hints {
-                store: true,
-                ..none
-            }
-        );
+        assert_eq!(hints("<store xmlns='urn:xmpp:hints'/>"), Hints { store: true, ..none });
         assert_eq!(
             hints(
                 "<no-store xmlns='urn:xmpp:hints'/><no-copy xmlns='urn:xmpp:hints'/><new xmlns='urn:xmpp:hints'/>"
             ),
-            Hints {
-                no_store: true,
-                no_copy: true,
-                ..none
-            }
+            Hints { no_store: true, no_copy: true, ..none }
         );
         assert_eq!(
             hints("<no-permanent-store xmlns='urn:xmpp:hints'/>"),
-            Hints {
-                no_permanent_store: true,
-                ..none
-            }
+            Hints { no_permanent_store: true, ..none }
         );
     }
 }

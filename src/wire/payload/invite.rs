@@ -3,17 +3,16 @@
 
 use std::fmt;
 
-use minidom::Element;
-
 use super::{
     PayloadError,
     data_form::{DataForm, Field, FormKind},
     datetime::Timestamp,
-    dom::{Build, expect, required},
+    dom::{expect, required},
 };
 use crate::{
     jid::{BareJid, Jid},
     ns,
+    xml::Element,
 };
 
 /// The token in a subscription request or before a registration.
@@ -25,16 +24,12 @@ pub struct Preauth {
 impl Preauth {
     pub fn parse(preauth: &Element) -> Result<Self, PayloadError> {
         expect(preauth, "preauth", ns::PARS)?;
-        Ok(Self {
-            token: required(preauth, "token")?.to_owned(),
-        })
+        Ok(Self { token: required(preauth, "token")?.to_owned() })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("preauth", ns::PARS)
-            .put("token", self.token.as_str())
-            .build()
+        Element::new("preauth", ns::PARS).with_attr("token", self.token.as_str())
     }
 }
 
@@ -42,11 +37,7 @@ impl Preauth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InviteUri {
     /// Become a contact of `inviter`, on a new account here if `register`.
-    Contact {
-        inviter: BareJid,
-        token: String,
-        register: bool,
-    },
+    Contact { inviter: BareJid, token: String, register: bool },
     /// Register `account`, or any name if that is only a domain.
     Account { account: BareJid, token: String },
 }
@@ -164,12 +155,8 @@ mod tests {
     #[test]
     fn uris() {
         let contact = |jid: &str, register| {
-            InviteUri::Contact {
-                inviter: jid.parse().unwrap(),
-                token: "TOKEN".into(),
-                register,
-            }
-            .to_string()
+            InviteUri::Contact { inviter: jid.parse().unwrap(), token: "TOKEN".into(), register }
+                .to_string()
         };
         assert_eq!(
             contact("romeo@example.com", true),
@@ -180,29 +167,16 @@ mod tests {
             "xmpp:a%3Fb%3Bc%25%C3%A9@[::1]?roster;preauth=TOKEN"
         );
         let account = |jid: &str| {
-            InviteUri::Account {
-                account: jid.parse().unwrap(),
-                token: "a&b".into(),
-            }
-            .to_string()
+            InviteUri::Account { account: jid.parse().unwrap(), token: "a&b".into() }.to_string()
         };
-        assert_eq!(
-            account("juliet@example.com"),
-            "xmpp:juliet@example.com?register;preauth=a%26b"
-        );
-        assert_eq!(
-            account("example.com"),
-            "xmpp:example.com?register;preauth=a%26b"
-        );
+        assert_eq!(account("juliet@example.com"), "xmpp:juliet@example.com?register;preauth=a%26b");
+        assert_eq!(account("example.com"), "xmpp:example.com?register;preauth=a%26b");
     }
 
     #[test]
     fn result_form() {
         let invitation = Invitation {
-            uri: InviteUri::Account {
-                account: "b".parse().unwrap(),
-                token: "t".into(),
-            },
+            uri: InviteUri::Account { account: "b".parse().unwrap(), token: "t".into() },
             landing_url: Some("https://b/invite/#t".into()),
             expires: Some("2017-11-06T02:56:15Z".parse().unwrap()),
         };
@@ -216,11 +190,9 @@ mod tests {
     #[test]
     fn account_form() {
         let submit = |fields: &[(&str, &str)]| {
-            let form = fields
-                .iter()
-                .fold(DataForm::new(FormKind::Submit), |form, (var, value)| {
-                    form.with(Field::untyped(*var).with_value(*value))
-                });
+            let form = fields.iter().fold(DataForm::new(FormKind::Submit), |form, (var, value)| {
+                form.with(Field::untyped(*var).with_value(*value))
+            });
             assert_eq!(CreateAccount::form().check(&form), Ok(()));
             CreateAccount::parse(&form, "b")
         };
@@ -229,9 +201,6 @@ mod tests {
         assert!(read.roster_subscription);
         let free = submit(&[("username", ""), ("unknown", "x")]).unwrap();
         assert_eq!(free.username, None);
-        assert!(matches!(
-            submit(&[("username", "a b")]),
-            Err(PayloadError::Jid(_))
-        ));
+        assert!(matches!(submit(&[("username", "a b")]), Err(PayloadError::Jid(_))));
     }
 }

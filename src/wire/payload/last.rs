@@ -1,12 +1,12 @@
 //! Last activity (XEP-0012).
 
-use minidom::Element;
+use compact_str::ToCompactString;
 
 use super::{
     PayloadError,
-    dom::{Build, expect, parsed},
+    dom::{expect, parsed, text_of},
 };
-use crate::ns;
+use crate::{ns, xml::Element};
 
 /// Empty in a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,16 +22,15 @@ impl LastActivity {
         expect(query, "query", ns::LAST)?;
         Ok(Self {
             seconds: parsed(query, "seconds")?,
-            status: Some(query.text()).filter(|status| !status.is_empty()),
+            status: Some(text_of(query)).filter(|status| !status.is_empty()),
         })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("query", ns::LAST)
-            .put("seconds", self.seconds)
-            .append_all(self.status.as_deref())
-            .build()
+        Element::new("query", ns::LAST)
+            .with_attr_opt("seconds", self.seconds.map(|s| s.to_compact_string()))
+            .with_text(self.status.as_deref().unwrap_or_default())
     }
 }
 
@@ -53,10 +52,7 @@ mod tests {
         let odd = el("<query xmlns='jabber:iq:last' x='y'><z/></query>");
         assert_eq!(LastActivity::parse(&odd), Ok(LastActivity::default()));
         let bad = el("<query xmlns='jabber:iq:last' seconds='-1'/>");
-        assert_eq!(
-            LastActivity::parse(&bad),
-            Err(PayloadError::Invalid("seconds"))
-        );
+        assert_eq!(LastActivity::parse(&bad), Err(PayloadError::Invalid("seconds")));
         assert!(LastActivity::parse(&el("<query xmlns='other'/>")).is_err());
     }
 }

@@ -37,7 +37,7 @@ mod tests;
 
 use thiserror::Error;
 
-use crate::jid::JidError;
+use crate::{error::StanzaError, jid::JidError};
 
 /// Why an element is not the payload that it was taken for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -56,4 +56,17 @@ pub enum PayloadError {
     Unsupported(String),
     #[error(transparent)]
     Jid(#[from] JidError),
+}
+
+impl From<PayloadError> for StanzaError {
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Jid(inner) => inner.into(),
+            PayloadError::Unsupported(_) => Self::feature_not_implemented(error.to_string()),
+            PayloadError::Unacceptable(_) => Self::not_acceptable(error.to_string()),
+            PayloadError::Unexpected(_) | PayloadError::Missing(_) | PayloadError::Invalid(_) => {
+                Self::bad_request(error.to_string())
+            }
+        }
+    }
 }

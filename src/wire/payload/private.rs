@@ -1,9 +1,7 @@
 //! Private XML storage (XEP-0049).
 
-use minidom::Element;
-
 use super::{PayloadError, dom::expect};
-use crate::ns;
+use crate::{ns, xml::Element};
 
 /// What is stored or asked for, all in one namespace.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,26 +15,21 @@ impl PrivateStorage {
     pub fn parse(query: &Element) -> Result<Self, PayloadError> {
         expect(query, "query", ns::PRIVATE)?;
         let mut items = query.children();
-        let first = items
-            .next()
-            .ok_or(PayloadError::Unacceptable("an element to store is missing"))?;
+        let first =
+            items.next().ok_or(PayloadError::Unacceptable("an element to store is missing"))?;
         let namespace = first.ns();
-        if is_reserved(&namespace) {
+        if is_reserved(namespace) {
             return Err(PayloadError::Unacceptable("this namespace is reserved"));
         }
-        if !items.all(|item| item.has_ns(namespace.as_str())) {
+        if !items.all(|item| item.ns() == namespace) {
             return Err(PayloadError::Unacceptable("only one namespace at a time"));
         }
-        Ok(Self {
-            items: query.children().cloned().collect(),
-        })
+        Ok(Self { items: query.children().cloned().collect() })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("query", ns::PRIVATE)
-            .append_all(self.items.iter().cloned())
-            .build()
+        Element::new("query", ns::PRIVATE).with_children(self.items.iter().cloned())
     }
 }
 
@@ -62,10 +55,7 @@ mod tests {
         let read = parse(prefs).unwrap();
         assert_eq!(read.items, [el(prefs)]);
         assert_eq!(PrivateStorage::parse(&read.to_element()), Ok(read));
-        assert_eq!(
-            parse("<a xmlns='u'/> <b xmlns='u'/>").unwrap().items.len(),
-            2
-        );
+        assert_eq!(parse("<a xmlns='u'/> <b xmlns='u'/>").unwrap().items.len(), 2);
     }
 
     #[test]
@@ -80,10 +70,7 @@ mod tests {
             "<a xmlns='u'/><a xmlns='v'/>",
         ] {
             let refusal = parse(children);
-            assert!(
-                matches!(refusal, Err(PayloadError::Unacceptable(_))),
-                "{children}"
-            );
+            assert!(matches!(refusal, Err(PayloadError::Unacceptable(_))), "{children}");
         }
     }
 }

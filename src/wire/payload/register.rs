@@ -1,13 +1,11 @@
 //! In-band registration (XEP-0077).
 
-use minidom::Element;
-
 use super::{
     PayloadError,
     data_form::DataForm,
     dom::{Build, child_text, expect},
 };
-use crate::ns;
+use crate::{ns, xml::Element};
 
 /// Every field that the schema names.
 const FIELDS: [&str; 17] = [
@@ -35,8 +33,8 @@ impl Register {
             .into_iter()
             .filter_map(|name| Some((name, child_text(query, name, ns::REGISTER)?)));
         Ok(Self {
-            registered: query.has_child("registered", ns::REGISTER),
-            remove: query.has_child("remove", ns::REGISTER),
+            registered: query.child("registered", ns::REGISTER).is_some(),
+            remove: query.child("remove", ns::REGISTER).is_some(),
             instructions: child_text(query, "instructions", ns::REGISTER),
             fields: fields.collect(),
             form: DataForm::within(query)?,
@@ -48,15 +46,13 @@ impl Register {
         let fields = self
             .fields
             .iter()
-            .map(|(name, value)| (*name, Some(value.as_str()).filter(|v| !v.is_empty())))
-            .map(|(name, value)| Element::builder(name, ns::REGISTER).append_all(value));
-        Element::builder("query", ns::REGISTER)
+            .map(|(name, value)| Element::new(*name, ns::REGISTER).with_text(value.as_str()));
+        Element::new("query", ns::REGISTER)
             .empty_child("registered", ns::REGISTER, self.registered)
             .empty_child("remove", ns::REGISTER, self.remove)
             .text_child("instructions", ns::REGISTER, self.instructions.as_deref())
-            .append_all(fields)
-            .append_all(self.form.as_ref().map(DataForm::to_element))
-            .build()
+            .with_children(fields)
+            .with_children(self.form.as_ref().map(DataForm::to_element))
     }
 
     /// A value that was given, in the form if there is one (§4: it takes precedence).

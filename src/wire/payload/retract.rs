@@ -1,13 +1,13 @@
 //! Message retraction (XEP-0424) and fallback texts (XEP-0428).
 
-use minidom::Element;
+use compact_str::ToCompactString;
 
 use super::{
     PayloadError,
     datetime::Timestamp,
-    dom::{Build, expect, owned, parsed, required},
+    dom::{expect, owned, parsed, required},
 };
-use crate::{jid::Jid, ns};
+use crate::{jid::Jid, ns, xml::Element};
 
 /// The wish that a message be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +19,12 @@ pub struct Retract {
 impl Retract {
     pub fn parse(element: &Element) -> Result<Self, PayloadError> {
         expect(element, "retract", ns::RETRACT)?;
-        Ok(Self {
-            id: required(element, "id")?.to_owned(),
-        })
+        Ok(Self { id: required(element, "id")?.to_owned() })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("retract", ns::RETRACT)
-            .put("id", self.id.as_str())
-            .build()
+        Element::new("retract", ns::RETRACT).with_attr("id", self.id.as_str())
     }
 }
 
@@ -53,11 +49,10 @@ impl Retracted {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("retracted", ns::RETRACT)
-            .put("id", self.id.as_str())
-            .put("stamp", self.stamp)
-            .put("by", self.by.as_ref())
-            .build()
+        Element::new("retracted", ns::RETRACT)
+            .with_attr("id", self.id.as_str())
+            .with_attr_opt("stamp", self.stamp.map(|t| t.to_compact_string()))
+            .with_attr_opt("by", self.by.as_ref().map(Jid::as_str))
     }
 }
 
@@ -75,7 +70,7 @@ impl Fallback {
         expect(element, "fallback", ns::FALLBACK)?;
         let mut regions = element
             .children()
-            .filter(|c| c.has_ns(ns::FALLBACK) && matches!(c.name(), "body" | "subject"))
+            .filter(|c| c.ns() == ns::FALLBACK && matches!(c.name(), "body" | "subject"))
             .peekable();
         let whole_body = regions.peek().is_none()
             || regions.any(|region| {
@@ -83,18 +78,13 @@ impl Fallback {
                     && region.attr("start").is_none()
                     && region.attr("end").is_none()
             });
-        Ok(Self {
-            purpose: owned(element, "for"),
-            whole_body,
-        })
+        Ok(Self { purpose: owned(element, "for"), whole_body })
     }
 
     /// A fallback for everything in the message.
     #[must_use]
     pub fn whole(purpose: &str) -> Element {
-        Element::builder("fallback", ns::FALLBACK)
-            .put("for", purpose)
-            .build()
+        Element::new("fallback", ns::FALLBACK).with_attr("for", purpose)
     }
 }
 

@@ -1,13 +1,12 @@
 //! The roster (RFC 6121 §2).
 
-use minidom::Element;
 use thiserror::Error;
 
 use super::{
     PayloadError,
-    dom::{Build, expect, flag, jid, owned},
+    dom::{Build, expect, flag, jid, owned, text_of},
 };
-use crate::{error::StanzaError, jid::BareJid, ns};
+use crate::{error::StanzaError, jid::BareJid, ns, xml::Element};
 
 /// Most octets in a name or group: those of a JID part, as other servers have it.
 pub const MAX_NAME_BYTES: usize = 1023;
@@ -111,7 +110,7 @@ impl RosterItem {
                 .unwrap_or_default(),
             ask: item.attr("ask") == Some("subscribe"),
             approved: flag(item, "approved")?,
-            groups: groups.map(Element::text).collect(),
+            groups: groups.map(text_of).collect(),
         })
     }
 
@@ -119,15 +118,14 @@ impl RosterItem {
         let groups = self
             .groups
             .iter()
-            .map(|group| Element::builder("group", ns::ROSTER).append(group.as_str()));
-        Element::builder("item", ns::ROSTER)
-            .put("jid", &*self.jid)
-            .put("name", self.name.as_deref())
-            .put("subscription", self.subscription.as_str())
-            .put("ask", self.ask.then_some("subscribe"))
+            .map(|group| Element::new("group", ns::ROSTER).with_text(group.as_str()));
+        Element::new("item", ns::ROSTER)
+            .with_attr("jid", self.jid.as_str())
+            .with_attr_opt("name", self.name.as_deref())
+            .with_attr("subscription", self.subscription.as_str())
+            .with_attr_opt("ask", self.ask.then_some("subscribe"))
             .flag("approved", self.approved)
-            .append_all(groups)
-            .build()
+            .with_children(groups)
     }
 
     /// Holds what a client sent against the limits.
@@ -176,10 +174,9 @@ impl Roster {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("query", ns::ROSTER)
-            .put("ver", self.ver.as_deref())
-            .append_all(self.items.iter().map(RosterItem::to_element))
-            .build()
+        Element::new("query", ns::ROSTER)
+            .with_attr_opt("ver", self.ver.as_deref())
+            .with_children(self.items.iter().map(RosterItem::to_element))
     }
 
     /// The one item of a roster set (RFC 6121 §2.1.5). Of what the client says about the
@@ -202,9 +199,7 @@ mod tests {
     use crate::{error::Condition, payload::dom::el};
 
     fn roster(items: &str) -> Result<Roster, PayloadError> {
-        Roster::parse(&el(&format!(
-            "<query xmlns='jabber:iq:roster' ver='7'>{items}</query>"
-        )))
+        Roster::parse(&el(&format!("<query xmlns='jabber:iq:roster' ver='7'>{items}</query>")))
     }
 
     fn item(change: impl FnOnce(&mut RosterItem)) -> RosterItem {
@@ -232,14 +227,8 @@ mod tests {
                 .unwrap();
         assert_eq!(odd.items, [RosterItem::new("a@b".parse().unwrap())]);
         assert_eq!(roster("<item/>"), Err(PayloadError::Missing("jid")));
-        assert!(matches!(
-            roster("<item jid='@'/>"),
-            Err(PayloadError::Jid(_))
-        ));
-        assert!(matches!(
-            roster("<item jid='a@b/c'/>"),
-            Err(PayloadError::Jid(_))
-        ));
+        assert!(matches!(roster("<item jid='@'/>"), Err(PayloadError::Jid(_))));
+        assert!(matches!(roster("<item jid='a@b/c'/>"), Err(PayloadError::Jid(_))));
     }
 
     #[test]
@@ -256,20 +245,11 @@ mod tests {
     #[test]
     fn limits() {
         let long = || "x".repeat(MAX_NAME_BYTES + 1);
-        assert_eq!(
-            item(|i| i.name = Some("x".repeat(MAX_NAME_BYTES))).check(),
-            Ok(())
-        );
+        assert_eq!(item(|i| i.name = Some("x".repeat(MAX_NAME_BYTES))).check(), Ok(()));
         let cases = [
             (item(|i| i.name = Some(long())), RosterRefusal::NameTooLong),
-            (
-                item(|i| i.groups = vec![long()]),
-                RosterRefusal::GroupTooLong,
-            ),
-            (
-                item(|i| i.groups = vec![String::new()]),
-                RosterRefusal::EmptyGroup,
-            ),
+            (item(|i| i.groups = vec![long()]), RosterRefusal::GroupTooLong),
+            (item(|i| i.groups = vec![String::new()]), RosterRefusal::EmptyGroup),
             (
                 item(|i| i.groups = vec!["a".into(), "b".into(), "a".into()]),
                 RosterRefusal::DuplicateGroup,
@@ -283,13 +263,7 @@ mod tests {
             assert_eq!(item.check(), Err(refusal));
         }
         let condition = |refusal| StanzaError::from(refusal).condition;
-        assert_eq!(
-            condition(RosterRefusal::DuplicateGroup),
-            Condition::BadRequest
-        );
-        assert_eq!(
-            condition(RosterRefusal::EmptyGroup),
-            Condition::NotAcceptable
-        );
+        assert_eq!(condition(RosterRefusal::DuplicateGroup), Condition::BadRequest);
+        assert_eq!(condition(RosterRefusal::EmptyGroup), Condition::NotAcceptable);
     }
 }

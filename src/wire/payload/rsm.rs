@@ -1,12 +1,12 @@
 //! Result set management (XEP-0059).
 
-use minidom::Element;
+use compact_str::ToCompactString;
 
 use super::{
     PayloadError,
-    dom::{Build, child_text, expect, parsed},
+    dom::{Build, child_text, expect, parsed, text_of},
 };
-use crate::ns;
+use crate::{ns, xml::Element};
 
 /// Which page is wanted: up to `max` items between the exclusive bounds `after` and
 /// `before`, from the far end if `backwards`. All absent is the first page.
@@ -30,30 +30,25 @@ impl PageRequest {
             max: number(set, "max")?,
             after: id("after"),
             before: id("before"),
-            backwards: set.has_child("before", ns::RSM),
+            backwards: set.child("before", ns::RSM).is_some(),
             index: number(set, "index")?,
         })
     }
 
     /// The request in a query, or the default one.
     pub fn within(query: &Element) -> Result<Self, PayloadError> {
-        query
-            .get_child("set", ns::RSM)
-            .map_or_else(|| Ok(Self::default()), Self::parse)
+        query.child("set", ns::RSM).map_or_else(|| Ok(Self::default()), Self::parse)
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
         let text = |n: Option<u32>| n.map(|n| n.to_string());
-        let before = self
-            .backwards
-            .then(|| self.before.as_deref().unwrap_or_default());
-        Element::builder("set", ns::RSM)
+        let before = self.backwards.then(|| self.before.as_deref().unwrap_or_default());
+        Element::new("set", ns::RSM)
             .text_child("max", ns::RSM, text(self.max).as_deref())
             .text_child("after", ns::RSM, self.after.as_deref())
             .text_child("before", ns::RSM, before)
             .text_child("index", ns::RSM, text(self.index).as_deref())
-            .build()
     }
 }
 
@@ -84,39 +79,30 @@ pub struct PageBounds {
 impl PageResult {
     pub fn parse(set: &Element) -> Result<Self, PayloadError> {
         expect(set, "set", ns::RSM)?;
-        let bounds = match (
-            set.get_child("first", ns::RSM),
-            child_text(set, "last", ns::RSM),
-        ) {
-            (Some(first), Some(last)) => Some(PageBounds {
-                first: first.text(),
-                index: parsed(first, "index")?,
-                last,
-            }),
+        let bounds = match (set.child("first", ns::RSM), child_text(set, "last", ns::RSM)) {
+            (Some(first), Some(last)) => {
+                Some(PageBounds { first: text_of(first), index: parsed(first, "index")?, last })
+            }
             (None, None) => None,
             (Some(_), None) => return Err(PayloadError::Missing("last")),
             (None, Some(_)) => return Err(PayloadError::Missing("first")),
         };
-        Ok(Self {
-            bounds,
-            count: number(set, "count")?,
-        })
+        Ok(Self { bounds, count: number(set, "count")? })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
         let bounds = self.bounds.as_ref();
         let first = bounds.map(|b| {
-            Element::builder("first", ns::RSM)
-                .put("index", b.index)
-                .append(b.first.as_str())
+            Element::new("first", ns::RSM)
+                .with_attr_opt("index", b.index.map(|n| n.to_compact_string()))
+                .with_text(b.first.as_str())
         });
         let count = self.count.map(|n| n.to_string());
-        Element::builder("set", ns::RSM)
-            .append_all(first)
+        Element::new("set", ns::RSM)
+            .with_children(first)
             .text_child("last", ns::RSM, bounds.map(|b| b.last.as_str()))
             .text_child("count", ns::RSM, count.as_deref())
-            .build()
     }
 }
 
@@ -136,34 +122,10 @@ mod tests {
         let default = PageRequest::default();
         let cases = [
             ("", default.clone()),
-            (
-                "<max>10</max>",
-                PageRequest {
-                    max: Some(10),
-                    ..default.clone()
-                },
-            ),
-            (
-                "<max> 0 </max><x/>",
-                PageRequest {
-                    max: Some(0),
-                    ..default.clone()
-                },
-            ),
-            (
-                "<after>a</after>",
-                PageRequest {
-                    after: Some("a".into()),
-                    ..default.clone()
-                },
-            ),
-            (
-                "<before/>",
-                PageRequest {
-                    backwards: true,
-                    ..default.clone()
-                },
-            ),
+            ("<max>10</max>", PageRequest { max: Some(10), ..default.clone() }),
+            ("<max> 0 </max><x/>", PageRequest { max: Some(0), ..default.clone() }),
+            ("<after>a</after>", PageRequest { after: Some("a".into()), ..default.clone() }),
+            ("<before/>", PageRequest { backwards: true, ..default.clone() }),
             (
                 "<after>a</after><before>b</before>",
                 PageRequest {
@@ -173,13 +135,7 @@ mod tests {
                     ..default.clone()
                 },
             ),
-            (
-                "<index>371</index>",
-                PageRequest {
-                    index: Some(371),
-                    ..default
-                },
-            ),
+            ("<index>371</index>", PageRequest { index: Some(371), ..default }),
         ];
         for (children, expected) in cases {
             let read = request(children).unwrap();
@@ -187,10 +143,7 @@ mod tests {
             assert_eq!(PageRequest::parse(&read.to_element()).unwrap(), read);
         }
         assert_eq!(request("<max>-1</max>"), Err(PayloadError::Invalid("max")));
-        assert_eq!(
-            request("<index>x</index>"),
-            Err(PayloadError::Invalid("index"))
-        );
+        assert_eq!(request("<index>x</index>"), Err(PayloadError::Invalid("index")));
         assert!(PageRequest::parse(&el("<set xmlns='other'/>")).is_err());
     }
 
@@ -212,10 +165,7 @@ mod tests {
         let page = PageResult::parse(&element).unwrap();
         assert_eq!(page.bounds.as_ref().unwrap().index, Some(0));
         assert_eq!(page.to_element(), element);
-        let count = PageResult {
-            count: Some(800),
-            ..PageResult::default()
-        };
+        let count = PageResult { count: Some(800), ..PageResult::default() };
         assert_eq!(PageResult::parse(&count.to_element()), Ok(count));
         let half = el("<set xmlns='http://jabber.org/protocol/rsm'><first>a</first></set>");
         assert_eq!(PageResult::parse(&half), Err(PayloadError::Missing("last")));

@@ -1,6 +1,6 @@
 //! Stream management (XEP-0198).
 
-use minidom::Element;
+use compact_str::ToCompactString;
 
 use super::{
     PayloadError,
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     error::{Condition, StreamCondition, StreamError},
     ns,
+    xml::Element,
 };
 
 /// Everything that is sent outside of stanzas. Counters wrap at 2^32 (§4).
@@ -51,20 +52,19 @@ impl SmNonza {
     /// True for an element that [`Self::parse`] is there for.
     #[must_use]
     pub fn matches(element: &Element) -> bool {
-        element.has_ns(ns::SM)
+        element.ns() == ns::SM
     }
 
     pub fn parse(element: &Element) -> Result<Self, PayloadError> {
-        if !element.has_ns(ns::SM) {
+        if element.ns() != ns::SM {
             return Err(PayloadError::Unexpected("enable"));
         }
         let h = || parsed(element, "h")?.ok_or(PayloadError::Missing("h"));
         let previd = || required(element, "previd").map(str::to_owned);
         Ok(match element.name() {
-            "enable" => Self::Enable {
-                resume: flag(element, "resume")?,
-                max: parsed(element, "max")?,
-            },
+            "enable" => {
+                Self::Enable { resume: flag(element, "resume")?, max: parsed(element, "max")? }
+            }
             "enabled" => Self::Enabled {
                 id: owned(element, "id"),
                 resume: flag(element, "resume")?,
@@ -73,18 +73,12 @@ impl SmNonza {
             },
             "r" => Self::Request,
             "a" => Self::Ack { h: h()? },
-            "resume" => Self::Resume {
-                h: h()?,
-                previd: previd()?,
-            },
-            "resumed" => Self::Resumed {
-                h: h()?,
-                previd: previd()?,
-            },
+            "resume" => Self::Resume { h: h()?, previd: previd()? },
+            "resumed" => Self::Resumed { h: h()?, previd: previd()? },
             "failed" => Self::Failed {
                 condition: element
                     .children()
-                    .filter(|c| c.has_ns(ns::STANZA_ERRORS))
+                    .filter(|c| c.ns() == ns::STANZA_ERRORS)
                     .find_map(|c| Condition::from_name(c.name()))
                     .unwrap_or(Condition::UndefinedCondition),
                 h: parsed(element, "h")?,
@@ -95,30 +89,28 @@ impl SmNonza {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        let named = |name: &str| Element::builder(name, ns::SM);
+        let named = |name: &str| Element::new(name, ns::SM);
         match self {
-            Self::Enable { resume, max } => {
-                named("enable").flag("resume", *resume).put("max", *max)
-            }
-            Self::Enabled {
-                id,
-                resume,
-                max,
-                location,
-            } => named("enabled")
-                .put("id", id.as_deref())
+            Self::Enable { resume, max } => named("enable")
                 .flag("resume", *resume)
-                .put("max", *max)
-                .put("location", location.as_deref()),
+                .with_attr_opt("max", max.map(|n| n.to_compact_string())),
+            Self::Enabled { id, resume, max, location } => named("enabled")
+                .with_attr_opt("id", id.as_deref())
+                .flag("resume", *resume)
+                .with_attr_opt("max", max.map(|n| n.to_compact_string()))
+                .with_attr_opt("location", location.as_deref()),
             Self::Request => named("r"),
-            Self::Ack { h } => named("a").put("h", *h),
-            Self::Resume { h, previd } => named("resume").put("h", *h).put("previd", previd),
-            Self::Resumed { h, previd } => named("resumed").put("h", *h).put("previd", previd),
+            Self::Ack { h } => named("a").with_attr("h", h.to_compact_string()),
+            Self::Resume { h, previd } => {
+                named("resume").with_attr("h", h.to_compact_string()).with_attr("previd", previd)
+            }
+            Self::Resumed { h, previd } => {
+                named("resumed").with_attr("h", h.to_compact_string()).with_attr("previd", previd)
+            }
             Self::Failed { condition, h } => named("failed")
-                .put("h", *h)
-                .append(Element::bare(condition.as_str(), ns::STANZA_ERRORS)),
+                .with_attr_opt("h", h.map(|n| n.to_compact_string()))
+                .with_child(Element::new(condition.as_str(), ns::STANZA_ERRORS)),
         }
-        .build()
     }
 }
 
@@ -126,14 +118,11 @@ impl SmNonza {
 #[must_use]
 pub fn handled_count_too_high(h: u32, send_count: u32) -> StreamError {
     StreamError::new(StreamCondition::UndefinedCondition)
-        .with_text(format!(
-            "you acknowledged {h} stanzas, but only {send_count} were sent"
-        ))
+        .with_text(format!("you acknowledged {h} stanzas, but only {send_count} were sent"))
         .with_application(
-            Element::builder("handled-count-too-high", ns::SM)
-                .put("h", h)
-                .put("send-count", send_count)
-                .build(),
+            Element::new("handled-count-too-high", ns::SM)
+                .with_attr("h", h.to_compact_string())
+                .with_attr("send-count", send_count.to_compact_string()),
         )
 }
 
@@ -163,16 +152,10 @@ mod tests {
     #[test]
     fn lenient() {
         let enable = el("<enable xmlns='urn:xmpp:sm:3' resume='1' x='y' max=''><z/></enable>");
-        let expected = SmNonza::Enable {
-            resume: true,
-            max: None,
-        };
+        let expected = SmNonza::Enable { resume: true, max: None };
         assert_eq!(SmNonza::parse(&enable), Ok(expected));
         let failed = SmNonza::parse(&el("<failed xmlns='urn:xmpp:sm:3'><x/></failed>"));
-        let expected = SmNonza::Failed {
-            condition: Condition::UndefinedCondition,
-            h: None,
-        };
+        let expected = SmNonza::Failed { condition: Condition::UndefinedCondition, h: None };
         assert_eq!(failed, Ok(expected));
     }
 

@@ -1,14 +1,13 @@
 //! Unique and stable stanza ids (XEP-0359).
 
-use minidom::{Element, Node};
-
 use super::{
     PayloadError,
-    dom::{Build, expect, jid, required},
+    dom::{expect, jid, required},
 };
 use crate::{
     jid::{BareJid, Jid},
     ns,
+    xml::Element,
 };
 
 /// The id that an entity gave to a stanza.
@@ -21,42 +20,28 @@ pub struct StanzaId {
 impl StanzaId {
     pub fn parse(element: &Element) -> Result<Self, PayloadError> {
         expect(element, "stanza-id", ns::STANZA_ID)?;
-        Ok(Self {
-            id: required(element, "id")?.to_owned(),
-            by: jid(element, "by")?,
-        })
+        Ok(Self { id: required(element, "id")?.to_owned(), by: jid(element, "by")? })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("stanza-id", ns::STANZA_ID)
-            .put("id", self.id.as_str())
-            .put("by", &self.by)
-            .build()
+        Element::new("stanza-id", ns::STANZA_ID)
+            .with_attr("id", self.id.as_str())
+            .with_attr("by", self.by.as_str())
     }
 
     /// Removes every id that claims to be by `by`: only `by` may set those (§3 rule 2).
     pub fn strip(message: &mut Element, by: &BareJid) {
         // An address can be written in many ways, so the parsed forms are compared.
         let forged = |e: &Element| Self::parse(e).is_ok_and(|id| id.by == **by);
-        if !message.children().any(forged) {
-            return;
-        }
-        for node in message.take_nodes() {
-            if !matches!(&node, Node::Element(e) if forged(e)) {
-                message.append_node(node);
-            }
-        }
+        message.retain_children(|child| !forged(child));
     }
 }
 
 /// The id that the sender gave to a message.
 #[must_use]
 pub fn origin_id(message: &Element) -> Option<&str> {
-    message
-        .get_child("origin-id", ns::STANZA_ID)
-        .and_then(|e| e.attr("id"))
-        .filter(|id| !id.is_empty())
+    message.child("origin-id", ns::STANZA_ID).and_then(|e| e.attr("id")).filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]

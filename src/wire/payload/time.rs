@@ -1,13 +1,11 @@
 //! Entity time (XEP-0202).
 
-use minidom::Element;
-
 use super::{
     PayloadError,
     datetime::Timestamp,
     dom::{Build, child_text, expect},
 };
-use crate::ns;
+use crate::{ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntityTime {
@@ -20,28 +18,23 @@ impl EntityTime {
     /// A server has no place, so its zone is UTC.
     #[must_use]
     pub fn utc(utc: Timestamp) -> Self {
-        Self {
-            utc,
-            zone: "Z".to_owned(),
-        }
+        Self { utc, zone: "Z".to_owned() }
     }
 
     /// Reads an answer; a request is the empty `<time/>`.
     pub fn parse(time: &Element) -> Result<Self, PayloadError> {
         expect(time, "time", ns::TIME)?;
         let text = |name| child_text(time, name, ns::TIME).ok_or(PayloadError::Missing(name));
-        Ok(Self {
-            utc: text("utc")?.parse()?,
-            zone: text("tzo")?,
-        })
+        Ok(Self { utc: text("utc")?.parse()?, zone: text("tzo")? })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("time", ns::TIME)
-            .text_child("tzo", ns::TIME, Some(&self.zone))
-            .text_child("utc", ns::TIME, Some(&self.utc.to_string()))
-            .build()
+        Element::new("time", ns::TIME).text_child("tzo", ns::TIME, Some(&self.zone)).text_child(
+            "utc",
+            ns::TIME,
+            Some(&self.utc.to_string()),
+        )
     }
 }
 

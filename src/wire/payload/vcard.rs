@@ -3,14 +3,13 @@
 use std::fmt::Write;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use minidom::{Element, Node};
 use sha1::{Digest, Sha1};
 
 use super::{
     PayloadError,
-    dom::{child_text, expect},
+    dom::{Build, child_text, expect},
 };
-use crate::{ns, payload::dom::Build};
+use crate::{ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Photo {
@@ -23,7 +22,7 @@ impl Photo {
     /// The photo in a vcard-temp; one that is only a link counts as none.
     pub fn within(vcard: &Element) -> Result<Option<Self>, PayloadError> {
         expect(vcard, "vCard", ns::VCARD_TEMP)?;
-        let Some(photo) = vcard.get_child("PHOTO", ns::VCARD_TEMP) else {
+        let Some(photo) = vcard.child("PHOTO", ns::VCARD_TEMP) else {
             return Ok(None);
         };
         let Some(encoded) = child_text(photo, "BINVAL", ns::VCARD_TEMP) else {
@@ -31,43 +30,34 @@ impl Photo {
         };
         // Clients break lines and indent.
         let encoded: String = encoded.split_ascii_whitespace().collect();
-        let data = STANDARD
-            .decode(encoded)
-            .map_err(|_| PayloadError::Invalid("BINVAL"))?;
+        let data = STANDARD.decode(encoded).map_err(|_| PayloadError::Invalid("BINVAL"))?;
         let media_type = child_text(photo, "TYPE", ns::VCARD_TEMP);
         Ok((!data.is_empty()).then_some(Self { media_type, data }))
     }
 
     /// Puts this photo, or none, in the place of what is in `vcard`.
     pub fn replace(photo: Option<&Self>, vcard: &mut Element) {
-        for node in vcard.take_nodes() {
-            if !matches!(&node, Node::Element(e) if e.is("PHOTO", ns::VCARD_TEMP)) {
-                vcard.append_node(node);
-            }
-        }
+        vcard.retain_children(|child| !child.is("PHOTO", ns::VCARD_TEMP));
         if let Some(photo) = photo {
-            vcard.append_child(photo.to_element());
+            vcard.push(photo.to_element());
         }
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("PHOTO", ns::VCARD_TEMP)
+        Element::new("PHOTO", ns::VCARD_TEMP)
             .text_child("TYPE", ns::VCARD_TEMP, self.media_type.as_deref())
             .text_child("BINVAL", ns::VCARD_TEMP, Some(&STANDARD.encode(&self.data)))
-            .build()
     }
 
     /// SHA-1 in hexadecimal, by which XEP-0084 and XEP-0153 name an image.
     #[must_use]
     pub fn hash(&self) -> String {
-        Sha1::digest(&self.data)
-            .iter()
-            .fold(String::with_capacity(40), |mut hash, byte| {
-                // Writing to a String cannot fail.
-                let _ = write!(hash, "{byte:02x}");
-                hash
-            })
+        Sha1::digest(&self.data).iter().fold(String::with_capacity(40), |mut hash, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hash, "{byte:02x}");
+            hash
+        })
     }
 }
 
@@ -98,9 +88,7 @@ impl AvatarUpdate {
             Self::NoPhoto => Some(""),
             Self::Hash(hash) => Some(hash.as_str()),
         };
-        Element::builder("x", ns::VCARD_UPDATE)
-            .text_child("photo", ns::VCARD_UPDATE, photo)
-            .build()
+        Element::new("x", ns::VCARD_UPDATE).text_child("photo", ns::VCARD_UPDATE, photo)
     }
 }
 
@@ -109,8 +97,8 @@ impl AvatarUpdate {
 #[must_use]
 pub fn display_name(vcard: &Element) -> Option<String> {
     let text = |name: &str| {
-        if vcard.has_ns(ns::VCARD4) {
-            child_text(vcard.get_child(name, ns::VCARD4)?, "text", ns::VCARD4)
+        if vcard.ns() == ns::VCARD4 {
+            child_text(vcard.child(name, ns::VCARD4)?, "text", ns::VCARD4)
         } else {
             child_text(vcard, &name.to_ascii_uppercase(), ns::VCARD_TEMP)
         }
@@ -128,9 +116,7 @@ mod tests {
     use crate::payload::dom::el;
 
     fn vcard(children: &str) -> Element {
-        el(&format!(
-            "<vCard xmlns='vcard-temp' x='y'>{children}</vCard>"
-        ))
+        el(&format!("<vCard xmlns='vcard-temp' x='y'>{children}</vCard>"))
     }
 
     #[test]
@@ -142,9 +128,7 @@ mod tests {
         assert_eq!(photo.data, b"hello");
         assert_eq!(photo.media_type.as_deref(), Some("image/png"));
         assert_eq!(photo.hash(), "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d");
-        let card = Element::builder("vCard", ns::VCARD_TEMP)
-            .append(photo.to_element())
-            .build();
+        let card = Element::new("vCard", ns::VCARD_TEMP).with_child(photo.to_element());
         assert_eq!(Photo::within(&card), Ok(Some(photo)));
     }
 
@@ -165,10 +149,7 @@ mod tests {
 
     #[test]
     fn replacing() {
-        let photo = Photo {
-            media_type: None,
-            data: b"hello".to_vec(),
-        };
+        let photo = Photo { media_type: None, data: b"hello".to_vec() };
         let mut card = vcard("<FN>A</FN><PHOTO/><PHOTO/>");
         Photo::replace(Some(&photo), &mut card);
         assert_eq!(Photo::within(&card), Ok(Some(photo)));
@@ -187,10 +168,7 @@ mod tests {
             assert_eq!(AvatarUpdate::parse(&state.to_element()), Ok(state));
         }
         let odd = el("<x xmlns='vcard-temp:x:update' y='z'><q/><photo> a </photo></x>");
-        assert_eq!(
-            AvatarUpdate::parse(&odd),
-            Ok(AvatarUpdate::Hash("a".into()))
-        );
+        assert_eq!(AvatarUpdate::parse(&odd), Ok(AvatarUpdate::Hash("a".into())));
         assert!(AvatarUpdate::parse(&el("<x xmlns='other'/>")).is_err());
     }
 

@@ -1,12 +1,10 @@
 //! Software version (XEP-0092).
 
-use minidom::Element;
-
 use super::{
     PayloadError,
     dom::{Build, child_text, expect},
 };
-use crate::ns;
+use crate::{ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoftwareVersion {
@@ -29,11 +27,10 @@ impl SoftwareVersion {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("query", ns::VERSION)
+        Element::new("query", ns::VERSION)
             .text_child("name", ns::VERSION, Some(&self.name))
             .text_child("version", ns::VERSION, Some(&self.version))
             .text_child("os", ns::VERSION, self.os.as_deref())
-            .build()
     }
 }
 
@@ -46,10 +43,7 @@ mod tests {
     fn round_trip() {
         let element = el("<query xmlns='jabber:iq:version'><name>Exodus</name>\
              <version>0.7.0.4</version><os>Windows-XP 5.01.2600</os></query>");
-        assert_eq!(
-            SoftwareVersion::parse(&element).unwrap().to_element(),
-            element
-        );
+        assert_eq!(SoftwareVersion::parse(&element).unwrap().to_element(), element);
     }
 
     #[test]
@@ -57,9 +51,6 @@ mod tests {
         let odd = el("<query xmlns='jabber:iq:version' x='y'><name>a</name><z/><version/></query>");
         assert_eq!(SoftwareVersion::parse(&odd).unwrap().os, None);
         let empty = el("<query xmlns='jabber:iq:version'/>");
-        assert_eq!(
-            SoftwareVersion::parse(&empty),
-            Err(PayloadError::Missing("name"))
-        );
+        assert_eq!(SoftwareVersion::parse(&empty), Err(PayloadError::Missing("name")));
     }
 }

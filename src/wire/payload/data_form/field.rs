@@ -1,12 +1,11 @@
-use minidom::Element;
-
 use crate::{
     jid::Jid,
     ns,
     payload::{
         PayloadError,
-        dom::{Build, boolean, child_text, expect, owned, required},
+        dom::{Build, boolean, child_text, expect, owned, required, text_of},
     },
+    xml::Element,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +56,7 @@ impl FieldKind {
 
     /// XEP-0004 §3.2: who may have more than one value.
     const fn is_multi(self) -> bool {
-        matches!(
-            self,
-            Self::Hidden | Self::JidMulti | Self::ListMulti | Self::TextMulti
-        )
+        matches!(self, Self::Hidden | Self::JidMulti | Self::ListMulti | Self::TextMulti)
     }
 }
 
@@ -157,10 +153,7 @@ impl Field {
 
     #[must_use]
     pub fn with_option(mut self, label: impl Into<String>, value: impl Into<String>) -> Self {
-        self.options.push(FieldOption {
-            label: Some(label.into()),
-            value: value.into(),
-        });
+        self.options.push(FieldOption { label: Some(label.into()), value: value.into() });
         self
     }
 
@@ -180,10 +173,9 @@ impl Field {
     #[must_use]
     pub fn open(mut self) -> Self {
         self.extensions.push(
-            Element::builder("validate", ns::DATA_VALIDATE)
-                .put("datatype", "xs:string")
-                .append(Element::bare("open", ns::DATA_VALIDATE))
-                .build(),
+            Element::new("validate", ns::DATA_VALIDATE)
+                .with_attr("datatype", "xs:string")
+                .with_child(Element::new("open", ns::DATA_VALIDATE)),
         );
         self
     }
@@ -199,10 +191,10 @@ impl Field {
         read.label = owned(field, "label");
         for child in field.children() {
             match child.name() {
-                _ if !child.has_ns(ns::DATA_FORM) => read.extensions.push(child.clone()),
-                "desc" => read.desc = Some(child.text()),
+                _ if child.ns() != ns::DATA_FORM => read.extensions.push(child.clone()),
+                "desc" => read.desc = Some(text_of(child)),
                 "required" => read.required = true,
-                "value" => read.values.push(child.text()),
+                "value" => read.values.push(text_of(child)),
                 "option" => read.options.push(FieldOption {
                     label: owned(child, "label"),
                     value: child_text(child, "value", ns::DATA_FORM)
@@ -215,22 +207,21 @@ impl Field {
     }
 
     pub(super) fn to_element(&self) -> Element {
-        let value = |text: &str| Element::builder("value", ns::DATA_FORM).append(text);
+        let value = |text: &str| Element::new("value", ns::DATA_FORM).with_text(text);
         let options = self.options.iter().map(|option| {
-            Element::builder("option", ns::DATA_FORM)
-                .put("label", option.label.as_deref())
-                .append(value(&option.value))
+            Element::new("option", ns::DATA_FORM)
+                .with_attr_opt("label", option.label.as_deref())
+                .with_child(value(&option.value))
         });
-        Element::builder("field", ns::DATA_FORM)
-            .put("var", self.var.as_deref())
-            .put("type", self.kind.map(FieldKind::as_str))
-            .put("label", self.label.as_deref())
+        Element::new("field", ns::DATA_FORM)
+            .with_attr_opt("var", self.var.as_deref())
+            .with_attr_opt("type", self.kind.map(FieldKind::as_str))
+            .with_attr_opt("label", self.label.as_deref())
             .text_child("desc", ns::DATA_FORM, self.desc.as_deref())
             .empty_child("required", ns::DATA_FORM, self.required)
-            .append_all(self.values.iter().map(|v| value(v)))
-            .append_all(options)
-            .append_all(self.extensions.iter().cloned())
-            .build()
+            .with_children(self.values.iter().map(|v| value(v)))
+            .with_children(options)
+            .with_children(self.extensions.iter().cloned())
     }
 
     /// Whether this field, as asked, takes `values`. An empty value is one not given.
@@ -253,8 +244,8 @@ impl Field {
     }
 
     fn is_open(&self) -> bool {
-        self.extensions
-            .iter()
-            .any(|e| e.is("validate", ns::DATA_VALIDATE) && e.has_child("open", ns::DATA_VALIDATE))
+        self.extensions.iter().any(|e| {
+            e.is("validate", ns::DATA_VALIDATE) && e.child("open", ns::DATA_VALIDATE).is_some()
+        })
     }
 }

@@ -6,14 +6,12 @@ mod tests;
 
 use std::str::FromStr;
 
-use minidom::Element;
-
 pub use self::field::{Field, FieldKind, FieldOption};
 use super::{
     PayloadError,
-    dom::{Build, boolean, child_text, expect, required},
+    dom::{Build, boolean, child_text, expect, required, text_of},
 };
-use crate::{jid::Jid, ns};
+use crate::{jid::Jid, ns, xml::Element};
 
 const FORM_TYPE: &str = "FORM_TYPE";
 
@@ -96,9 +94,9 @@ impl DataForm {
         };
         let mut form = Self::new(kind);
         form.title = child_text(x, "title", ns::DATA_FORM);
-        for child in x.children().filter(|c| c.has_ns(ns::DATA_FORM)) {
+        for child in x.children().filter(|c| c.ns() == ns::DATA_FORM) {
             match child.name() {
-                "instructions" => form.instructions.push(child.text()),
+                "instructions" => form.instructions.push(text_of(child)),
                 "field" => form.fields.push(Field::parse(child)?),
                 "reported" => form.reported = fields_of(child)?,
                 "item" => form.items.push(fields_of(child)?),
@@ -110,10 +108,7 @@ impl DataForm {
 
     /// The form inside another payload, if there is one.
     pub fn within(parent: &Element) -> Result<Option<Self>, PayloadError> {
-        parent
-            .get_child("x", ns::DATA_FORM)
-            .map(Self::parse)
-            .transpose()
+        parent.child("x", ns::DATA_FORM).map(Self::parse).transpose()
     }
 
     #[must_use]
@@ -122,21 +117,20 @@ impl DataForm {
         let instructions = self
             .instructions
             .iter()
-            .map(|line| Element::builder("instructions", ns::DATA_FORM).append(line.as_str()));
+            .map(|line| Element::new("instructions", ns::DATA_FORM).with_text(line.as_str()));
         let reported = (!self.reported.is_empty())
-            .then(|| Element::builder("reported", ns::DATA_FORM).append_all(list(&self.reported)));
+            .then(|| Element::new("reported", ns::DATA_FORM).with_children(list(&self.reported)));
         let items = self
             .items
             .iter()
-            .map(|item| Element::builder("item", ns::DATA_FORM).append_all(list(item)));
-        Element::builder("x", ns::DATA_FORM)
-            .put("type", self.kind.as_str())
+            .map(|item| Element::new("item", ns::DATA_FORM).with_children(list(item)));
+        Element::new("x", ns::DATA_FORM)
+            .with_attr("type", self.kind.as_str())
             .text_child("title", ns::DATA_FORM, self.title.as_deref())
-            .append_all(instructions)
-            .append_all(list(&self.fields))
-            .append_all(reported)
-            .append_all(items)
-            .build()
+            .with_children(instructions)
+            .with_children(list(&self.fields))
+            .with_children(reported)
+            .with_children(items)
     }
 
     #[must_use]
@@ -152,10 +146,7 @@ impl DataForm {
     /// The first value; an empty one counts as absent (§3.6 leaves that open).
     #[must_use]
     pub fn value(&self, var: &str) -> Option<&str> {
-        self.values(var)
-            .first()
-            .map(String::as_str)
-            .filter(|v| !v.is_empty())
+        self.values(var).first().map(String::as_str).filter(|v| !v.is_empty())
     }
 
     #[must_use]
@@ -170,9 +161,7 @@ impl DataForm {
     }
 
     pub fn boolean(&self, var: &'static str) -> Result<Option<bool>, PayloadError> {
-        self.value(var)
-            .map(|v| boolean(v).ok_or(PayloadError::Invalid(var)))
-            .transpose()
+        self.value(var).map(|v| boolean(v).ok_or(PayloadError::Invalid(var))).transpose()
     }
 
     /// An address, a number, a time: whatever has one text form.
@@ -186,10 +175,7 @@ impl DataForm {
     pub fn jids(&self, var: &'static str) -> Result<Vec<Jid>, PayloadError> {
         let mut jids = Vec::new();
         for value in self.values(var).iter().filter(|v| !v.trim().is_empty()) {
-            let jid = value
-                .trim()
-                .parse::<Jid>()
-                .map_err(|_| PayloadError::Invalid(var))?;
+            let jid = value.trim().parse::<Jid>().map_err(|_| PayloadError::Invalid(var))?;
             if !jids.contains(&jid) {
                 jids.push(jid);
             }
@@ -216,9 +202,5 @@ impl DataForm {
 }
 
 fn fields_of(parent: &Element) -> Result<Vec<Field>, PayloadError> {
-    parent
-        .children()
-        .filter(|c| c.is("field", ns::DATA_FORM))
-        .map(Field::parse)
-        .collect()
+    parent.children().filter(|c| c.is("field", ns::DATA_FORM)).map(Field::parse).collect()
 }

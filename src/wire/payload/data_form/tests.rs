@@ -15,10 +15,7 @@ fn bot() -> DataForm {
         .with_instructions("Fill out this form to configure your new bot!")
         .with(Field::fixed("Section 1: Bot Info"))
         .with(Field::text_single("botname", "The name of your bot"))
-        .with(Field::text_multi(
-            "description",
-            "Helpful description of your bot",
-        ))
+        .with(Field::text_multi("description", "Helpful description of your bot"))
         .with(Field::boolean("public", "Public bot?").required())
         .with(
             Field::list_multi("features", "What features will the bot support?")
@@ -48,12 +45,10 @@ fn round_trip() {
 
 #[test]
 fn table_of_results() {
-    let x = el(
-        "<x xmlns='jabber:x:data' type='result'><title>Search</title>\
+    let x = el("<x xmlns='jabber:x:data' type='result'><title>Search</title>\
          <reported><field var='name'/><field var='url'/></reported>\
          <item><field var='name'><value>a</value></field><field var='url'><value>b</value></field></item>\
-         <item><field var='name'><value>c</value></field><field var='url'/></item></x>",
-    );
+         <item><field var='name'><value>c</value></field><field var='url'/></item></x>");
     let table = DataForm::parse(&x).unwrap();
     assert_eq!(table.reported.len(), 2);
     assert_eq!(table.items[1][0].values, ["c"]);
@@ -107,10 +102,7 @@ fn typed_getters() {
     assert_eq!(read.lines("text").as_deref(), Some("a\nb"));
     assert_eq!(read.lines("absent"), None);
     let jids = read.jids("jids").unwrap();
-    assert_eq!(
-        jids.iter().map(Jid::as_str).collect::<Vec<_>>(),
-        ["a@b", "c"]
-    );
+    assert_eq!(jids.iter().map(Jid::as_str).collect::<Vec<_>>(), ["a@b", "c"]);
     assert_eq!(read.jids("badjids"), Err(PayloadError::Invalid("badjids")));
 }
 
@@ -120,25 +112,13 @@ fn checked_against_the_form() {
     let public = "<field var='public'><value>true</value></field>";
     let with = |more: &str| check(&format!("{public}{more}"));
     assert_eq!(with(""), Ok(()));
-    assert_eq!(
-        with("<field var='unknown'><value>x</value></field>"),
-        Ok(())
-    );
-    assert_eq!(
-        with("<field var='maxsubs'><value>10</value></field>"),
-        Ok(())
-    );
+    assert_eq!(with("<field var='unknown'><value>x</value></field>"), Ok(()));
+    assert_eq!(with("<field var='maxsubs'><value>10</value></field>"), Ok(()));
     assert_eq!(with("<field var='maxsubs'><value/></field>"), Ok(()));
     let wrong = |var: &str| Err(var.to_owned());
     assert_eq!(check(""), wrong("public"));
-    assert_eq!(
-        check("<field var='public'><value/></field>"),
-        wrong("public")
-    );
-    assert_eq!(
-        check("<field var='public'><value>x</value></field>"),
-        wrong("public")
-    );
+    assert_eq!(check("<field var='public'><value/></field>"), wrong("public"));
+    assert_eq!(check("<field var='public'><value>x</value></field>"), wrong("public"));
     for (var, values) in [
         ("maxsubs", &["15"][..]),
         ("maxsubs", &["10", "20"]),
@@ -164,7 +144,7 @@ proptest! {
     #[test]
     fn any_text_survives(var in "[a-z{}:/#]{1,12}", values in proptest::collection::vec("[ -~é🤖]{0,12}", 0..4)) {
         let built = DataForm::typed(FormKind::Submit, "t").with(Field::untyped(var).with_values(values));
-        let text = String::from(&built.to_element());
+        let text = built.to_element().to_string();
         let read = DataForm::parse(&el(&text)).expect("own output");
         prop_assert_eq!(read, built);
     }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use minidom::Element;
+use compact_str::ToCompactString;
 
 use super::{
     PayloadError,
@@ -13,7 +13,7 @@ use super::{
     forward::Forwarded,
     rsm::{PageRequest, PageResult},
 };
-use crate::{jid::Jid, ns};
+use crate::{jid::Jid, ns, xml::Element};
 
 /// XEP-0431 in the Clark notation of XEP-0068.
 const TEXT_FIELD: &str = "{urn:xmpp:fulltext:0}fulltext";
@@ -70,19 +70,14 @@ impl Filter {
             ("end", self.end.map(|t| t.to_string())),
             ("after-id", self.after_id.clone()),
             ("before-id", self.before_id.clone()),
-            (
-                "include-groupchat",
-                self.include_groupchat.map(|b| b.to_string()),
-            ),
+            ("include-groupchat", self.include_groupchat.map(|b| b.to_string())),
             (TEXT_FIELD, self.text.clone()),
         ];
         for (var, value) in single {
-            form.fields
-                .extend(value.map(|value| Field::untyped(var).with_value(value)));
+            form.fields.extend(value.map(|value| Field::untyped(var).with_value(value)));
         }
         if !self.ids.is_empty() {
-            form.fields
-                .push(Field::untyped("ids").with_values(self.ids.iter().cloned()));
+            form.fields.push(Field::untyped("ids").with_values(self.ids.iter().cloned()));
         }
         form
     }
@@ -106,25 +101,20 @@ impl MamQuery {
         Ok(Self {
             query_id: owned(query, "queryid"),
             node: owned(query, "node"),
-            filter: form
-                .as_ref()
-                .map(Filter::parse)
-                .transpose()?
-                .unwrap_or_default(),
+            filter: form.as_ref().map(Filter::parse).transpose()?.unwrap_or_default(),
             page: PageRequest::within(query)?,
-            flip_page: query.has_child("flip-page", ns::MAM),
+            flip_page: query.child("flip-page", ns::MAM).is_some(),
         })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("query", ns::MAM)
-            .put("queryid", self.query_id.as_deref())
-            .put("node", self.node.as_deref())
-            .append(self.filter.to_form().to_element())
-            .append(self.page.to_element())
+        Element::new("query", ns::MAM)
+            .with_attr_opt("queryid", self.query_id.as_deref())
+            .with_attr_opt("node", self.node.as_deref())
+            .with_child(self.filter.to_form().to_element())
+            .with_child(self.page.to_element())
             .empty_child("flip-page", ns::MAM, self.flip_page)
-            .build()
     }
 
     /// The answer to a request for the fields that a query may have (§4.1.5).
@@ -139,9 +129,7 @@ impl MamQuery {
             .with(Field::list_multi("ids", "These messages").open())
             .with(Field::boolean("include-groupchat", "With group chat"))
             .with(Field::text_single(TEXT_FIELD, "Words in the text"));
-        Element::builder("query", ns::MAM)
-            .append(form.to_element())
-            .build()
+        Element::new("query", ns::MAM).with_child(form.to_element())
     }
 }
 
@@ -156,9 +144,8 @@ pub struct MamResult {
 impl MamResult {
     pub fn parse(result: &Element) -> Result<Self, PayloadError> {
         expect(result, "result", ns::MAM)?;
-        let forwarded = result
-            .get_child("forwarded", ns::FORWARD)
-            .ok_or(PayloadError::Missing("forwarded"))?;
+        let forwarded =
+            result.child("forwarded", ns::FORWARD).ok_or(PayloadError::Missing("forwarded"))?;
         Ok(Self {
             query_id: owned(result, "queryid"),
             id: required(result, "id")?.to_owned(),
@@ -168,11 +155,10 @@ impl MamResult {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("result", ns::MAM)
-            .put("queryid", self.query_id.as_deref())
-            .put("id", self.id.as_str())
-            .append(self.forwarded.to_element())
-            .build()
+        Element::new("result", ns::MAM)
+            .with_attr_opt("queryid", self.query_id.as_deref())
+            .with_attr("id", self.id.as_str())
+            .with_child(self.forwarded.to_element())
     }
 }
 
@@ -189,7 +175,7 @@ pub struct MamFin {
 impl MamFin {
     pub fn parse(fin: &Element) -> Result<Self, PayloadError> {
         expect(fin, "fin", ns::MAM)?;
-        let set = fin.get_child("set", ns::RSM);
+        let set = fin.child("set", ns::RSM);
         Ok(Self {
             complete: flag(fin, "complete")?,
             stable: fin.attr("stable").is_none() || flag(fin, "stable")?,
@@ -199,11 +185,10 @@ impl MamFin {
 
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::builder("fin", ns::MAM)
+        Element::new("fin", ns::MAM)
             .flag("complete", self.complete)
-            .put("stable", (!self.stable).then_some("false"))
-            .append(self.page.to_element())
-            .build()
+            .with_attr_opt("stable", (!self.stable).then_some("false"))
+            .with_child(self.page.to_element())
     }
 }
 
@@ -225,7 +210,7 @@ impl MamMetadata {
         expect(metadata, "metadata", ns::MAM)?;
         let edge = |name| {
             metadata
-                .get_child(name, ns::MAM)
+                .child(name, ns::MAM)
                 .map(|edge| {
                     Ok::<_, PayloadError>(MamEdge {
                         id: required(edge, "id")?.to_owned(),
@@ -234,25 +219,19 @@ impl MamMetadata {
                 })
                 .transpose()
         };
-        Ok(Self {
-            edges: edge("start")?.zip(edge("end")?),
-        })
+        Ok(Self { edges: edge("start")?.zip(edge("end")?) })
     }
 
     #[must_use]
     pub fn to_element(&self) -> Element {
         let edge = |name: &str, edge: &MamEdge| {
-            Element::builder(name, ns::MAM)
-                .put("id", edge.id.as_str())
-                .put("timestamp", edge.timestamp)
+            Element::new(name, ns::MAM)
+                .with_attr("id", edge.id.as_str())
+                .with_attr("timestamp", edge.timestamp.to_compact_string())
         };
-        let edges = self
-            .edges
-            .iter()
-            .flat_map(|(start, end)| [edge("start", start), edge("end", end)]);
-        Element::builder("metadata", ns::MAM)
-            .append_all(edges)
-            .build()
+        let edges =
+            self.edges.iter().flat_map(|(start, end)| [edge("start", start), edge("end", end)]);
+        Element::new("metadata", ns::MAM).with_children(edges)
     }
 }
 
@@ -298,7 +277,7 @@ impl MamPrefs {
         expect(prefs, "prefs", ns::MAM)?;
         let list = |name| {
             prefs
-                .get_child(name, ns::MAM)
+                .child(name, ns::MAM)
                 .into_iter()
                 .flat_map(Element::children)
                 .filter(|c| c.is("jid", ns::MAM))
@@ -316,15 +295,12 @@ impl MamPrefs {
     #[must_use]
     pub fn to_element(&self) -> Element {
         let list = |name: &str, jids: &[Jid]| {
-            let jids = jids
-                .iter()
-                .map(|jid| Element::builder("jid", ns::MAM).append(jid.as_str()));
-            Element::builder(name, ns::MAM).append_all(jids)
+            let jids = jids.iter().map(|jid| Element::new("jid", ns::MAM).with_text(jid.as_str()));
+            Element::new(name, ns::MAM).with_children(jids)
         };
-        Element::builder("prefs", ns::MAM)
-            .put("default", self.default.as_str())
-            .append(list("always", &self.always))
-            .append(list("never", &self.never))
-            .build()
+        Element::new("prefs", ns::MAM)
+            .with_attr("default", self.default.as_str())
+            .with_child(list("always", &self.always))
+            .with_child(list("never", &self.never))
     }
 }

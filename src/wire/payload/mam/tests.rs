@@ -32,10 +32,7 @@ fn whole_query() {
         "<flip-page/><z/><set xmlns='http://jabber.org/protocol/rsm'><max>10</max><before/></set>";
     let read = query(&fields.concat(), more).unwrap();
     assert_eq!(read.query_id.as_deref(), Some("f27"));
-    assert_eq!(
-        read.filter.with,
-        Some("juliet@capulet.lit".parse().unwrap())
-    );
+    assert_eq!(read.filter.with, Some("juliet@capulet.lit".parse().unwrap()));
     assert_eq!(read.filter.ids, ["1", "2"]);
     assert_eq!(read.filter.text.as_deref(), Some("moon"));
     assert!(read.flip_page && read.page.backwards && read.page.max == Some(10));
@@ -52,16 +49,10 @@ fn lenient_and_strict() {
         let error = query(fields, "").expect_err(fields);
         StanzaError::from(error).condition
     };
-    assert_eq!(
-        condition(&field("free-text", "x")),
-        Condition::FeatureNotImplemented
-    );
+    assert_eq!(condition(&field("free-text", "x")), Condition::FeatureNotImplemented);
     assert_eq!(condition(&field("with", "@")), Condition::JidMalformed);
     assert_eq!(condition(&field("start", "x")), Condition::BadRequest);
-    assert_eq!(
-        condition(&field("include-groupchat", "x")),
-        Condition::BadRequest
-    );
+    assert_eq!(condition(&field("include-groupchat", "x")), Condition::BadRequest);
     assert_eq!(condition(&field("FORM_TYPE", "x")), Condition::BadRequest);
     assert!(MamQuery::parse(&el("<query xmlns='urn:xmpp:mam:1'/>")).is_err());
 }
@@ -76,17 +67,12 @@ fn every_field_offered_is_understood() {
 
 #[test]
 fn result() {
-    let element = el(
-        "<result xmlns='urn:xmpp:mam:2' queryid='f27' id='28482-98726-73623'>\
+    let element = el("<result xmlns='urn:xmpp:mam:2' queryid='f27' id='28482-98726-73623'>\
          <forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2010-07-10T23:08:25Z'/>\
-         <message xmlns='jabber:client'><body>hi</body></message></forwarded></result>",
-    );
+         <message xmlns='jabber:client'><body>hi</body></message></forwarded></result>");
     assert_eq!(MamResult::parse(&element).unwrap().to_element(), element);
     let none = el("<result xmlns='urn:xmpp:mam:2' id='1'/>");
-    assert_eq!(
-        MamResult::parse(&none),
-        Err(PayloadError::Missing("forwarded"))
-    );
+    assert_eq!(MamResult::parse(&none), Err(PayloadError::Missing("forwarded")));
 }
 
 #[test]
@@ -113,10 +99,7 @@ fn metadata() {
     let empty = MamMetadata { edges: None };
     assert_eq!(MamMetadata::parse(&empty.to_element()), Ok(empty));
     let bad = el("<metadata xmlns='urn:xmpp:mam:2'><start id='a'/></metadata>");
-    assert_eq!(
-        MamMetadata::parse(&bad),
-        Err(PayloadError::Missing("timestamp"))
-    );
+    assert_eq!(MamMetadata::parse(&bad), Err(PayloadError::Missing("timestamp")));
 }
 
 #[test]
