@@ -11,7 +11,7 @@ const MIN_MICROS: i64 = -62_135_596_800 * MICROS_PER_SECOND;
 const MAX_MICROS: i64 = 253_402_300_800 * MICROS_PER_SECOND - 1;
 
 /// Microseconds since the Unix epoch, UTC, within the years 1 to 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -25,9 +25,21 @@ impl Timestamp {
         }
     }
 
+    /// The nearest time that can be written.
+    #[must_use]
+    pub const fn from_secs(secs: i64) -> Self {
+        Self::from_micros(secs.saturating_mul(MICROS_PER_SECOND))
+    }
+
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
+    }
+
+    /// Later by `micros`, or earlier if they are negative, within the years 1 to 9999.
+    #[must_use]
+    pub const fn plus_micros(self, micros: i64) -> Self {
+        Self::from_micros(self.0.saturating_add(micros))
     }
 
     #[must_use]
@@ -249,6 +261,10 @@ mod tests {
         let now = Timestamp::from_micros(5);
         assert_eq!(now.saturating_add(Duration::from_micros(2)).as_micros(), 7);
         assert_eq!(now.saturating_sub(Duration::from_micros(6)).as_micros(), -1);
+        assert_eq!(now.plus_micros(-6).as_micros(), -1);
+        assert_eq!(now.plus_micros(i64::MIN).as_micros(), MIN_MICROS);
+        assert_eq!(Timestamp::from_secs(2).as_micros(), 2_000_000);
+        assert_eq!(Timestamp::from_secs(i64::MAX).as_micros(), MAX_MICROS);
         assert_eq!(now.saturating_add(Duration::MAX).as_micros(), MAX_MICROS);
         assert_eq!(now.since(Timestamp::from_micros(2)), Duration::from_micros(3));
         assert_eq!(now.since(Timestamp::from_micros(9)), Duration::ZERO);
