@@ -48,5 +48,5 @@ pub use roster::*;
 pub use sessions::*;
 pub use store::Store;
 pub use ticket::Ticket;
-pub use time::Timestamp;
+pub use wello_wire::payload::datetime::Timestamp;
 pub use words::UnknownWord;
