@@ -241,10 +241,8 @@ impl Actor {
             }
         }
         self.vars.set(&self.key("sent"), self.sm.sent.to_string());
-        self.connection()?
-            .send_elements(xml)
-            .await
-            .map_err(|e| format!("sending failed: {e:#}"))
+        let sent = self.connection()?.send_elements(xml).await;
+        self.judge_sending(sent)
     }
 
     pub(super) async fn send_raw(&mut self, bytes: &[u8], binary: bool) -> Outcome {
@@ -255,7 +253,23 @@ impl Actor {
         } else {
             connection.send(bytes).await
         };
-        sent.map_err(|e| format!("sending failed: {e:#}"))
+        self.judge_sending(sent)
+    }
+
+    /// A server may close while the client still writes; what it said before is still to be read,
+    /// and the next step sees the end. Every other fault is one of the script.
+    fn judge_sending(&mut self, sent: anyhow::Result<()>) -> Outcome {
+        let Err(e) = sent else { return Ok(()) };
+        let closed = e.chain().any(|c| {
+            c.downcast_ref::<std::io::Error>().is_some()
+                || c.downcast_ref::<tokio_tungstenite::tungstenite::Error>()
+                    .is_some()
+        });
+        if !closed {
+            return Err(format!("sending failed: {e:#}"));
+        }
+        self.log('!', &format!("sending failed: {e:#}"));
+        Ok(())
     }
 
     /// May this element be passed over when it is not what the script expects next?
