@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use tokio::time::{Instant, timeout_at};
 
 use super::Outcome;
+use super::caps::{NS_DISCO_INFO, verification};
 use crate::client::{Connection, Event};
 use crate::pattern::{Own, matches};
 use crate::script::{ActorSpec, Stage};
@@ -172,6 +173,9 @@ impl Actor {
                 self.send_elements(&ack).await?;
             }
             (_, "iq") if e.attr("type") == Some("result") => {
+                if let Some(query) = e.child(NS_DISCO_INFO, "query") {
+                    self.vars.set(&self.key("caps"), verification(query));
+                }
                 if let Some(jid) = e
                     .child(NS_BIND, "bind")
                     .and_then(|b| b.child(NS_BIND, "jid"))
