@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod admission;
+pub mod c2s;
 pub mod ip_network;
 pub mod listener;
 pub mod proxy_protocol;

@@ -15,6 +15,7 @@ use compact_str::CompactString;
 
 pub use namespace::Ns;
 pub use reader::{Limits, ReadError, Reader, StreamEvent, read_document};
+pub(crate) use writer::write_attributes;
 pub use writer::{write_attribute, write_element, write_escaped_text};
 
 /// An XML element with everything below it.

@@ -95,7 +95,7 @@ struct PendingTag {
 impl Reader {
     pub fn new(limits: Limits) -> Reader {
         let options = Options { max_token_length: MAX_TOKEN, ..Options::default() };
-        let mut parser = RawParser::with_options(options.into());
+        let mut parser = RawParser::with_options(options);
         // Whitespace keepalives must reach us as they come, not with the next stanza.
         parser.set_text_buffering(false);
         Reader {

@@ -1,0 +1,1 @@
+"""The harness: tools, servers, suites, excuses, report."""

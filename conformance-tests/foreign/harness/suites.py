@@ -1,0 +1,59 @@
+"""The suites: how each is installed, started and bounded.
+
+Each is a program of its own that is given two paths: target.json (what
+`Server.target` returns) to read and a file to write its results to, one JSON object
+a line with `test`, `outcome` and `reason`. It exits 0 when it ran to its end,
+whatever the outcomes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from . import tools
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    #: Installs what the suite needs and returns its command; raises `tools.Missing`.
+    prepare: Callable[[], list]
+    #: Bound on the whole run in seconds; each test has a shorter one of its own.
+    seconds: float
+
+
+def _smack() -> list:
+    return ["java", "-cp", tools.maven("smack"), "wello.foreign.Main"]
+
+
+def _slixmpp() -> list:
+    return [tools.venv("slixmpp"), tools.FOREIGN / "slixmpp" / "suite.py"]
+
+
+def _xmpp_js() -> list:
+    # The flag is for Node 20, whose WebSocket is not on by itself.
+    return ["node", "--experimental-websocket", tools.npm("xmpp.js") / "suite.mjs"]
+
+
+def _tokio_xmpp() -> list:
+    return [tools.cargo("wello-foreign-tokio-xmpp")]
+
+
+def _programs() -> list:
+    tools.apt({"profanity": "profanity", "tmux": "tmux", "go-sendxmpp": "go-sendxmpp"})
+    return [tools.venv("slixmpp"), tools.FOREIGN / "programs" / "suite.py"]
+
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("slixmpp", _slixmpp, 900),
+        Suite("xmpp.js", _xmpp_js, 300),
+        Suite("tokio-xmpp", _tokio_xmpp, 300),
+        Suite("programs", _programs, 300),
+        Suite("smack", _smack, 2400),
+    )
+}
+
+
+def command(suite: Suite, target: Path, results: Path) -> list:
+    return [*suite.prepare(), target, results]
