@@ -15,7 +15,7 @@ mod scram;
 mod sender;
 mod stream;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -108,7 +108,7 @@ struct PairLoad {
     #[arg(long, default_value_t = 50)]
     pairs: usize,
     /// Messages a sender may have unacknowledged
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 20)]
     window: u32,
     /// Messages between two acknowledgement requests
     #[arg(long, default_value_t = 10)]
@@ -136,10 +136,20 @@ impl PairLoad {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, run(cli.mode))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => LocalSet::new().block_on(&runtime, run(cli.mode)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wello-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run(mode: Mode) -> Result<()> {

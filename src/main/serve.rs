@@ -39,7 +39,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
-    kernel.store.close().await?;
+    kernel.store.close().await;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub async fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
         }
         UserCommand::List { domain } => list(&store, domain).await,
     };
-    store.close().await?;
+    store.close().await;
     done
 }
 

@@ -110,9 +110,10 @@ def _suite(suite: Suite, under_test, only: str, excuses: list) -> list:
             {**under_test.target(), "only": only, "left_out": left_out,
              "logs": str(under_test.home / suite.name)}, indent=1))
         (under_test.home / suite.name).mkdir(exist_ok=True)
-        # Node reads its trust anchors from the environment at its start only.
+        # Where Node, Rust and Go programs read their trust anchors from.
+        anchors = {"NODE_EXTRA_CA_CERTS": str(under_test.ca), "SSL_CERT_FILE": str(under_test.ca)}
         run(command(suite, target, written), log=under_test.home / f"{suite.name}.log",
-            seconds=suite.seconds, env={"NODE_EXTRA_CA_CERTS": str(under_test.ca)})
+            seconds=suite.seconds, env=anchors)
     except tools.Missing as missing:
         return [Result(suite.name, "suite", "skipped", f"cannot be installed: {missing}")]
     except Failed as failure:

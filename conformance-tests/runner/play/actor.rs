@@ -17,7 +17,6 @@ pub(super) const NS_SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub(super) const NS_SASL2: &str = "urn:xmpp:sasl:2";
 pub(super) const NS_BIND2: &str = "urn:xmpp:bind:0";
 pub(super) const NS_BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
-pub(super) const NS_FENCE: &str = "urn:wello:conformance:fence";
 
 /// A presence that the runner's own `connects` and `disconnects` may cause.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -126,7 +126,7 @@ fn config_text(endpoint: &Endpoint, dir: &Path) -> String {
         0,
         &format!(
             "https_ssl = {{ certificate = \"{dir}/{DOMAIN}.crt\"; key = \"{dir}/{DOMAIN}.key\" }}\n\
-             c2s_direct_tls_ssl = https_ssl\n"
+             c2s_direct_tls_ssl = {{ certificate = \"{dir}/{DOMAIN}.crt\"; key = \"{dir}/{DOMAIN}.key\" }}\n"
         ),
     );
     text

@@ -22,10 +22,7 @@ impl Offline for Database {
     async fn count(&self, account: &str) -> Result<u64, StoreError> {
         self.queue().settled().await;
         let mut conn = self.read().await?;
-        let count: i64 = sqlx::query_scalar(COUNT)
-            .bind(account)
-            .fetch_one(&mut *conn)
-            .await?;
+        let count: i64 = sqlx::query_scalar(COUNT).bind(account).fetch_one(&mut *conn).await?;
         number(count)
     }
 
@@ -43,15 +40,13 @@ impl Offline for Database {
             .bind(i64::from(max))
             .fetch_all(&mut *conn)
             .await?;
-        let messages = rows
-            .into_iter()
-            .map(|(id, time, from, to, stanza)| OfflineMessage {
-                id: OfflineId(id),
-                stanza: Bytes::from(stanza),
-                time: Timestamp::from_micros(time),
-                from,
-                to,
-            });
+        let messages = rows.into_iter().map(|(id, time, from, to, stanza)| OfflineMessage {
+            id: OfflineId(id),
+            stanza: Bytes::from(stanza),
+            time: Timestamp::from_micros(time),
+            from,
+            to,
+        });
         Ok(messages.collect())
     }
 
@@ -59,11 +54,8 @@ impl Offline for Database {
         let account = account.to_owned();
         self.write(move |conn| {
             Box::pin(async move {
-                let rows: Vec<_> = sqlx::query_as(UP_TO)
-                    .bind(account)
-                    .bind(last.0)
-                    .fetch_all(&mut *conn)
-                    .await?;
+                let rows: Vec<_> =
+                    sqlx::query_as(UP_TO).bind(account).bind(last.0).fetch_all(&mut *conn).await?;
                 maintain::drop_offline(conn, &rows).await?;
                 Ok(rows.len() as u64)
             })

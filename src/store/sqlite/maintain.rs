@@ -127,36 +127,22 @@ pub(super) async fn index_slice(conn: &mut SqliteConnection) -> Result<Indexed, 
 }
 
 pub(super) async fn index_within(conn: &mut SqliteConnection) -> Result<Indexed, StoreError> {
-    let (last, texts, messages): (Option<i64>, i64, i64) = sqlx::query_as(INDEX_END)
-        .bind(INDEX_ROWS)
-        .fetch_one(&mut *conn)
-        .await?;
+    let (last, texts, messages): (Option<i64>, i64, i64) =
+        sqlx::query_as(INDEX_END).bind(INDEX_ROWS).fetch_one(&mut *conn).await?;
     let Some(last) = last else {
-        return Ok(Indexed {
-            indexed: 0,
-            more: false,
-        });
+        return Ok(Indexed { indexed: 0, more: false });
     };
     for statement in [INDEX, INDEXED] {
-        sqlx::query(statement)
-            .bind(last)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(last).execute(&mut *conn).await?;
     }
-    Ok(Indexed {
-        indexed: crate::column::number(texts)?,
-        more: messages == INDEX_ROWS,
-    })
+    Ok(Indexed { indexed: crate::column::number(texts)?, more: messages == INDEX_ROWS })
 }
 
 /// Takes an archive, with its offline messages and preferences, away from its owner. Its rows go later, in
 /// slices: there may be a million of them.
 pub(super) async fn purge(conn: &mut SqliteConnection, owner: &str) -> Result<(), StoreError> {
     for statement in [PURGE, PURGE_PREFS] {
-        sqlx::query(statement)
-            .bind(owner)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(owner).execute(&mut *conn).await?;
     }
     sqlx::query(NEXT_EPOCH).execute(conn).await?;
     Ok(())
@@ -171,32 +157,21 @@ pub(super) async fn purge_slice(conn: &mut SqliteConnection) -> Result<bool, Sto
 }
 
 pub(super) async fn purge_within(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let owner: Option<i64> = sqlx::query_scalar(PURGED)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let owner: Option<i64> = sqlx::query_scalar(PURGED).fetch_optional(&mut *conn).await?;
     let Some(owner) = owner else {
         return Ok(false);
     };
     for statement in [MOVE_OWNER, DROP_OWNER] {
-        sqlx::query(statement)
-            .bind(owner)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(owner).execute(&mut *conn).await?;
     }
-    let archived: Vec<Gone> = sqlx::query_as(PURGED_ROWS)
-        .bind(owner)
-        .bind(PURGE_ROWS)
-        .fetch_all(&mut *conn)
-        .await?;
+    let archived: Vec<Gone> =
+        sqlx::query_as(PURGED_ROWS).bind(owner).bind(PURGE_ROWS).fetch_all(&mut *conn).await?;
     if !archived.is_empty() {
         drop_archived(conn, &archived).await?;
         return Ok(true);
     }
-    let offline: Vec<Gone> = sqlx::query_as(PURGED_OFFLINE)
-        .bind(owner)
-        .bind(PURGE_ROWS)
-        .fetch_all(&mut *conn)
-        .await?;
+    let offline: Vec<Gone> =
+        sqlx::query_as(PURGED_OFFLINE).bind(owner).bind(PURGE_ROWS).fetch_all(&mut *conn).await?;
     if offline.is_empty() {
         sqlx::query(DROP_PURGED).bind(owner).execute(conn).await?;
     } else {
@@ -222,10 +197,7 @@ pub(super) async fn expire(
     limit: u32,
 ) -> Result<u64, StoreError> {
     for statement in [MOVE_OLD, DROP_OLD] {
-        sqlx::query(statement)
-            .bind(before)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(before).execute(&mut *conn).await?;
     }
     let old: Vec<Gone> = sqlx::query_as(OLD_ROWS)
         .bind(before)
@@ -238,10 +210,7 @@ pub(super) async fn expire(
 }
 
 async fn drop_archived(conn: &mut SqliteConnection, rows: &[Gone]) -> Result<(), StoreError> {
-    sqlx::query(DROP_ROWS)
-        .bind(keys(rows))
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(DROP_ROWS).bind(keys(rows)).execute(&mut *conn).await?;
     release(conn, rows).await
 }
 
@@ -249,10 +218,7 @@ pub(super) async fn drop_offline(
     conn: &mut SqliteConnection,
     rows: &[Gone],
 ) -> Result<(), StoreError> {
-    sqlx::query(DROP_OFFLINE)
-        .bind(keys(rows))
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(DROP_OFFLINE).bind(keys(rows)).execute(&mut *conn).await?;
     release(conn, rows).await
 }
 
@@ -264,18 +230,10 @@ async fn release(conn: &mut SqliteConnection, rows: &[Gone]) -> Result<(), Store
     }
     let released: Vec<_> = released.into_iter().collect();
     let released = serde_json::json!(released).to_string();
-    let dropped: Vec<i64> = sqlx::query_scalar(DROP_MESSAGES)
-        .bind(&released)
-        .fetch_all(&mut *conn)
-        .await?;
-    sqlx::query(DROP_REFS)
-        .bind(&released)
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query(DROP_WORDS)
-        .bind(serde_json::json!(dropped).to_string())
-        .execute(conn)
-        .await?;
+    let dropped: Vec<i64> =
+        sqlx::query_scalar(DROP_MESSAGES).bind(&released).fetch_all(&mut *conn).await?;
+    sqlx::query(DROP_REFS).bind(&released).execute(&mut *conn).await?;
+    sqlx::query(DROP_WORDS).bind(serde_json::json!(dropped).to_string()).execute(conn).await?;
     Ok(())
 }
 

@@ -55,11 +55,7 @@ impl Database {
     pub(crate) async fn open(path: PathBuf, options: &Options) -> Result<Store, StoreError> {
         create_private(&path)?;
         let connect = connect_options(&path);
-        let mut conn = connect
-            .clone()
-            .pragma("cache_size", WRITER_CACHE)
-            .connect()
-            .await?;
+        let mut conn = connect.clone().pragma("cache_size", WRITER_CACHE).connect().await?;
         migrations::migrator(migrations::SQLITE)
             .run(&mut conn)
             .await
@@ -73,7 +69,7 @@ impl Database {
             .connect_with(connect.read_only(true))
             .await?;
         let queue = Queue::new(options);
-        let writer = tokio::spawn(writer::run(Arc::clone(&queue), engine));
+        let writer = writer::start(&queue, engine);
         let database = Arc::new(Self {
             queue,
             readers,
@@ -88,7 +84,7 @@ impl Database {
         &self.options
     }
 
-    pub(crate) fn queue(&self) -> &Queue<Box<dyn Job>> {
+    fn queue(&self) -> &Queue<Box<dyn Job>> {
         &self.queue
     }
 

@@ -134,10 +134,7 @@ pub(super) async fn owner(
     conn: &mut SqliteConnection,
     jid: &str,
 ) -> Result<Option<i64>, StoreError> {
-    Ok(sqlx::query_scalar(OWNER)
-        .bind(jid)
-        .fetch_optional(conn)
-        .await?)
+    Ok(sqlx::query_scalar(OWNER).bind(jid).fetch_optional(conn).await?)
 }
 
 /// One of the ids that is not in the archive.
@@ -147,11 +144,7 @@ pub(super) async fn unknown(
     ids: &[i64],
 ) -> Result<Option<i64>, StoreError> {
     let ids = serde_json::json!(ids).to_string();
-    Ok(sqlx::query_scalar(UNKNOWN)
-        .bind(owner)
-        .bind(ids)
-        .fetch_optional(conn)
-        .await?)
+    Ok(sqlx::query_scalar(UNKNOWN).bind(owner).bind(ids).fetch_optional(conn).await?)
 }
 
 /// The full-text conditions of a query.
@@ -169,19 +162,13 @@ pub(super) async fn text(
     text: Option<&str>,
 ) -> Result<Option<Text>, StoreError> {
     let Some(text) = text else {
-        return Ok(Some(Text {
-            expression: None,
-            unindexed: String::new(),
-        }));
+        return Ok(Some(Text { expression: None, unindexed: String::new() }));
     };
     let wanted: Vec<String> = words(text).collect();
     if wanted.is_empty() {
         return Ok(None);
     }
-    let rows: Vec<(i64, String)> = sqlx::query_as(UNINDEXED)
-        .bind(owner)
-        .fetch_all(conn)
-        .await?;
+    let rows: Vec<(i64, String)> = sqlx::query_as(UNINDEXED).bind(owner).fetch_all(conn).await?;
     let unindexed: Vec<i64> = rows
         .into_iter()
         .filter(|(_, text)| contains_all(text, &wanted))
@@ -204,11 +191,7 @@ pub(super) async fn page(
     limit: i64,
 ) -> Result<Vec<ArchivedMessage>, StoreError> {
     let statements = statements(shape);
-    let sql = if shape.backwards {
-        statements.backwards
-    } else {
-        statements.forwards
-    };
+    let sql = if shape.backwards { statements.backwards } else { statements.forwards };
     let rows: Vec<MessageRow> = sqlx::query_as(sql)
         .bind(owner)
         .bind(shape.above)
@@ -250,11 +233,8 @@ pub(super) async fn one(
     owner: i64,
     id: i64,
 ) -> Result<Option<ArchivedMessage>, StoreError> {
-    let row: Option<MessageRow> = sqlx::query_as(ONE)
-        .bind(owner)
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
+    let row: Option<MessageRow> =
+        sqlx::query_as(ONE).bind(owner).bind(id).fetch_optional(conn).await?;
     row.map(message).transpose()
 }
 
@@ -283,10 +263,8 @@ pub(super) async fn ends(
 ) -> Result<Option<[(ArchiveId, Timestamp); 2]>, StoreError> {
     let mut ends = Vec::with_capacity(2);
     for statement in [FIRST, LAST] {
-        let end: Option<(i64, i64)> = sqlx::query_as(statement)
-            .bind(owner)
-            .fetch_optional(&mut *conn)
-            .await?;
+        let end: Option<(i64, i64)> =
+            sqlx::query_as(statement).bind(owner).fetch_optional(&mut *conn).await?;
         let Some((id, time)) = end else {
             return Ok(None);
         };
@@ -324,8 +302,5 @@ pub(super) async fn size(
         Some(owner) => sqlx::query_as(SIZE).bind(owner).fetch_one(conn).await?,
         None => sqlx::query_as(SIZE_OF_ALL).fetch_one(conn).await?,
     };
-    Ok(ArchiveStats {
-        messages: number(messages)?,
-        bytes: number(bytes)?,
-    })
+    Ok(ArchiveStats { messages: number(messages)?, bytes: number(bytes)? })
 }

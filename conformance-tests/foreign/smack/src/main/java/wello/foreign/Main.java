@@ -1,7 +1,6 @@
 package wello.foreign;
 
 import com.google.gson.Gson;
-import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
@@ -34,8 +33,9 @@ public final class Main {
     private static final long CLASS_SECONDS = 300;
 
     /** Bound on one answer of the server. */
-    private static final long REPLY_MILLISECONDS = 10_000;
+    private static final long REPLY_MILLISECONDS = 20_000;
 
+    private static final String NO_RESULT = "no result";
     private static final String ADMIN = "smack-admin";
     private static final String[] PACKAGES = {"org.jivesoftware.smack", "org.jivesoftware.smackx"};
 
@@ -90,7 +90,7 @@ public final class Main {
             .collect(Collectors.toList());
     }
 
-    private void runClass(Class<? extends AbstractSmackIntTest> type) throws IOException {
+    private void runClass(Class<? extends AbstractSmackIntTest> type) {
         // Method to the outcome that it keeps when the framework reports none.
         Map<Method, String> wanted = new HashMap<>();
         for (Method method : type.getMethods()) {
@@ -101,40 +101,93 @@ public final class Main {
             if (target.isLeftOut(id)) {
                 write(id, "skipped", "left out");
             } else if (id.contains(target.only)) {
-                wanted.put(method, "no result");
+                wanted.put(method, NO_RESULT);
             }
         }
-        if (wanted.isEmpty()) {
-            return;
-        }
-        try {
-            report(runFramework(type, wanted), wanted);
-        } catch (Throwable aborted) {
-            aborted.printStackTrace();
-            wanted.replaceAll((method, none) -> "the run was aborted by " + aborted);
+        Throwable abort = run(type, wanted);
+        if (abort != null) {
+            abort = runEachAlone(type, wanted) ? null : abort;
         }
         wanted.forEach((method, reason) -> write(id(method), "failed", reason));
+        if (abort != null) {
+            // Not by a test that has no result: by one kind of connection of a test that has.
+            write(type.getSimpleName(), "failed", "the run was ended by " + abort);
+        }
     }
 
-    private static TestRunResult runFramework(
-            Class<? extends AbstractSmackIntTest> type, Map<Method, String> wanted)
-            throws Exception {
+    /** After an abort: whether one of the tests without a result is the one that causes it. */
+    private boolean runEachAlone(
+            Class<? extends AbstractSmackIntTest> type, Map<Method, String> wanted) {
+        boolean found = false;
+        for (Method method : List.copyOf(wanted.keySet())) {
+            Map<Method, String> alone = new HashMap<>(Map.of(method, NO_RESULT));
+            Throwable abort = run(type, alone);
+            if (abort != null) {
+                found = true;
+                alone.put(method, "the run was ended by " + abort);
+            }
+            wanted.remove(method);
+            wanted.putAll(alone);
+        }
+        return found;
+    }
+
+    /**
+     * Runs these methods and reports them; those without a result stay in `wanted`.
+     *
+     * @return what ended the run early, or null
+     */
+    private Throwable run(Class<? extends AbstractSmackIntTest> type, Map<Method, String> wanted) {
+        if (wanted.isEmpty()) {
+            return null;
+        }
         System.setProperty("sinttest.enabledTests", wanted.keySet().stream()
             .map(method -> type.getName() + "." + method.getName())
             .collect(Collectors.joining(",")));
-        String[] packages = {type.getPackageName()};
-        Thread self = Thread.currentThread();
-        Thread watchdog = new Thread(() -> interruptAfter(self));
+        Thread watchdog = watchdog(Thread.currentThread());
+        ClassRun run = null;
+        Throwable abort = null;
+        try {
+            run = new ClassRun(Configuration.newConfiguration(new String[] {type.getPackageName()}));
+            run.run();
+        } catch (Throwable thrown) {
+            thrown.printStackTrace();
+            abort = thrown;
+        } finally {
+            stop(watchdog);
+        }
+        if (run != null && run.result() != null) {
+            report(run.result(), wanted);
+            // The framework also throws when its only class is not possible.
+            if (!run.result().getImpossibleTestClasses().isEmpty()) {
+                return null;
+            }
+        }
+        return abort;
+    }
+
+    /** A run of the framework whose results can be had although it threw. */
+    private static final class ClassRun extends SmackIntegrationTestFramework {
+        ClassRun(Configuration configuration) {
+            super(configuration);
+        }
+
+        TestRunResult result() {
+            return testRunResult;
+        }
+    }
+
+    private static Thread watchdog(Thread watched) {
+        Thread watchdog = new Thread(() -> interruptAfter(watched));
         watchdog.setDaemon(true);
         watchdog.start();
-        try {
-            return new SmackIntegrationTestFramework(Configuration.newConfiguration(packages)).run();
-        } finally {
-            watchdog.interrupt();
-            watchdog.join();
-            // It may have hit between the end of the run and here.
-            Thread.interrupted();
-        }
+        return watchdog;
+    }
+
+    private static void stop(Thread watchdog) {
+        watchdog.interrupt();
+        // It may have hit since the run ended.
+        Thread.interrupted();
     }
 
     private static void interruptAfter(Thread thread) {
