@@ -1,5 +1,9 @@
 //! The features, each in a file or folder of its own.
 
+mod carbons;
+mod ping;
+mod roster;
+
 use std::sync::Arc;
 
 use wello_kernel::config::Config;
@@ -7,5 +11,5 @@ use wello_kernel::module::Module;
 
 /// All features, in the order in which their hooks run.
 pub fn all(_config: &Config) -> Vec<Arc<dyn Module>> {
-    vec![]
+    vec![Arc::new(roster::Roster), Arc::new(ping::Ping), Arc::new(carbons::Carbons)]
 }
