@@ -95,8 +95,9 @@ def _with_server(under_test, arguments, excuses) -> list:
                 return results
     finally:
         status = under_test.stop()
-    outcome = "passed" if status == 0 else "failed"
-    results.append(Result("server", "stops", outcome, "" if status == 0 else f"exit status {status}"))
+    clean = status in under_test.clean
+    results.append(Result("server", "stops", "passed" if clean else "failed",
+                          "" if clean else f"exit status {status}"))
     return results
 
 
