@@ -1,1 +1,83 @@
+//! The heart of the server: routes stanzas, knows the sessions, runs the hooks of the modules.
 
+pub mod accounts;
+pub mod clock;
+pub mod config;
+pub mod hooks;
+pub mod inbox;
+pub mod lifecycle;
+pub mod metrics;
+pub mod module;
+pub mod passage;
+pub mod presence;
+pub mod questions;
+pub mod roster;
+pub mod router;
+pub mod sessions;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use wello_store::{Store, StoreError};
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::hooks::{Hooks, RemoteRoute};
+use crate::metrics::Metrics;
+use crate::module::{Module, Registrar};
+use crate::questions::Questions;
+use crate::sessions::Sessions;
+
+/// Everything that features share. One per process.
+pub struct Kernel {
+    pub config: Config,
+    /// The domains served here.
+    pub hosts: HashSet<String>,
+    pub store: Store,
+    pub accounts: Accounts,
+    pub sessions: Sessions,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub questions: Questions,
+    modules: Vec<Arc<dyn Module>>,
+    hooks: Hooks,
+    remote: Option<Arc<dyn RemoteRoute>>,
+}
+
+impl Kernel {
+    pub async fn new(
+        config: Config,
+        store: Store,
+        metrics: Arc<Metrics>,
+        modules: Vec<Arc<dyn Module>>,
+    ) -> Result<Arc<Kernel>, StoreError> {
+        let mut hooks = Hooks::default();
+        for module in &modules {
+            Arc::clone(module).register(&mut Registrar::new(&mut hooks));
+        }
+        let clock = Clock::System;
+        let accounts = Accounts::open(&config, &store, clock.clone()).await?;
+        Ok(Arc::new(Kernel {
+            hosts: config.domains().into_iter().map(str::to_owned).collect(),
+            config,
+            store,
+            accounts,
+            sessions: Sessions::default(),
+            clock,
+            metrics,
+            questions: Questions::default(),
+            modules,
+            hooks,
+            remote: None,
+        }))
+    }
+
+    pub fn modules(&self) -> &[Arc<dyn Module>] {
+        &self.modules
+    }
+
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+}

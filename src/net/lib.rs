@@ -1,1 +1,8 @@
+//! Sockets: listeners, TLS and the tasks that own connections.
 
+pub mod admission;
+pub mod c2s;
+pub mod ip_network;
+pub mod listener;
+pub mod proxy_protocol;
+pub mod tls;

@@ -1,1 +1,52 @@
+//! Storage: one small trait for each domain beside its row types, implemented by hand-written SQL on
+//! SQLite and PostgreSQL. Addresses are normalised JIDs as strings; nothing here parses them.
 
+mod accounts;
+mod archive;
+mod archive_id;
+mod blocking;
+mod caps;
+mod clients;
+mod column;
+mod documents;
+mod error;
+mod fulltext;
+mod invites;
+mod last;
+mod meta;
+mod migrations;
+mod offline;
+mod options;
+mod refresh_tokens;
+mod reports;
+mod roster;
+mod sessions;
+mod shape;
+mod sqlite;
+mod store;
+mod ticket;
+mod time;
+mod words;
+mod writer;
+
+pub use accounts::*;
+pub use archive::*;
+pub use archive_id::{ArchiveId, ArchiveIds, BadArchiveId};
+pub use blocking::*;
+pub use caps::*;
+pub use clients::*;
+pub use documents::*;
+pub use error::StoreError;
+pub use invites::*;
+pub use last::*;
+pub use meta::*;
+pub use offline::*;
+pub use options::{BatchReport, OnBatch, Options};
+pub use refresh_tokens::*;
+pub use reports::*;
+pub use roster::*;
+pub use sessions::*;
+pub use store::Store;
+pub use ticket::Ticket;
+pub use time::Timestamp;
+pub use words::UnknownWord;

@@ -1,1 +1,8 @@
+//! XMPP streams as state machines without I/O.
 
+pub mod c2s;
+pub mod csi;
+pub mod framing;
+pub mod nonza;
+pub mod sasl;
+pub mod sm;

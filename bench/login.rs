@@ -1,0 +1,71 @@
+//! Logins by full TLS handshake, SCRAM and bind, each closed at once.
+
+use std::{cell::Cell, rc::Rc, time::Duration};
+
+use anyhow::{Result, ensure};
+use tokio::{
+    task::spawn_local,
+    time::{Instant, timeout},
+};
+
+use crate::client::{Account, Agreed, Client};
+
+/// A server that does not answer `</stream:stream>` in this time has its connection dropped.
+const CLOSE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Logins {
+    pub(crate) count: u64,
+    pub(crate) wall: Duration,
+    pub(crate) agreed: Agreed,
+}
+
+/// Logs in every account once, so that all keys are known, and says what the server agreed to.
+pub(crate) async fn warm_up(client: &Client, accounts: &[Account]) -> Result<Agreed> {
+    let mut agreed = Agreed::default();
+    for account in accounts {
+        agreed = once(client, account, "warm").await?;
+    }
+    Ok(agreed)
+}
+
+/// Logs in with each account in its own task, over and over for `time`.
+pub(crate) async fn run(client: &Client, accounts: &[Account], time: Duration) -> Result<Logins> {
+    ensure!(!accounts.is_empty(), "no accounts");
+    let begin = Instant::now();
+    let count = Rc::new(Cell::new(0));
+    let workers: Vec<_> = accounts
+        .iter()
+        .map(|account| {
+            spawn_local(work(client.clone(), account.clone(), begin + time, Rc::clone(&count)))
+        })
+        .collect();
+    let mut agreed = Agreed::default();
+    for worker in workers {
+        agreed = worker.await??;
+    }
+    Ok(Logins { count: count.get(), wall: begin.elapsed(), agreed })
+}
+
+async fn work(
+    client: Client,
+    account: Account,
+    deadline: Instant,
+    count: Rc<Cell<u64>>,
+) -> Result<Agreed> {
+    let mut agreed = Agreed::default();
+    while Instant::now() < deadline {
+        agreed = once(&client, &account, "login").await?;
+        count.set(count.get() + 1);
+    }
+    Ok(agreed)
+}
+
+async fn once(client: &Client, account: &Account, resource: &str) -> Result<Agreed> {
+    let (mut session, agreed) = client.login(account, resource).await?;
+    session.send(b"</stream:stream>").await?;
+    let closed =
+        async { while session.read().await.is_ok() && session.drain(|_| Ok(true)).is_ok() {} };
+    // Closing is courtesy; how it goes is not what is measured.
+    let _ = timeout(CLOSE, closed).await;
+    Ok(agreed)
+}

@@ -1,0 +1,176 @@
+//! Puts a load between two looks at the server's CPU time and turns it into figures.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::{
+    client::{Account, Agreed, Client},
+    histogram::Histogram,
+    idle, login,
+    pairs::{self, Flow, Load},
+    process::Process,
+};
+
+/// Messages of each pair before the measured round: fills caches, opens archive files.
+const WARM_UP: u32 = 20;
+
+/// A server must have come to rest before its CPU time is read.
+const REST: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Measurement {
+    /// Messages, logins or sessions.
+    pub(crate) work: u64,
+    pub(crate) wall_s: f64,
+    pub(crate) per_wall_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) server_cpu_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) per_cpu_s: Option<f64>,
+    pub(crate) generator_cpu_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) latency_ms: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<IdleMemory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scram_iterations: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Latency {
+    /// Messages per second asked for.
+    pub(crate) rate: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) max: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct IdleMemory {
+    pub(crate) bytes_per_session: u64,
+    pub(crate) rss_before_kib: u64,
+    pub(crate) rss_after_kib: u64,
+    pub(crate) anon_before_kib: u64,
+    pub(crate) anon_after_kib: u64,
+}
+
+/// CPU clocks of both sides at the begin of a load.
+struct Clock {
+    server: Option<(Process, Duration)>,
+    generator: Duration,
+}
+
+impl Clock {
+    async fn start(server: Option<Process>) -> Result<Self> {
+        if let Some(server) = server {
+            server.quiet(REST).await?;
+        }
+        let server = server.map(|s| Ok::<_, anyhow::Error>((s, s.cpu()?))).transpose()?;
+        Ok(Self { server, generator: Process::own().cpu()? })
+    }
+
+    fn stop(&self, work: u64, wall: Duration) -> Result<Measurement> {
+        let cpu =
+            self.server.map(|(s, before)| Ok::<_, anyhow::Error>(s.cpu()? - before)).transpose()?;
+        let cpu = cpu.map(|c| c.as_secs_f64());
+        Ok(Measurement {
+            work,
+            wall_s: wall.as_secs_f64(),
+            per_wall_s: work as f64 / wall.as_secs_f64(),
+            server_cpu_s: cpu,
+            per_cpu_s: cpu.map(|c| work as f64 / c),
+            generator_cpu_s: (Process::own().cpu()? - self.generator).as_secs_f64(),
+            ..Measurement::default()
+        })
+    }
+}
+
+pub(crate) async fn pairs(
+    client: &Client,
+    accounts: &[Account],
+    count: usize,
+    flow: Flow,
+    load: Load,
+    server: Option<Process>,
+) -> Result<Measurement> {
+    let open = pairs::open(client, accounts, count, flow).await?;
+    let (open, _) = pairs::round(open, Load::Count(WARM_UP)).await?;
+    let clock = Clock::start(server).await?;
+    let (open, round) = pairs::round(open, load).await?;
+    let measured = clock.stop(round.messages, round.wall)?;
+    pairs::close(open).await;
+    Ok(measured)
+}
+
+pub(crate) async fn latency(
+    client: &Client,
+    accounts: &[Account],
+    count: usize,
+    flow: Flow,
+    rate: Option<f64>,
+    time: Duration,
+    server: Option<Process>,
+) -> Result<Measurement> {
+    let open = pairs::open(client, accounts, count, flow).await?;
+    let (mut open, _) = pairs::round(open, Load::Count(WARM_UP)).await?;
+    let rate = match rate {
+        Some(rate) => rate,
+        None => {
+            let probe;
+            (open, probe) = pairs::round(open, Load::Time(time / 4)).await?;
+            probe.messages as f64 / probe.wall.as_secs_f64() / 2.0
+        }
+    };
+    let clock = Clock::start(server).await?;
+    let (open, round) = pairs::round(open, Load::Paced { rate: rate / count as f64, time }).await?;
+    let measured = clock.stop(round.messages, round.wall)?;
+    pairs::close(open).await;
+    Ok(Measurement { latency_ms: Some(Latency::of(rate, &round.latency)), ..measured })
+}
+
+impl Latency {
+    fn of(rate: f64, histogram: &Histogram) -> Self {
+        let ms = |d: Duration| d.as_secs_f64() * 1000.0;
+        Self {
+            rate,
+            p50: ms(histogram.percentile(0.5)),
+            p99: ms(histogram.percentile(0.99)),
+            max: ms(histogram.max()),
+        }
+    }
+}
+
+pub(crate) async fn login(
+    client: &Client,
+    accounts: &[Account],
+    time: Duration,
+    server: Option<Process>,
+) -> Result<Measurement> {
+    login::warm_up(client, accounts).await?;
+    let clock = Clock::start(server).await?;
+    let logins = login::run(client, accounts, time).await?;
+    let Agreed { iterations, tls } = logins.agreed;
+    let measured = clock.stop(logins.count, logins.wall)?;
+    Ok(Measurement { scram_iterations: Some(iterations), tls: Some(tls), ..measured })
+}
+
+pub(crate) async fn idle(
+    client: &Client,
+    accounts: &[Account],
+    server: Process,
+) -> Result<Measurement> {
+    let clock = Clock::start(Some(server)).await?;
+    let idle = idle::run(client, accounts, server).await?;
+    let memory = IdleMemory {
+        bytes_per_session: idle.bytes_per_session(),
+        rss_before_kib: idle.before.rss_kib,
+        rss_after_kib: idle.after.rss_kib,
+        anon_before_kib: idle.before.anon_kib,
+        anon_after_kib: idle.after.anon_kib,
+    };
+    Ok(Measurement { memory: Some(memory), ..clock.stop(idle.sessions as u64, idle.opening)? })
+}

@@ -1,0 +1,119 @@
+//! Chat between pairs of sessions: the first of each pair sends, the second receives.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::{
+    task::{JoinHandle, spawn_local},
+    time::{Instant, timeout},
+};
+
+use crate::{
+    client::{Account, Client},
+    histogram::Histogram,
+    message::Template,
+    peer::Peer,
+    receiver::Receiver,
+    sender::Sender,
+};
+
+/// How long a round may take to deliver and acknowledge its last messages.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// How a session counts and limits what it sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flow {
+    /// Messages a sender may have unacknowledged.
+    pub(crate) window: u32,
+    /// Messages between two acknowledgement requests.
+    pub(crate) ack_every: u32,
+    pub(crate) body_bytes: usize,
+}
+
+/// When a sender stops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Load {
+    /// Messages of each pair (rounded up to whole batches), as fast as the window allows.
+    Count(u32),
+    /// As fast as the window allows.
+    Time(Duration),
+    /// At a fixed rate (messages per second of each pair), whatever the server does.
+    Paced { rate: f64, time: Duration },
+}
+
+pub(crate) struct Pair {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+#[derive(Default)]
+pub(crate) struct Round {
+    /// Messages sent; every one was acknowledged to its sender and received once, in order.
+    pub(crate) messages: u64,
+    pub(crate) wall: Duration,
+    pub(crate) latency: Histogram,
+}
+
+/// Opens `count` pairs, two accounts each.
+pub(crate) async fn open(
+    client: &Client,
+    accounts: &[Account],
+    count: usize,
+    flow: Flow,
+) -> Result<Vec<Pair>> {
+    let needed = 2 * count;
+    ensure!(accounts.len() >= needed, "{count} pairs need {needed} accounts");
+    ensure!(flow.ack_every > 0, "an acknowledgement must be asked for now and then");
+    ensure!(flow.window >= flow.ack_every, "window is smaller than ack-every");
+    let mut pairs = Vec::new();
+    for (number, two) in accounts.chunks_exact(2).take(count).enumerate() {
+        let to = format!("{}@{}", two[1].user, client.domain());
+        let template = Template::new(&to, number, flow.body_bytes);
+        let phase = number as f64 / count as f64;
+        let receiver = Receiver::new(Peer::open(client, &two[1], "receiver").await?);
+        let sender = Peer::open(client, &two[0], "sender").await?;
+        pairs.push(Pair { sender: Sender::new(sender, template, flow, phase), receiver });
+    }
+    Ok(pairs)
+}
+
+pub(crate) async fn close(pairs: Vec<Pair>) {
+    for mut pair in pairs {
+        // The measurement is over: a server that has gone away is no news here.
+        let _ = pair.sender.peer.close().await;
+        let _ = pair.receiver.peer.close().await;
+    }
+}
+
+/// One load on all pairs, from silence to silence: ends when every message is acknowledged and delivered.
+pub(crate) async fn round(pairs: Vec<Pair>, load: Load) -> Result<(Vec<Pair>, Round)> {
+    let begin = Instant::now();
+    let deadline = begin
+        + DRAIN
+        + match load {
+            Load::Time(time) | Load::Paced { time, .. } => time,
+            Load::Count(_) => DRAIN,
+        };
+    let start = |p: Pair| (spawn_local(p.sender.run(load)), spawn_local(p.receiver.run()));
+    let halves: Vec<_> = pairs.into_iter().map(start).collect();
+    let mut sum = Round::default();
+    let mut pairs = Vec::with_capacity(halves.len());
+    for (index, (sending, receiving)) in halves.into_iter().enumerate() {
+        let sender = finish(sending, deadline).await.with_context(|| format!("sender {index}"))?;
+        let receiver =
+            finish(receiving, deadline).await.with_context(|| format!("receiver {index}"))?;
+        let (sent, received) = (sender.next, receiver.next);
+        ensure!(sent == received, "pair {index}: {sent} sent, {received} received");
+        sum.messages += receiver.messages;
+        sum.latency.merge(&receiver.latency);
+        pairs.push(Pair { sender, receiver });
+    }
+    sum.wall = begin.elapsed();
+    Ok((pairs, sum))
+}
+
+async fn finish<T>(task: JoinHandle<Result<T>>, deadline: Instant) -> Result<T> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let done = timeout(left, task).await;
+    done.context("not all messages were acknowledged and delivered in time")??
+}

@@ -1,0 +1,115 @@
+//! The sending half of a pair.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{
+    message::{Id, Template},
+    pairs::{Flow, Load},
+    peer::Peer,
+    scanner::attr,
+};
+
+/// The runtime's timer is this coarse, and so is the moment at which a paced message can be sent.
+const GRAIN: Duration = Duration::from_millis(3);
+
+pub(crate) struct Sender {
+    pub(crate) peer: Peer,
+    /// Sequence number of the next message.
+    pub(crate) next: u32,
+    template: Template,
+    flow: Flow,
+    /// Part (0 to 1) of the time between two paced messages by which this sender begins later than others.
+    phase: f64,
+}
+
+impl Sender {
+    pub(crate) fn new(peer: Peer, template: Template, flow: Flow, phase: f64) -> Self {
+        Self { peer, next: 0, template, flow, phase }
+    }
+
+    /// Sends the load and waits until all of it is acknowledged.
+    pub(crate) async fn run(mut self, load: Load) -> Result<Self> {
+        let batch = self.flow.ack_every;
+        match load {
+            Load::Count(count) => self.windowed(|sent, _| sent + batch >= count).await?,
+            Load::Time(time) => self.windowed(|_, elapsed| elapsed >= time).await?,
+            Load::Paced { rate, time } => self.paced(rate, time).await?,
+        }
+        while self.peer.in_flight() > 0 {
+            self.peer.turn(refuse).await?;
+        }
+        Ok(self)
+    }
+
+    /// Keeps the window full; `last(sent, elapsed)` says whether the batch about to go is the last one.
+    async fn windowed(&mut self, last: impl Fn(u32, Duration) -> bool) -> Result<()> {
+        let (begin, first, batch) = (Instant::now(), self.next, self.flow.ack_every);
+        loop {
+            while self.peer.in_flight() + batch > self.flow.window {
+                self.peer.turn(refuse).await?;
+            }
+            let now = Instant::now();
+            let end = last(self.next - first, now - begin);
+            self.batch(batch, end, |_| now).await?;
+            if end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends what is due at every tick of the clock, and at least one message.
+    async fn paced(&mut self, rate: f64, time: Duration) -> Result<()> {
+        let mut clock = interval(Duration::from_millis(1));
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (begin, first, phase) = (Instant::now(), self.next, self.phase);
+        let planned = |n: u32| begin + Duration::from_secs_f64((f64::from(n) + phase) / rate);
+        loop {
+            tokio::select! {
+                _ = clock.tick() => {}
+                heard = self.peer.listen(refuse) => heard?,
+            }
+            self.peer.reply().await?;
+            let now = Instant::now();
+            let sent = self.next - first;
+            let due = ((now - begin).min(time).as_secs_f64() * rate - phase).ceil() as u32;
+            let end = now - begin >= time;
+            if due > sent || end {
+                let stamp = |i: u32| sent_at(planned(sent + i), now);
+                self.batch(due.saturating_sub(sent).max(1), end, stamp).await?;
+            }
+            if end {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn batch(&mut self, count: u32, end: bool, stamp: impl Fn(u32) -> Instant) -> Result<()> {
+        let mut bytes = Vec::with_capacity(self.template.batch_bytes(count));
+        for i in 0..count {
+            let last = end && i + 1 == count;
+            self.template.write(Id { last, sequence: self.next, sent: stamp(i) }, &mut bytes);
+            self.next += 1;
+            if self.next.is_multiple_of(self.flow.ack_every) || last {
+                bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
+            }
+        }
+        self.peer.send(&bytes, count).await
+    }
+}
+
+/// From when a paced message's latency counts: what the clock's grain delays is the generator's doing, what a full
+/// socket delays is the server's.
+fn sent_at(planned: Instant, now: Instant) -> Instant {
+    if now.saturating_duration_since(planned) > GRAIN { planned } else { now }
+}
+
+/// What a sender may hear: anything but an error or a message.
+fn refuse(stanza: &[u8]) -> Result<()> {
+    if stanza.starts_with(b"<message") || attr(stanza, "type") == Some(b"error") {
+        bail!("unexpected stanza for a sender: {}", String::from_utf8_lossy(stanza));
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! SASL and SASL2 exchanges.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use super::actor::{Actor, NS_SASL, NS_SASL2};
+use super::{Outcome, Play};
+use crate::client::sasl::{Exchange, MECHANISMS};
+use crate::client::{Connection, Event};
+use crate::script::{AuthStep, Stage};
+use crate::xml::Element;
+
+impl Play<'_> {
+    /// An exchange whose outcome the script itself receives.
+    pub(super) async fn authenticate(
+        &mut self,
+        name: &str,
+        step: &AuthStep,
+        deadline: Instant,
+    ) -> Outcome {
+        let endpoint = self.server.endpoint();
+        let vars = self.vars.clone();
+        let mut faults: HashMap<String, String> = HashMap::new();
+        for (key, template) in &step.keys {
+            faults.insert(key.clone(), template.render(&vars)?);
+        }
+        let inline = step.inline.as_ref().map(|t| t.render_xml(&vars)).transpose()?;
+        let actor = self.actor(name)?;
+        actor.advance(&endpoint, Stage::Tls, deadline).await?;
+        let mechanism = match faults.remove("mechanism") {
+            Some(m) => m,
+            None => actor.choose_mechanism()?,
+        };
+        let namespace = if step.sasl2 { NS_SASL2 } else { NS_SASL };
+        let inline = inline.unwrap_or_default();
+        let outcome = actor.exchange(&mechanism, namespace, &inline, faults, deadline).await?;
+        actor.queue.push_front(Event::Element(outcome));
+        Ok(())
+    }
+}
+
+impl Actor {
+    /// The plain login of `connects`: it has to succeed.
+    pub(super) async fn log_in(&mut self, deadline: Instant) -> Outcome {
+        let mechanism = self.choose_mechanism()?;
+        let outcome = self.exchange(&mechanism, NS_SASL, "", HashMap::new(), deadline).await?;
+        if outcome.name == "success" {
+            return Ok(());
+        }
+        Err(format!("{} cannot log in: {}", self.spec.name, outcome.to_pretty()))
+    }
+
+    fn choose_mechanism(&self) -> Outcome<String> {
+        let offered = self.offered_mechanisms();
+        let wanted: Vec<&str> = match &self.spec.mechanism {
+            Some(m) => vec![m.as_str()],
+            None => MECHANISMS.to_vec(),
+        };
+        wanted
+            .iter()
+            .find(|m| offered.iter().any(|o| o == *m))
+            .map(|m| (*m).to_owned())
+            .ok_or_else(|| format!("none of {wanted:?} is offered, only {offered:?}"))
+    }
+
+    fn offered_mechanisms(&self) -> Vec<String> {
+        let Some(features) = &self.features else {
+            return Vec::new();
+        };
+        features
+            .children()
+            .filter(|c| c.is(NS_SASL, "mechanisms"))
+            .flat_map(Element::children)
+            .filter(|m| m.name == "mechanism")
+            .map(Element::text)
+            .collect()
+    }
+
+    /// Runs until the server answers with something other than a challenge.
+    async fn exchange(
+        &mut self,
+        mechanism: &str,
+        namespace: &str,
+        inline: &str,
+        faults: HashMap<String, String>,
+        deadline: Instant,
+    ) -> Outcome<Element> {
+        let facts = self.connection.as_ref().and_then(Connection::session);
+        let (user, password) = (self.account.local.clone(), self.account.password.clone());
+        let mut sasl = Exchange::new(mechanism, &user, &password, facts.as_ref(), faults);
+        let first = if namespace == NS_SASL2 {
+            format!(
+                "<authenticate xmlns='{NS_SASL2}' mechanism='{mechanism}'>\
+                 <initial-response>{}</initial-response>{inline}</authenticate>",
+                sasl.initial()
+            )
+        } else {
+            format!("<auth xmlns='{NS_SASL}' mechanism='{mechanism}'>{}</auth>", sasl.initial())
+        };
+        self.send_elements(&first).await?;
+        loop {
+            let element = match self.next(deadline).await? {
+                Event::Element(e) => e,
+                Event::Closed(how) => return Err(format!("disconnected in SASL: {how}")),
+                other => return Err(format!("{other:?} in SASL")),
+            };
+            if element.name != "challenge" {
+                self.finish(&sasl, &element)?;
+                return Ok(element);
+            }
+            let answer = sasl.respond(&element.text()).map_err(|e| format!("challenge: {e:#}"))?;
+            self.vars.set(&self.key("server-first"), sasl.server_first.clone());
+            self.send_elements(&format!("<response xmlns='{namespace}'>{answer}</response>"))
+                .await?;
+        }
+    }
+
+    fn finish(&self, sasl: &Exchange, element: &Element) -> Outcome {
+        let data = match (element.ns.as_str(), element.name.as_str()) {
+            (NS_SASL, "success") => element.text(),
+            (NS_SASL2, "success") => {
+                element.child(NS_SASL2, "additional-data").map(Element::text).unwrap_or_default()
+            }
+            _ => return Ok(()),
+        };
+        sasl.finish(&data).map_err(|e| format!("{e:#}"))
+    }
+}

@@ -1,0 +1,230 @@
+//! One account service for every door: streams, REST and commands.
+
+mod passwords;
+mod throttle;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use parking_lot::RwLock;
+use thiserror::Error;
+use wello_store::{AccountStatus, Creation, Credentials, NewAccount, Role, Store, StoreError};
+use wello_stream::sasl::{FakeKeys, Mechanism, ScramHash, ScramKeys};
+use wello_wire::jid::{BareJid, Jid};
+
+use crate::clock::{Clock, random_bytes};
+use crate::config::Config;
+
+pub use passwords::{PasswordPolicyError, Passwords};
+pub use throttle::Throttle;
+
+/// Accounts, their credentials and who may try to log in.
+pub struct Accounts {
+    store: Store,
+    clock: Clock,
+    passwords: Passwords,
+    throttle: Throttle,
+    mechanisms: Vec<Mechanism>,
+    fakes: FakeKeys,
+    /// Accounts that were seen to exist, so that routing asks the store only once.
+    known: RwLock<HashSet<Box<str>>>,
+}
+
+/// Addresses remembered as existing before all are forgotten.
+const MAX_KNOWN: usize = 100_000;
+
+/// Why an account could not be made or changed.
+#[derive(Debug, Error)]
+pub enum AccountError {
+    #[error("{0} is not a valid account address: {1}")]
+    Address(String, String),
+    #[error("{0} exists already")]
+    Exists(BareJid),
+    #[error("there was an account {0} before; its name is not given away again")]
+    Tombstoned(BareJid),
+    #[error("there is no account {0}")]
+    NotFound(BareJid),
+    #[error("password: {0}")]
+    Password(#[from] PasswordPolicyError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a password login failed; the peer is told the same for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LoginError {
+    #[error("unknown account or wrong password")]
+    Refused,
+    #[error("account is switched off")]
+    Disabled,
+    #[error("too many failures, try again later")]
+    Throttled,
+    #[error("the account store does not answer")]
+    Unavailable,
+}
+
+impl Accounts {
+    pub async fn open(
+        config: &Config,
+        store: &Store,
+        clock: Clock,
+    ) -> Result<Accounts, StoreError> {
+        let fresh = random_bytes::<32>().to_vec().into();
+        let secret = store.meta.get_or_insert("scram-fake-secret", &fresh).await?;
+        let secret = <[u8; 32]>::try_from(&secret[..])
+            .map_err(|_| StoreError::Corrupt("scram-fake-secret".into()))?;
+        let named = |name: &String| name.parse::<Mechanism>().ok();
+        Ok(Accounts {
+            fakes: FakeKeys::new(secret, config.auth.scram_iterations),
+            mechanisms: config.auth.mechanisms.iter().filter_map(named).collect(),
+            passwords: Passwords::new(config.auth.scram_iterations),
+            throttle: Throttle::new(&config.auth),
+            store: store.clone(),
+            clock,
+            known: RwLock::default(),
+        })
+    }
+
+    /// SCRAM keys for names that are nobody's.
+    pub fn fakes(&self) -> &FakeKeys {
+        &self.fakes
+    }
+
+    /// The mechanisms that the operator allows, without their `-PLUS` variants.
+    pub fn mechanisms(&self) -> &[Mechanism] {
+        &self.mechanisms
+    }
+
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    /// Whether there is such an account; a store that does not answer counts as no.
+    pub async fn exists(&self, jid: &BareJid) -> bool {
+        if self.known.read().contains(jid.as_str()) {
+            return true;
+        }
+        let found = matches!(self.store.accounts.find(jid.as_str()).await, Ok(Some(_)));
+        if found {
+            let mut known = self.known.write();
+            if known.len() >= MAX_KNOWN {
+                known.clear();
+            }
+            known.insert(jid.as_str().into());
+        }
+        found
+    }
+
+    /// Whether its owner may log in.
+    pub async fn may_log_in(&self, jid: &BareJid) -> Result<(), LoginError> {
+        match self.store.accounts.find(jid.as_str()).await {
+            Ok(Some(account)) if account.status == AccountStatus::Active => Ok(()),
+            Ok(Some(_)) => Err(LoginError::Disabled),
+            Ok(None) => Err(LoginError::Refused),
+            Err(_) => Err(LoginError::Unavailable),
+        }
+    }
+
+    /// The keys for a SCRAM login; `None` for unknown accounts and unknown hashes alike.
+    pub async fn scram_keys(
+        &self,
+        jid: &BareJid,
+        hash: ScramHash,
+    ) -> Result<Option<ScramKeys>, StoreError> {
+        let found = self.store.accounts.credentials(jid.as_str()).await?;
+        let Some((credentials, _)) = found else { return Ok(None) };
+        let mut rows = credentials.scram.iter();
+        let row = rows.find(|row| row.mechanism == hash.mechanism_name());
+        Ok(row.and_then(|row| {
+            let (salt, iterations) = (&row.salt, row.iterations);
+            ScramKeys::from_keys(hash, salt, iterations, &row.stored_key, &row.server_key).ok()
+        }))
+    }
+
+    /// Checks a password that came in clear. Takes as long for unknown accounts.
+    pub async fn check_password(
+        &self,
+        jid: &BareJid,
+        password: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), LoginError> {
+        let now = self.clock.now();
+        if !self.throttle.allows(jid.as_str(), from, now) {
+            return Err(LoginError::Throttled);
+        }
+        let found = self.store.accounts.credentials(jid.as_str()).await;
+        let found = found.map_err(|_| LoginError::Unavailable)?;
+        let hash = found.and_then(|(credentials, _)| credentials.password_hash);
+        if self.passwords.verify(hash, password).await {
+            self.may_log_in(jid).await
+        } else {
+            self.throttle.record_failure(jid.as_str(), from, now);
+            Err(LoginError::Refused)
+        }
+    }
+
+    /// Makes an account with a password.
+    pub async fn create(
+        &self,
+        jid: &BareJid,
+        password: &str,
+        role: Role,
+    ) -> Result<wello_store::Account, AccountError> {
+        let credentials = self.passwords.derive(password).await?;
+        let account = NewAccount {
+            jid: jid.to_string(),
+            role,
+            created: self.clock.now(),
+            credentials,
+            ..NewAccount::default()
+        };
+        match self.store.accounts.create(&account).await? {
+            Creation::Created(account) => Ok(account),
+            Creation::Exists => Err(AccountError::Exists(jid.clone())),
+            Creation::Tombstoned => Err(AccountError::Tombstoned(jid.clone())),
+        }
+    }
+
+    /// Replaces the password. Tokens and sessions that came from the old one are the caller's
+    /// to end.
+    pub async fn set_password(&self, jid: &BareJid, password: &str) -> Result<(), AccountError> {
+        let credentials = self.passwords.derive(password).await?;
+        self.set_credentials(jid, &credentials).await
+    }
+
+    pub async fn set_credentials(
+        &self,
+        jid: &BareJid,
+        credentials: &Credentials,
+    ) -> Result<(), AccountError> {
+        match self.store.accounts.set_credentials(jid.as_str(), credentials).await? {
+            Some(_) => Ok(()),
+            None => Err(AccountError::NotFound(jid.clone())),
+        }
+    }
+
+    /// Deletes the account and everything it owns.
+    pub async fn delete(&self, jid: &BareJid) -> Result<(), AccountError> {
+        let deleted = self.store.accounts.delete(jid.as_str(), self.clock.now()).await?;
+        self.known.write().remove(jid.as_str());
+        if deleted { Ok(()) } else { Err(AccountError::NotFound(jid.clone())) }
+    }
+
+    pub async fn record_login(&self, jid: &BareJid) {
+        self.throttle.record_success(jid.as_str());
+        if let Err(error) = self.store.accounts.record_login(jid.as_str(), self.clock.now()).await {
+            tracing::warn!(%jid, %error, "last login not recorded");
+        }
+    }
+}
+
+/// Parses an address for an account that is to be made: strict, and with a localpart.
+pub fn account_address(text: &str) -> Result<BareJid, AccountError> {
+    let error = |reason: String| AccountError::Address(text.to_owned(), reason);
+    let jid = Jid::parse_strict(text).map_err(|reason| error(reason.to_string()))?;
+    let jid = BareJid::try_from(jid).map_err(|reason| error(reason.to_string()))?;
+    match jid.local() {
+        Some(_) => Ok(jid),
+        None => Err(error("it has no name before an @".into())),
+    }
+}

@@ -1,0 +1,512 @@
+//! The configuration file: every key has a default, unknown keys are errors.
+
+mod env;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+use wello_wire::xml::Limits;
+
+pub use env::overrides_from_env;
+
+/// `config.toml` with all defaults filled in.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub hosts: Vec<String>,
+    pub host: Vec<HostFiles>,
+    pub data_dir: PathBuf,
+    pub listen: Listen,
+    pub tls: Tls,
+    pub acme: Acme,
+    pub storage: Storage,
+    pub auth: Auth,
+    pub limits: LimitsConfig,
+    pub sessions: Sessions,
+    pub archive: Archive,
+    pub offline: Offline,
+    pub http: Http,
+    pub log: Log,
+    pub contact: Contact,
+}
+
+/// A host with certificate files of its own.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct HostFiles {
+    pub domain: String,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    pub c2s: Vec<SocketAddr>,
+    pub c2s_tls: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
+    pub http: Vec<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub enum TlsVersion {
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    pub min_version: TlsVersion,
+    /// Networks whose connections begin with a PROXY protocol header; empty: none do.
+    pub proxy_protocol_from: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    #[serde(rename = "http-01")]
+    Http01,
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Acme {
+    pub enabled: bool,
+    pub challenge: AcmeChallenge,
+    pub directory: String,
+    pub contact: Vec<String>,
+    /// PEM file of the authority that signed the directory's own certificate, if not public.
+    pub root: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    pub url: String,
+    pub connections: u32,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    Closed,
+    Invite,
+    Open,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    pub mechanisms: Vec<String>,
+    pub scram_iterations: u32,
+    pub registration: Registration,
+    pub max_failures: u32,
+    pub failure_window_seconds: u64,
+    pub token_days: u32,
+    pub invite_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    pub stanza_bytes: usize,
+    pub depth: usize,
+    pub attributes: usize,
+    pub elements: usize,
+    pub preauth_stanza_bytes: usize,
+    pub preauth_elements: usize,
+    pub login_seconds: u64,
+    pub idle_seconds: u64,
+    pub rate_bytes_per_second: u64,
+    pub burst_bytes: u64,
+    pub outbox_bytes: usize,
+    pub connections: usize,
+    pub unauthenticated: usize,
+    pub unauthenticated_per_address: usize,
+    pub roster_items: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    pub per_account: usize,
+    pub hibernate_seconds: u64,
+    pub unacked_bytes: usize,
+    pub drain_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchivePolicy {
+    Always,
+    Roster,
+    Never,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    pub enabled: bool,
+    pub policy: ArchivePolicy,
+    pub keep_days: u32,
+    pub page_size: u32,
+    pub page_max: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Offline {
+    pub enabled: bool,
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    pub public_url: String,
+    pub trusted_proxies: Vec<String>,
+    pub metrics_from: Vec<String>,
+    pub cors_origins: Vec<String>,
+    pub body_bytes: usize,
+    pub bosh_wait_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Auto,
+    Json,
+    Text,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// Addresses of XEP-0157, section 2, as URIs.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Contact {
+    pub abuse: Vec<String>,
+    pub admin: Vec<String>,
+    pub feedback: Vec<String>,
+    pub sales: Vec<String>,
+    pub security: Vec<String>,
+    pub status: Vec<String>,
+    pub support: Vec<String>,
+}
+
+/// A configuration that cannot be used, in words for the operator.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("{path}: {error}")]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("{path}: {error}")]
+    Syntax { path: PathBuf, error: Box<toml::de::Error> },
+    #[error("environment variable {name}: {reason}")]
+    Environment { name: String, reason: String },
+    #[error("{key}: {reason}")]
+    Value { key: &'static str, reason: String },
+}
+
+impl Config {
+    /// Reads the file (a missing one means defaults) and the overrides from `WELLO_*`.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(ConfigError::Unreadable { path: path.into(), error }),
+        };
+        Config::parse(&text, environment).map_err(|error| match error {
+            ConfigError::Syntax { error, .. } => ConfigError::Syntax { path: path.into(), error },
+            other => other,
+        })
+    }
+
+    pub fn parse(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let syntax = |error| ConfigError::Syntax { path: PathBuf::new(), error: Box::new(error) };
+        // First on its own, because only then errors can name the line.
+        let mut config: Config = toml::from_str(text).map_err(syntax)?;
+        let overrides = overrides_from_env(environment)?;
+        if !overrides.is_empty() {
+            let table = toml::from_str(text).map_err(syntax)?;
+            config = env::apply(table, overrides)?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The domains served here, in the order of the file and without repetition.
+    pub fn domains(&self) -> Vec<&str> {
+        let mut domains: Vec<&str> = Vec::new();
+        for domain in self.hosts.iter().chain(self.host.iter().map(|host| &host.domain)) {
+            if !domains.contains(&domain.as_str()) {
+                domains.push(domain);
+            }
+        }
+        domains
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let value = |key, reason: &str| ConfigError::Value { key, reason: reason.to_owned() };
+        if self.domains().is_empty() {
+            return Err(value("hosts", "at least one domain is needed"));
+        }
+        for domain in self.domains() {
+            if domain.parse::<wello_wire::jid::Jid>().is_err() || domain.contains(['@', '/']) {
+                let reason = format!("{domain:?} is not a domain name");
+                return Err(ConfigError::Value { key: "hosts", reason });
+            }
+        }
+        if self.host.iter().any(|host| host.certificate.is_some() != host.key.is_some()) {
+            return Err(value("host", "certificate and key must be given together"));
+        }
+        // RFC 6120, section 13.12: no smaller limit than 10 000 bytes once authenticated.
+        if self.limits.stanza_bytes < 10_000 {
+            return Err(value("limits.stanza_bytes", "must be at least 10000"));
+        }
+        if self.limits.outbox_bytes < self.limits.stanza_bytes {
+            return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
+        }
+        if self.auth.scram_iterations < 4096 {
+            return Err(value("auth.scram_iterations", "must be at least 4096 (RFC 7677)"));
+        }
+        Ok(())
+    }
+}
+
+impl LimitsConfig {
+    /// For a peer that has logged in.
+    pub fn stream(&self) -> Limits {
+        Limits {
+            stanza_bytes: self.stanza_bytes,
+            depth: self.depth,
+            attributes: self.attributes,
+            elements: self.elements,
+        }
+    }
+
+    /// For a peer that has not.
+    pub fn before_login(&self) -> Limits {
+        Limits {
+            stanza_bytes: self.preauth_stanza_bytes,
+            elements: self.preauth_elements,
+            ..self.stream()
+        }
+    }
+}
+
+impl Sessions {
+    pub fn hibernation(&self) -> Duration {
+        Duration::from_secs(self.hibernate_seconds)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            hosts: vec!["localhost".into()],
+            host: Vec::new(),
+            data_dir: "./data".into(),
+            listen: Listen::default(),
+            tls: Tls::default(),
+            acme: Acme::default(),
+            storage: Storage::default(),
+            auth: Auth::default(),
+            limits: LimitsConfig::default(),
+            sessions: Sessions::default(),
+            archive: Archive::default(),
+            offline: Offline::default(),
+            http: Http::default(),
+            log: Log::default(),
+            contact: Contact::default(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        use std::net::{Ipv4Addr, Ipv6Addr};
+        let everywhere = |port| vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
+        Listen {
+            c2s: everywhere(5222),
+            c2s_tls: everywhere(5223),
+            https: everywhere(5443),
+            http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
+        }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls { min_version: TlsVersion::Tls12, proxy_protocol_from: Vec::new() }
+    }
+}
+
+impl Default for Acme {
+    fn default() -> Acme {
+        Acme {
+            enabled: false,
+            challenge: AcmeChallenge::TlsAlpn01,
+            directory: "https://acme-v02.api.letsencrypt.org/directory".into(),
+            contact: Vec::new(),
+            root: None,
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage { url: "sqlite:wello.db".into(), connections: 8 }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Auth {
+        let mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"];
+        Auth {
+            mechanisms: mechanisms.map(str::to_owned).to_vec(),
+            scram_iterations: 10_000,
+            registration: Registration::Invite,
+            max_failures: 20,
+            failure_window_seconds: 300,
+            token_days: 21,
+            invite_days: 7,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> LimitsConfig {
+        LimitsConfig {
+            stanza_bytes: 256 * 1024,
+            depth: 64,
+            attributes: 64,
+            elements: 4096,
+            preauth_stanza_bytes: 8192,
+            preauth_elements: 32,
+            login_seconds: 60,
+            idle_seconds: 300,
+            rate_bytes_per_second: 1024 * 1024,
+            burst_bytes: 4 * 1024 * 1024,
+            outbox_bytes: 1024 * 1024,
+            connections: 100_000,
+            unauthenticated: 10_000,
+            unauthenticated_per_address: 1000,
+            roster_items: 2000,
+        }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions {
+            per_account: 20,
+            hibernate_seconds: 600,
+            unacked_bytes: 1024 * 1024,
+            drain_seconds: 10,
+        }
+    }
+}
+
+impl Default for Archive {
+    fn default() -> Archive {
+        Archive {
+            enabled: true,
+            policy: ArchivePolicy::Always,
+            keep_days: 0,
+            page_size: 50,
+            page_max: 250,
+        }
+    }
+}
+
+impl Default for Offline {
+    fn default() -> Offline {
+        Offline { enabled: true, messages: 1000, bytes: 4 * 1024 * 1024 }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        let loopback = || vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
+        Http {
+            public_url: String::new(),
+            trusted_proxies: loopback(),
+            metrics_from: loopback(),
+            cors_origins: vec!["*".into()],
+            body_bytes: 256 * 1024,
+            bosh_wait_seconds: 60,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { level: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, [])
+    }
+
+    #[test]
+    fn an_empty_file_means_localhost_with_everything_on() {
+        let config = parse("").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.domains(), ["localhost"]);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_line_and_alternatives() {
+        let text = parse("hosts = ['a']\n[listen]\nc3s = []").unwrap_err().to_string();
+        assert!(
+            text.contains("line 3") && text.contains("c3s") && text.contains("c2s_tls"),
+            "{text}"
+        );
+        let text = parse("[archive]\npolicy = 'sometimes'").unwrap_err().to_string();
+        assert!(text.contains("roster"), "{text}");
+        assert!(parse("hosts = []").is_err());
+        assert!(parse("hosts = ['a@b']").is_err());
+        assert!(parse("[limits]\nstanza_bytes = 9999").is_err());
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let variables = [
+            ("WELLO_HOSTS", "[\"a.example\"]"),
+            ("WELLO_STORAGE__URL", "postgres://u@h/d"),
+            ("WELLO_LIMITS__LOGIN_SECONDS", "5"),
+            ("HOME", "/"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::parse("hosts = ['b.example']", variables).unwrap();
+        assert_eq!(config.domains(), ["a.example"]);
+        assert_eq!(config.storage.url, "postgres://u@h/d");
+        assert_eq!(config.limits.login_seconds, 5);
+        let unknown = [("WELLO_STORAGE__URI".to_owned(), "x".to_owned())];
+        assert!(Config::parse("", unknown).is_err());
+    }
+}

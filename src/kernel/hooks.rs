@@ -1,0 +1,247 @@
+//! Every point where a feature may take part in what happens to a stanza or a session.
+//!
+//! Stanzas pass the stages in this order: Guard, Rewrite, Route (the router's own), Copy, Archive,
+//! Deliver, After. Within a stage, hooks run in the order of registration, which follows the
+//! modules' dependencies.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wello_wire::error::StanzaError;
+use wello_wire::jid::{BareJid, Jid};
+use wello_wire::stanza::Stanza;
+use wello_wire::xml::Element;
+
+use crate::Kernel;
+use crate::passage::Passage;
+use crate::sessions::Session;
+
+/// What a hook decides about a stanza.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Flow {
+    /// The next hook, then the next stage.
+    Next,
+    /// The hook has taken care of it; nothing further happens and no error is sent.
+    Handled,
+    /// The sender gets this error.
+    Refuse(StanzaError),
+}
+
+/// Stage Guard: before anything is done with the stanza. A failing guard refuses.
+#[async_trait]
+pub trait Guard: Send + Sync {
+    /// Called once for each stanza on its way, from wherever it came; for availability that is
+    /// broadcast, once for each recipient.
+    async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow;
+}
+
+/// Stage Rewrite: messages only, once permitted and before the route is looked up.
+pub trait Rewrite: Send + Sync {
+    /// May change the stanza for all its recipients and archives.
+    fn rewrite(&self, kernel: &Kernel, passage: &mut Passage);
+}
+
+/// Stage Copy: messages only, after the recipients are known.
+pub trait Copy: Send + Sync {
+    /// Adds copies for further sessions to the passage.
+    fn copy(&self, kernel: &Kernel, passage: &mut Passage);
+}
+
+/// Stage Archive: messages only, before anything is delivered.
+#[async_trait]
+pub trait Archive: Send + Sync {
+    /// Says in the passage's record which archives the message goes into.
+    async fn archive(&self, kernel: &Arc<Kernel>, passage: &mut Passage);
+}
+
+/// Stage Deliver: a message to a local account that no session takes.
+#[async_trait]
+pub trait Undelivered: Send + Sync {
+    /// `Next` leaves it to the sender's error message.
+    async fn undelivered(&self, kernel: &Arc<Kernel>, passage: &mut Passage) -> Flow;
+}
+
+/// Stage After: a message has gone its way.
+#[async_trait]
+pub trait After: Send + Sync {
+    async fn after(&self, kernel: &Arc<Kernel>, passage: &Passage);
+}
+
+/// Sessions coming and going.
+#[async_trait]
+pub trait SessionEvents: Send + Sync {
+    /// After the resource is bound and before the client is told.
+    async fn bound(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>) {}
+
+    /// After the first availability was broadcast.
+    async fn available(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>) {}
+
+    /// After unavailability was broadcast, with the presence that said so.
+    async fn unavailable(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>, _last: &Stanza) {}
+
+    /// After the session is out of the registry.
+    async fn ended(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>) {}
+}
+
+/// Accounts coming and going.
+#[async_trait]
+pub trait AccountEvents: Send + Sync {
+    /// Before the account's rows are deleted; its sessions have been ended.
+    async fn deleting(&self, _kernel: &Arc<Kernel>, _account: &BareJid) {}
+}
+
+/// Children that a feature puts into the answer to Bind 2 (XEP-0386) or takes part in inline.
+#[async_trait]
+pub trait BindInline: Send + Sync {
+    /// Features announced inside `<bind><inline/>`.
+    fn features(&self) -> Vec<&'static str>;
+
+    /// Called once the session is bound with the request's children; returns children for
+    /// `<bound/>`.
+    async fn bound(
+        &self,
+        kernel: &Arc<Kernel>,
+        session: &Arc<Session>,
+        request: &[Element],
+    ) -> Vec<Element>;
+}
+
+/// Which addresses an IQ handler answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IqScope {
+    /// The bare address of a local account.
+    Account,
+    /// A domain served here.
+    Host,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    Get,
+    Set,
+}
+
+/// An IQ that asks for something.
+pub struct IqRequest<'a> {
+    pub stanza: &'a Stanza,
+    pub request: Request,
+    pub payload: &'a Element,
+    pub from: &'a Jid,
+    /// Whom it asks: a bare JID of an account or a domain.
+    pub to: BareJid,
+    /// The session it came from, when that is one of ours.
+    pub session: Option<&'a Arc<Session>>,
+}
+
+impl IqRequest<'_> {
+    /// The account's own client asks its own account.
+    pub fn is_own(&self) -> bool {
+        self.session.is_some_and(|session| session.jid.bare_str() == self.to.as_str())
+    }
+
+    /// The session, for what only the account's own clients may do.
+    pub fn own_session(&self) -> Result<&Arc<Session>, StanzaError> {
+        match self.session {
+            Some(session) if self.is_own() => Ok(session),
+            _ => Err(StanzaError::forbidden("only for the account's own clients")),
+        }
+    }
+
+    /// Refuses the other of get and set.
+    pub fn expect(&self, request: Request) -> Result<(), StanzaError> {
+        if self.request == request {
+            Ok(())
+        } else {
+            Err(StanzaError::bad_request("wrong IQ type for this payload"))
+        }
+    }
+}
+
+/// The answer to an IQ.
+#[derive(Debug)]
+pub enum IqAnswer {
+    /// A result, with its payload if any.
+    Result(Option<Element>),
+    /// The handler sends the answer itself.
+    Later,
+}
+
+impl From<Element> for IqAnswer {
+    fn from(payload: Element) -> IqAnswer {
+        IqAnswer::Result(Some(payload))
+    }
+}
+
+#[async_trait]
+pub trait IqHandler: Send + Sync {
+    async fn handle(
+        &self,
+        kernel: &Arc<Kernel>,
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError>;
+}
+
+/// What service discovery tells about an address (XEP-0030), gathered from all modules.
+#[async_trait]
+pub trait Discovery: Send + Sync {
+    /// Adds to disco#info of an account or host; `node` is what was asked for.
+    async fn info(&self, kernel: &Arc<Kernel>, query: &DiscoQuery, answer: &mut DiscoAnswer);
+
+    /// Adds to disco#items.
+    async fn items(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery, _items: &mut Vec<Element>) {}
+}
+
+/// Who asks what about whom.
+pub struct DiscoQuery {
+    pub scope: IqScope,
+    pub to: BareJid,
+    pub from: Jid,
+    pub own: bool,
+    pub node: Option<String>,
+}
+
+/// Children of a disco#info answer.
+#[derive(Default)]
+pub struct DiscoAnswer {
+    pub identities: Vec<Element>,
+    pub features: Vec<&'static str>,
+    pub forms: Vec<Element>,
+    /// Whether the node asked for exists; without a node there is always an answer.
+    pub known_node: bool,
+}
+
+/// A part of the server with an address of its own below a host.
+#[async_trait]
+pub trait Service: Send + Sync {
+    async fn handle(&self, kernel: &Arc<Kernel>, stanza: Stanza);
+}
+
+/// Whoever answers for addresses that are not of this server.
+#[async_trait]
+pub trait RemoteRoute: Send + Sync {
+    async fn send(&self, kernel: &Arc<Kernel>, stanza: Stanza) -> Result<(), StanzaError>;
+}
+
+/// What the modules registered.
+#[derive(Default)]
+pub struct Hooks {
+    pub(crate) guards: Vec<Arc<dyn Guard>>,
+    pub(crate) rewrites: Vec<Arc<dyn Rewrite>>,
+    pub(crate) copies: Vec<Arc<dyn Copy>>,
+    pub(crate) archives: Vec<Arc<dyn Archive>>,
+    pub(crate) undelivered: Vec<Arc<dyn Undelivered>>,
+    pub(crate) afters: Vec<Arc<dyn After>>,
+    pub(crate) sessions: Vec<Arc<dyn SessionEvents>>,
+    pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
+    pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
+    pub(crate) discovery: Vec<Arc<dyn Discovery>>,
+    pub(crate) iqs: std::collections::HashMap<(IqScope, &'static str), Arc<dyn IqHandler>>,
+    pub(crate) services: std::collections::HashMap<String, Arc<dyn Service>>,
+}
+
+impl Hooks {
+    /// Features that take part in Bind 2.
+    pub fn bind_inline_features(&self) -> Vec<&'static str> {
+        self.bind_inline.iter().flat_map(|hook| hook.features()).collect()
+    }
+}

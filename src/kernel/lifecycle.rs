@@ -1,0 +1,100 @@
+//! Sessions from bind to end.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use wello_stream::c2s::ResourceWish;
+use wello_wire::error::StanzaError;
+use wello_wire::jid::{BareJid, FullJid};
+use wello_wire::stanza::{Kind, PresenceType, Stanza};
+
+use crate::Kernel;
+use crate::clock::random_id;
+use crate::inbox::Delivery;
+use crate::sessions::{ClientInfo, Session};
+
+/// Why no resource was bound.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[error("{0:?}")]
+pub struct BindError(pub StanzaError);
+
+impl Kernel {
+    /// Binds a resource and tells the modules.
+    pub async fn bind(
+        self: &Arc<Self>,
+        account: &BareJid,
+        wish: &ResourceWish,
+        info: ClientInfo,
+    ) -> Result<Arc<Session>, BindError> {
+        let jid = resource(account, wish, &info).map_err(BindError)?;
+        let limits = (self.config.limits.outbox_bytes, self.config.sessions.per_account);
+        let session = self.sessions.bind(jid, info, limits.0, limits.1).map_err(|_| {
+            BindError(StanzaError::resource_constraint("this account has too many sessions"))
+        })?;
+        self.metrics.sessions.inc();
+        tracing::info!(session = %session.id, jid = %session.jid, "session bound");
+        for hook in &self.hooks.sessions {
+            hook.bound(self, &session).await;
+        }
+        Ok(session)
+    }
+
+    /// Ends a session for good. `left` is what the client was to get and may not have got.
+    pub async fn end_session(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        left: impl IntoIterator<Item = Stanza>,
+    ) {
+        // First out of the registry, so that what arrives from now on finds another way.
+        self.sessions.unbind(session);
+        let waiting = session.inbox().close().into_iter().filter_map(|delivery| match delivery {
+            Delivery::Stanza(stanza) => Some(stanza),
+            Delivery::End(_) | Delivery::HandOver(_) => None,
+        });
+        let left: Vec<Stanza> = left.into_iter().chain(waiting).collect();
+        self.metrics.sessions.dec();
+        let gone = Stanza::presence(PresenceType::Unavailable).with_from(session.jid.clone());
+        self.become_unavailable(session, gone).await;
+        for hook in &self.hooks.sessions {
+            hook.ended(self, session).await;
+        }
+        self.return_stanzas(session, left).await;
+        tracing::info!(session = %session.id, "session ended");
+    }
+
+    /// XEP-0198, section 5: unacknowledged messages are stored, requests are answered with an
+    /// error, the rest is dropped.
+    async fn return_stanzas(self: &Arc<Self>, session: &Arc<Session>, left: Vec<Stanza>) {
+        let (messages, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|stanza| stanza.kind == Kind::Message);
+        for stanza in others.iter().filter(|stanza| stanza.kind == Kind::Iq) {
+            let error = StanzaError::service_unavailable("resource is gone");
+            self.refuse(None, stanza, &error).await;
+        }
+        self.return_undelivered(session, messages).await;
+    }
+}
+
+fn resource(
+    account: &BareJid,
+    wish: &ResourceWish,
+    info: &ClientInfo,
+) -> Result<FullJid, StanzaError> {
+    let resource = match wish {
+        ResourceWish::Any => random_id(),
+        ResourceWish::Exactly(wish) => wish.clone(),
+        ResourceWish::Tagged(tag) => match &info.client_id {
+            // XEP-0386, section 4.2: the same for the same client, but not telling its id.
+            Some(id) => format!("{tag}.{}", fingerprint(account, id)),
+            None => format!("{tag}.{}", &random_id()[..10]),
+        },
+    };
+    account.with_resource(&resource).map_err(|error| StanzaError::bad_request(error.to_string()))
+}
+
+fn fingerprint(account: &BareJid, client_id: &str) -> String {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(format!("{account}\0{client_id}"));
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&digest[..8])
+}

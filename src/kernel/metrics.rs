@@ -1,0 +1,102 @@
+//! What `/metrics` tells, counted where it happens.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use wello_wire::stanza::Kind;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StanzaLabels {
+    kind: KindLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum KindLabel {
+    #[allow(non_camel_case_types)]
+    iq,
+    #[allow(non_camel_case_types)]
+    message,
+    #[allow(non_camel_case_types)]
+    presence,
+}
+
+impl From<Kind> for StanzaLabels {
+    fn from(kind: Kind) -> StanzaLabels {
+        let kind = match kind {
+            Kind::Iq => KindLabel::iq,
+            Kind::Message => KindLabel::message,
+            Kind::Presence => KindLabel::presence,
+        };
+        StanzaLabels { kind }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AuthLabels {
+    pub mechanism: &'static str,
+    pub outcome: &'static str,
+}
+
+/// All metrics of the process. Clients of a metric keep no reference; they come here.
+pub struct Metrics {
+    pub registry: Registry,
+    pub stanzas_received: Family<StanzaLabels, Counter>,
+    pub stanzas_sent: Family<StanzaLabels, Counter>,
+    pub logins: Family<AuthLabels, Counter>,
+    pub handler_panics: Counter,
+    pub sessions: Gauge,
+    pub hibernating: Gauge,
+    pub connections: Gauge,
+    pub queued_bytes: Gauge,
+    pub store_batch_seconds: Histogram,
+    pub store_messages: Counter<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let mut registry = Registry::with_prefix("wello");
+        let metrics = Metrics {
+            registry: Registry::default(),
+            stanzas_received: Family::default(),
+            stanzas_sent: Family::default(),
+            logins: Family::default(),
+            handler_panics: Counter::default(),
+            sessions: Gauge::default(),
+            hibernating: Gauge::default(),
+            connections: Gauge::default(),
+            queued_bytes: Gauge::default(),
+            // From a tenth of a millisecond to three seconds.
+            store_batch_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
+            store_messages: Counter::default(),
+        };
+        let m = &metrics;
+        registry.register("stanzas_received", "Stanzas from clients", m.stanzas_received.clone());
+        registry.register("stanzas_sent", "Stanzas to clients", m.stanzas_sent.clone());
+        registry.register("logins", "Logins by mechanism and outcome", m.logins.clone());
+        registry.register("handler_panics", "Bugs caught in handlers", m.handler_panics.clone());
+        registry.register("sessions", "Bound sessions", m.sessions.clone());
+        registry.register("hibernating", "Sessions waiting to be resumed", m.hibernating.clone());
+        registry.register("connections", "Open client connections", m.connections.clone());
+        let help = "Waiting to be written to clients";
+        registry.register_with_unit("queued", help, Unit::Bytes, m.queued_bytes.clone());
+        let help = "From taking a batch to its commit";
+        let latency = m.store_batch_seconds.clone();
+        registry.register_with_unit("store_batch", help, Unit::Seconds, latency);
+        registry.register("store_messages", "Messages stored", m.store_messages.clone());
+        Metrics { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// The text format of OpenMetrics 1.0.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

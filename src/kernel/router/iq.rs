@@ -1,0 +1,112 @@
+//! IQs: rules of RFC 6120, section 8.2.3, and the way to their handlers.
+
+use std::sync::Arc;
+
+use wello_wire::error::StanzaError;
+use wello_wire::jid::Jid;
+use wello_wire::stanza::{IqType, Stanza};
+
+use super::Target;
+use crate::Kernel;
+use crate::hooks::{Flow, IqAnswer, IqRequest, IqScope, Request};
+use crate::sessions::Session;
+
+impl Kernel {
+    pub(super) async fn route_iq(self: &Arc<Self>, stanza: Stanza, session: Option<&Arc<Session>>) {
+        let type_ = match check(&stanza) {
+            Ok(type_) => type_,
+            Err(error) => return self.refuse(session, &stanza, &error).await,
+        };
+        match self.guard(&stanza).await {
+            Flow::Next => {}
+            Flow::Handled => return,
+            Flow::Refuse(error) => return self.refuse(session, &stanza, &error).await,
+        }
+        let Some(to) = stanza.to.clone() else { return };
+        match self.resolve(&to) {
+            Target::Account if !to.is_bare() => self.iq_to_resource(&to, stanza, session).await,
+            Target::Account => self.iq_to(IqScope::Account, type_, &to, stanza, session).await,
+            Target::Host => self.iq_to(IqScope::Host, type_, &to, stanza, session).await,
+            Target::Service(service) => service.handle(self, stanza).await,
+            Target::Remote => {
+                if let Err(error) = self.send_remote(stanza.clone()).await {
+                    self.refuse(session, &stanza, &error).await;
+                }
+            }
+        }
+    }
+
+    async fn iq_to_resource(
+        self: &Arc<Self>,
+        to: &Jid,
+        stanza: Stanza,
+        session: Option<&Arc<Session>>,
+    ) {
+        // RFC 6121, section 8.5.3: an exact match, or service-unavailable.
+        let delivered = match self.sessions.find(to) {
+            Some(target) => self.post(&target, stanza.clone()),
+            None => false,
+        };
+        if !delivered {
+            let error = StanzaError::service_unavailable("no such resource");
+            self.refuse(session, &stanza, &error).await;
+        }
+    }
+
+    async fn iq_to(
+        self: &Arc<Self>,
+        scope: IqScope,
+        type_: IqType,
+        to: &Jid,
+        stanza: Stanza,
+        session: Option<&Arc<Session>>,
+    ) {
+        let request = match type_ {
+            IqType::Get => Request::Get,
+            IqType::Set => Request::Set,
+            IqType::Result | IqType::Error => return self.questions.handle_answer(stanza),
+        };
+        match self.ask_handler(scope, request, to, &stanza, session).await {
+            Ok(IqAnswer::Result(payload)) => self.answer(session, stanza.result(payload)).await,
+            Ok(IqAnswer::Later) => {}
+            Err(error) => self.refuse(session, &stanza, &error).await,
+        }
+    }
+
+    async fn ask_handler(
+        self: &Arc<Self>,
+        scope: IqScope,
+        request: Request,
+        to: &Jid,
+        stanza: &Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Result<IqAnswer, StanzaError> {
+        let unavailable = || StanzaError::service_unavailable("");
+        let (Some(from), Some(payload)) = (&stanza.from, stanza.children().next()) else {
+            return Err(StanzaError::bad_request(""));
+        };
+        let to = to.bare();
+        // An account that does not exist looks like one that offers nothing.
+        if scope == IqScope::Account && !self.accounts.exists(&to).await {
+            return Err(unavailable());
+        }
+        let handler = self.hooks.iqs.get(&(scope, payload.ns())).ok_or_else(unavailable)?;
+        let request = IqRequest { stanza, request, payload, from, to, session };
+        handler.handle(self, request).await
+    }
+}
+
+/// RFC 6120, section 8.2.3: an id, a known type, one child in requests.
+fn check(stanza: &Stanza) -> Result<IqType, StanzaError> {
+    let type_ = stanza.iq_type().ok_or_else(|| StanzaError::bad_request("unknown IQ type"))?;
+    if stanza.id.is_none() {
+        return Err(StanzaError::bad_request("an IQ needs an id"));
+    }
+    let children = stanza.children().count();
+    let allowed = match type_ {
+        IqType::Get | IqType::Set => children == 1,
+        IqType::Result => children <= 1,
+        IqType::Error => true,
+    };
+    if allowed { Ok(type_) } else { Err(StanzaError::bad_request("wrong number of payloads")) }
+}

@@ -1,0 +1,271 @@
+//! Messages: the stages from Rewrite to After.
+
+use std::sync::Arc;
+
+use wello_store::{Entry, MessageKind, Owner, Ticket};
+use wello_wire::error::StanzaError;
+use wello_wire::jid::{BareJid, Jid};
+use wello_wire::ns;
+use wello_wire::stanza::{MessageType, Stanza};
+use wello_wire::xml::Element;
+
+use super::Target;
+use super::delivery::{Verdict, decide};
+use crate::Kernel;
+use crate::hooks::Flow;
+use crate::passage::{Passage, Record, Side};
+use crate::sessions::{EndReason, Session};
+
+impl Kernel {
+    pub(super) async fn route_message(
+        self: &Arc<Self>,
+        stanza: Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Option<Ticket> {
+        let mut passage = self.begin(stanza, session)?;
+        let outcome = match self.guard(&passage.stanza).await {
+            Flow::Next => self.pass(&mut passage).await,
+            Flow::Handled => Ok(()),
+            Flow::Refuse(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            self.refuse(session, &passage.stanza, &error).await;
+        }
+        passage.ticket
+    }
+
+    fn begin(&self, stanza: Stanza, session: Option<&Arc<Session>>) -> Option<Passage> {
+        let from = stanza.from.as_ref()?;
+        stanza.to.as_ref()?;
+        let sender = match self.resolve(from) {
+            Target::Account => Some(from.bare()),
+            _ => None,
+        };
+        Some(Passage {
+            stanza,
+            session: session.cloned(),
+            sender,
+            recipient: None,
+            recipient_sessions: Arc::new([]),
+            targets: Vec::new(),
+            copies: Vec::new(),
+            record: Record::default(),
+            ticket: None,
+        })
+    }
+
+    async fn pass(self: &Arc<Self>, passage: &mut Passage) -> Result<(), StanzaError> {
+        for hook in &self.hooks.rewrites {
+            hook.rewrite(self, passage);
+        }
+        let Some(to) = passage.stanza.to.clone() else { return Ok(()) };
+        match self.resolve(&to) {
+            Target::Account => self.pass_to_account(passage, &to).await,
+            Target::Host => Err(StanzaError::service_unavailable("")),
+            Target::Service(service) => {
+                self.run_copy_and_archive(passage).await;
+                self.write_record(passage).await?;
+                self.deliver_copies(passage);
+                service.handle(self, passage.stanza.clone()).await;
+                self.run_after(passage).await;
+                Ok(())
+            }
+            Target::Remote => {
+                self.send_remote(passage.stanza.clone()).await?;
+                self.run_copy_and_archive(passage).await;
+                self.write_record(passage).await?;
+                self.deliver_copies(passage);
+                self.run_after(passage).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn pass_to_account(
+        self: &Arc<Self>,
+        passage: &mut Passage,
+        to: &Jid,
+    ) -> Result<(), StanzaError> {
+        let unavailable = || StanzaError::service_unavailable("");
+        passage.recipient_sessions = self.sessions.of(to);
+        let recipient = to.bare();
+        if passage.recipient_sessions.is_empty() && !self.accounts.exists(&recipient).await {
+            return Err(unavailable());
+        }
+        passage.recipient = Some(recipient);
+        let type_ = passage.stanza.message_type();
+        let (verdict, reason) = decide(type_, to, &passage.recipient_sessions);
+        tracing::trace!(%to, ?type_, reason, "message routed");
+        match verdict {
+            Verdict::Deliver(targets) => passage.targets = targets,
+            Verdict::Store => {}
+            Verdict::Refuse => return Err(unavailable()),
+            Verdict::Ignore => return Ok(()),
+        }
+        self.run_copy_and_archive(passage).await;
+        if passage.targets.is_empty() {
+            self.run_undelivered(passage).await?;
+        }
+        self.write_record(passage).await?;
+        self.deliver(passage).await;
+        self.deliver_copies(passage);
+        self.run_after(passage).await;
+        Ok(())
+    }
+
+    async fn run_copy_and_archive(self: &Arc<Self>, passage: &mut Passage) {
+        for hook in &self.hooks.copies {
+            hook.copy(self, passage);
+        }
+        for hook in &self.hooks.archives {
+            hook.archive(self, passage).await;
+        }
+    }
+
+    async fn run_undelivered(self: &Arc<Self>, passage: &mut Passage) -> Result<(), StanzaError> {
+        for hook in &self.hooks.undelivered {
+            match hook.undelivered(self, passage).await {
+                Flow::Next => {}
+                Flow::Handled => return Ok(()),
+                Flow::Refuse(error) => return Err(error),
+            }
+        }
+        // What is in the recipient's archive will be found there.
+        if passage.record.recipient_id.is_some() {
+            return Ok(());
+        }
+        Err(StanzaError::service_unavailable("recipient is not available"))
+    }
+
+    async fn run_after(self: &Arc<Self>, passage: &Passage) {
+        for hook in &self.hooks.afters {
+            hook.after(self, passage).await;
+        }
+    }
+
+    /// Hands the message to the store's next batch; does not wait for the disk.
+    async fn write_record(self: &Arc<Self>, passage: &mut Passage) -> Result<(), StanzaError> {
+        if passage.record.is_empty() {
+            return Ok(());
+        }
+        let entry = self.entry(passage);
+        match self.store.archive.append(entry).await {
+            Ok(ticket) => {
+                passage.ticket = Some(ticket);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "message not stored");
+                Err(StanzaError::internal_server_error("message could not be stored"))
+            }
+        }
+    }
+
+    fn entry(&self, passage: &Passage) -> Entry {
+        let stanza = &passage.stanza;
+        let text = |jid: &Option<Jid>| jid.as_ref().map(Jid::to_string).unwrap_or_default();
+        let bare = |jid: &Option<Jid>| {
+            jid.as_ref().map(|jid| jid.bare_str().to_owned()).unwrap_or_default()
+        };
+        let mut owners = Vec::with_capacity(2);
+        if let (Some(id), Some(owner)) = (passage.record.sender_id, &passage.sender) {
+            let with = bare(&stanza.to);
+            owners.push(Owner { owner: owner.to_string(), archive_id: id, with });
+        }
+        if let (Some(id), Some(owner)) = (passage.record.recipient_id, &passage.recipient) {
+            let with = bare(&stanza.from);
+            owners.push(Owner { owner: owner.to_string(), archive_id: id, with });
+        }
+        let origin_id = stanza.child("origin-id", ns::STANZA_ID).and_then(|id| id.attr("id"));
+        Entry {
+            stanza: stanza.to_bytes().into(),
+            time: self.clock.now(),
+            from: text(&stanza.from),
+            to: text(&stanza.to),
+            kind: message_kind(stanza.message_type()),
+            message_id: stanza.id.as_ref().map(ToString::to_string),
+            origin_id: origin_id.map(str::to_owned),
+            text: passage.record.text.clone(),
+            owners,
+            offline_for: match &passage.recipient {
+                Some(recipient) if passage.record.offline => Some(recipient.to_string()),
+                _ => None,
+            },
+        }
+    }
+
+    async fn deliver(self: &Arc<Self>, passage: &Passage) {
+        let stamped =
+            stamp(&passage.stanza, passage.recipient.as_ref(), passage.record.recipient_id);
+        for target in &passage.targets {
+            if !self.post(target, stamped.clone()) {
+                self.return_undelivered(target, [passage.stanza.clone()]).await;
+            }
+        }
+    }
+
+    fn deliver_copies(self: &Arc<Self>, passage: &Passage) {
+        for copy in &passage.copies {
+            let (owner, id) = match copy.side {
+                Side::Sender => (&passage.sender, passage.record.sender_id),
+                Side::Recipient => (&passage.recipient, passage.record.recipient_id),
+            };
+            let stamped = stamp(&passage.stanza, owner.as_ref(), id);
+            self.post(&copy.session, (copy.wrap)(&stamped, &copy.session));
+        }
+    }
+
+    /// Posts to a session; one that cannot take it is ended, since its client does not read.
+    pub(crate) fn post(&self, session: &Arc<Session>, stanza: Stanza) -> bool {
+        self.metrics.stanzas_sent.get_or_create(&stanza.kind.into()).inc();
+        let posted = session.post(stanza).is_ok();
+        if !posted && session.end(EndReason::SlowReader) {
+            tracing::info!(session = %session.id, "inbox is full, ending the session");
+        }
+        posted
+    }
+
+    /// Takes back messages that a session never took: they wait for the account's next login
+    /// unless another session has them.
+    pub async fn return_undelivered(
+        self: &Arc<Self>,
+        session: &Session,
+        stanzas: impl IntoIterator<Item = Stanza>,
+    ) {
+        let elsewhere = |other: &Arc<Session>| other.id != session.id && other.receives_bare();
+        if self.sessions.of(&session.jid).iter().any(elsewhere) {
+            return;
+        }
+        for mut stanza in stanzas {
+            stanza.stamps.clear();
+            let Some(mut passage) = self.begin(stanza, None) else { continue };
+            passage.recipient = Some(session.bare());
+            // Whoever sent it was told that it went through: no error now.
+            if self.run_undelivered(&mut passage).await.is_ok() {
+                let _ = self.write_record(&mut passage).await;
+            }
+        }
+    }
+}
+
+/// XEP-0359, section 5: the archive's id, for the copy that goes to the archive's owner.
+fn stamp(stanza: &Stanza, owner: Option<&BareJid>, id: Option<wello_store::ArchiveId>) -> Stanza {
+    let mut stamped = stanza.clone();
+    if let (Some(owner), Some(id)) = (owner, id) {
+        let by = Element::new("stanza-id", ns::STANZA_ID)
+            .with_attr("id", id.to_string())
+            .with_attr("by", owner.as_str());
+        stamped.stamps.push(by);
+    }
+    stamped
+}
+
+fn message_kind(type_: MessageType) -> MessageKind {
+    match type_ {
+        MessageType::Chat => MessageKind::Chat,
+        MessageType::Error => MessageKind::Error,
+        MessageType::Groupchat => MessageKind::Groupchat,
+        MessageType::Headline => MessageKind::Headline,
+        MessageType::Normal => MessageKind::Normal,
+    }
+}

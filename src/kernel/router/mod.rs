@@ -1,0 +1,154 @@
+//! Where a stanza goes: validates it, runs the stages and answers what nobody handled.
+
+pub mod delivery;
+mod iq;
+mod message;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+use wello_store::Ticket;
+use wello_wire::error::StanzaError;
+use wello_wire::jid::Jid;
+use wello_wire::stanza::{Kind, Stanza};
+
+use crate::Kernel;
+use crate::hooks::{Flow, Service};
+use crate::sessions::Session;
+
+/// The client claimed somebody else's address (RFC 6120, section 8.1.2.1): a stream error.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("stanza from an address that is not the client's own")]
+pub struct InvalidFrom;
+
+/// What kind of place an address is.
+pub(crate) enum Target {
+    /// An account of a host served here, or one of its resources.
+    Account,
+    /// A domain served here.
+    Host,
+    Service(Arc<dyn Service>),
+    Remote,
+}
+
+impl Kernel {
+    /// Takes a stanza from a client. The ticket tells when what had to be stored is safe; until
+    /// then the stanza must not be acknowledged (XEP-0198).
+    pub async fn handle_client(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        mut stanza: Stanza,
+    ) -> Result<Option<Ticket>, InvalidFrom> {
+        if let Some(from) = &stanza.from {
+            let own = *from == *session.jid || from.as_str() == session.jid.bare_str();
+            if !own {
+                return Err(InvalidFrom);
+            }
+        }
+        stanza.from = Some(session.jid.clone().into());
+        self.metrics.stanzas_received.get_or_create(&stanza.kind.into()).inc();
+        let work = std::panic::AssertUnwindSafe(self.accept(session, stanza.clone()));
+        match work.catch_unwind().await {
+            Ok(ticket) => Ok(ticket),
+            Err(_) => {
+                tracing::error!(session = %session.id, kind = stanza.kind.name(), "handler panicked");
+                self.metrics.handler_panics.inc();
+                self.refuse(Some(session), &stanza, &StanzaError::internal_server_error("")).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn accept(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        mut stanza: Stanza,
+    ) -> Option<Ticket> {
+        match stanza.kind {
+            Kind::Message => {
+                // RFC 6121, section 8.1: no address means the sender's own account.
+                stanza.to.get_or_insert_with(|| session.bare().into());
+                self.route_message(stanza, Some(session)).await
+            }
+            Kind::Iq => {
+                stanza.to.get_or_insert_with(|| session.bare().into());
+                self.route_iq(stanza, Some(session)).await;
+                None
+            }
+            Kind::Presence => {
+                self.handle_client_presence(session, stanza).await;
+                None
+            }
+        }
+    }
+
+    /// Sends a stanza of the server's own, or one that came in from elsewhere with its sender
+    /// verified. Boxed, because answers are routed by what is routed.
+    pub fn route(self: &Arc<Self>, stanza: Stanza) -> BoxFuture<'_, Option<Ticket>> {
+        Box::pin(async move {
+            match stanza.kind {
+                Kind::Message => self.route_message(stanza, None).await,
+                Kind::Iq => {
+                    self.route_iq(stanza, None).await;
+                    None
+                }
+                Kind::Presence => {
+                    self.route_presence(stanza, None).await;
+                    None
+                }
+            }
+        })
+    }
+
+    /// Answers with an error, where one may be sent.
+    pub async fn refuse(
+        self: &Arc<Self>,
+        session: Option<&Arc<Session>>,
+        stanza: &Stanza,
+        error: &StanzaError,
+    ) {
+        if let Some(answer) = stanza.refusal(error) {
+            self.answer(session, answer).await;
+        }
+    }
+
+    /// Sends an answer back to where the question came from.
+    pub async fn answer(self: &Arc<Self>, session: Option<&Arc<Session>>, answer: Stanza) {
+        match session {
+            Some(session) => session.reply(answer),
+            None => {
+                self.route(answer).await;
+            }
+        }
+    }
+
+    pub(crate) fn resolve(&self, to: &Jid) -> Target {
+        if self.hosts.contains(to.domain()) {
+            return if to.local().is_some() { Target::Account } else { Target::Host };
+        }
+        match self.hooks.services.get(to.domain()) {
+            Some(service) => Target::Service(Arc::clone(service)),
+            None => Target::Remote,
+        }
+    }
+
+    /// Stage Guard.
+    pub(crate) async fn guard(self: &Arc<Self>, stanza: &Stanza) -> Flow {
+        for hook in &self.hooks.guards {
+            match hook.guard(self, stanza).await {
+                Flow::Next => {}
+                decided => return decided,
+            }
+        }
+        Flow::Next
+    }
+
+    pub(crate) async fn send_remote(self: &Arc<Self>, stanza: Stanza) -> Result<(), StanzaError> {
+        match &self.remote {
+            Some(remote) => remote.send(self, stanza).await,
+            None => Err(StanzaError::remote_server_not_found("this server does not federate")),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `wello serve`: from the configuration to a running server and back.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use wello_kernel::Kernel;
+use wello_kernel::config::{Config, TlsVersion};
+use wello_kernel::metrics::Metrics;
+use wello_net::admission::Admission;
+use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
+use wello_net::ip_network::IpNetwork;
+use wello_net::listener::{Accepted, ListenOptions, Listener};
+use wello_net::tls::{CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions};
+use wello_store::{Options, Store};
+
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
+    let metrics = Arc::new(Metrics::default());
+    let certificates = Arc::new(open_certificates(&config)?);
+    let store = open_store(&config, Some(&metrics)).await?;
+    let modules = wello_modules::all(&config);
+    let kernel = Kernel::new(config, store, metrics, modules).await?;
+    let shutdown = CancellationToken::new();
+    let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
+    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor, shutdown.clone());
+    let addresses = listen(&kernel, &c2s, &shutdown)?;
+    println!("ready {}", addresses.join(" "));
+    std::io::stdout().flush()?;
+    wait_for_signals(&certificates).await?;
+    tracing::info!("shutting down");
+    shutdown.cancel();
+    let drain = Duration::from_secs(kernel.config.sessions.drain_seconds);
+    if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
+        tracing::warn!("some connections did not close in time");
+    }
+    kernel.store.close().await;
+    Ok(())
+}
+
+/// Opens the database that the configuration names, with its migrations done.
+pub async fn open_store(config: &Config, metrics: Option<&Arc<Metrics>>) -> anyhow::Result<Store> {
+    let mut options = Options { connections: config.storage.connections, ..Options::default() };
+    if let Some(metrics) = metrics.cloned() {
+        options.on_batch = Some(Arc::new(move |batch| {
+            metrics.store_batch_seconds.observe(batch.latency.as_secs_f64());
+            metrics.store_messages.inc_by(batch.messages as u64);
+        }));
+    }
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
+    let store = Store::open(&config.storage.url, &config.data_dir, &options).await;
+    store.with_context(|| "storage".to_owned())
+}
+
+fn open_certificates(config: &Config) -> anyhow::Result<CertificateStore> {
+    let host = |domain: &str| {
+        let files = config.host.iter().find(|host| host.domain == domain);
+        let files = files.and_then(|host| Some((host.certificate.clone()?, host.key.clone()?)));
+        HostTls {
+            domain: domain.to_owned(),
+            files: files.map(|(certificate, key)| CertificateFiles { certificate, key }),
+            acme: config.acme.enabled,
+        }
+    };
+    let options = TlsOptions {
+        data_dir: config.data_dir.clone(),
+        hosts: config.domains().into_iter().map(host).collect(),
+        client_certificates: config.auth.mechanisms.iter().any(|name| name == "EXTERNAL"),
+        tls12: config.tls.min_version == TlsVersion::Tls12,
+    };
+    CertificateStore::open(options, std::time::SystemTime::now()).map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow!(all.join("; "))
+    })
+}
+
+/// Binds every listener, then accepts; returns the bound addresses.
+fn listen(
+    kernel: &Arc<Kernel>,
+    c2s: &Arc<C2sServer>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Vec<String>> {
+    let config = &kernel.config;
+    let per_address = u32::try_from(config.limits.unauthenticated_per_address).unwrap_or(u32::MAX);
+    let admission = Admission::new(config.limits.connections, per_address);
+    let proxies = config.tls.proxy_protocol_from.iter().map(|network| {
+        network.parse::<IpNetwork>().map_err(|_| anyhow!("{network:?} is not a network"))
+    });
+    let proxies = proxies.collect::<anyhow::Result<Vec<_>>>().context("tls.proxy_protocol_from")?;
+    let options = ListenOptions { proxies, ..ListenOptions::default() };
+    let mut addresses = Vec::new();
+    let mut bind = |name: &str, address: SocketAddr| -> anyhow::Result<Listener> {
+        let listener = Listener::bind(address, options.clone())?;
+        addresses.push(format!("{name}={}", listener.local_addr()?));
+        Ok(listener)
+    };
+    let mut run = |listener: Listener, serve: Box<dyn FnMut(Accepted) + Send>| {
+        let (admission, shutdown) = (admission.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            listener.run(admission, shutdown.cancelled(), serve).await;
+        });
+    };
+    for address in &config.listen.c2s {
+        let server = Arc::clone(c2s);
+        run(bind("c2s", *address)?, Box::new(move |accepted| server.serve_tcp(accepted)));
+    }
+    for address in &config.listen.c2s_tls {
+        let server = Arc::clone(c2s);
+        let serve = Box::new(move |accepted| server.serve_direct_tls(accepted));
+        run(bind("c2s_tls", *address)?, serve);
+    }
+    Ok(addresses)
+}
+
+/// Returns when the server is to stop; reloads certificates at SIGHUP.
+async fn wait_for_signals(certificates: &Arc<CertificateStore>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                let certificates = Arc::clone(certificates);
+                let reload = tokio::task::spawn_blocking(move || {
+                    certificates.reload(std::time::SystemTime::now())
+                });
+                if reload.await.is_ok_and(|errors| errors.is_empty()) {
+                    tracing::info!("certificates reloaded");
+                }
+            }
+        }
+    }
+}

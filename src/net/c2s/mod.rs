@@ -1,0 +1,171 @@
+//! Client connections: one task owns each of them.
+
+mod bucket;
+mod hibernate;
+mod login;
+mod task;
+mod transport;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wello_kernel::Kernel;
+use wello_kernel::config::Registration;
+use wello_stream::c2s::{HostSettings, RegistrationOffer, Settings};
+use wello_stream::sasl::{ChannelBindings, Mechanism};
+use wello_wire::jid::BareJid;
+
+use crate::admission::ConnectionPermit;
+use crate::listener::Accepted;
+use crate::tls::{ListenerKind, TlsAcceptor, TlsInfo};
+
+use task::{Peer, Task};
+pub use transport::{Frames, Transport};
+
+/// Serves clients on whatever transport they come.
+pub struct C2sServer {
+    pub(super) kernel: Arc<Kernel>,
+    pub(super) acceptor: TlsAcceptor,
+    settings: RwLock<Arc<Settings>>,
+    /// Taken while a client is not logged in.
+    unauthenticated: Arc<Semaphore>,
+    pub(super) shutdown: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl C2sServer {
+    pub fn new(
+        kernel: Arc<Kernel>,
+        acceptor: TlsAcceptor,
+        shutdown: CancellationToken,
+    ) -> Arc<C2sServer> {
+        Arc::new(C2sServer {
+            settings: RwLock::new(Arc::new(settings(&kernel))),
+            unauthenticated: Arc::new(Semaphore::new(kernel.config.limits.unauthenticated)),
+            kernel,
+            acceptor,
+            shutdown,
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read())
+    }
+
+    /// A client that begins in plain text.
+    pub fn serve_tcp(self: &Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, permit, .. } = accepted;
+        let peer = Peer { address: peer.ip(), transport: "tcp", secure: false };
+        self.spawn(Transport::Tcp(stream), peer, ChannelBindings::default(), Some(permit));
+    }
+
+    /// A client that begins with TLS (XEP-0368).
+    pub fn serve_direct_tls(self: &Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, permit, .. } = accepted;
+        let address = peer.ip();
+        let server = Arc::clone(self);
+        self.tasks.spawn(async move {
+            match server.acceptor.accept(stream, ListenerKind::C2sDirect).await {
+                Ok(Some((stream, info))) => {
+                    let peer = Peer { address, transport: "tls", secure: true };
+                    let transport = Transport::Tls(Box::new(stream));
+                    server.spawn(transport, peer, bindings(&info), Some(permit));
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%address, %error, "handshake failed"),
+            }
+        });
+    }
+
+    /// A client behind the HTTP layer. `secure` when it came over HTTPS or through a proxy that
+    /// is trusted to have.
+    pub fn serve_frames(
+        self: &Arc<Self>,
+        frames: Frames,
+        address: IpAddr,
+        transport: &'static str,
+        secure: bool,
+        bindings: ChannelBindings,
+    ) {
+        let peer = Peer { address, transport, secure };
+        self.spawn(Transport::Frames(frames), peer, bindings, None);
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        transport: Transport,
+        peer: Peer,
+        bindings: ChannelBindings,
+        connection: Option<ConnectionPermit>,
+    ) {
+        let Ok(permit) = Arc::clone(&self.unauthenticated).try_acquire_owned() else {
+            tracing::warn!(address = %peer.address, "too many clients are not logged in");
+            return;
+        };
+        let task = Task::new(Arc::clone(self), transport, peer, bindings, permit);
+        self.tasks.spawn(async move {
+            task.run(connection).await;
+        });
+    }
+
+    /// Waits until all connections are closed.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+pub(super) fn bindings(info: &TlsInfo) -> ChannelBindings {
+    ChannelBindings {
+        tls_exporter: info.channel_bindings.tls_exporter,
+        tls_server_end_point: info.channel_bindings.tls_server_end_point.as_deref().map(Into::into),
+    }
+}
+
+fn settings(kernel: &Kernel) -> Settings {
+    let config = &kernel.config;
+    let registration = match config.auth.registration {
+        Registration::Closed => RegistrationOffer::Closed,
+        Registration::Invite => RegistrationOffer::Invite,
+        Registration::Open => RegistrationOffer::Open,
+    };
+    let mechanisms = with_channel_binding(kernel.accounts.mechanisms());
+    let host = |domain: &String| {
+        let bare = BareJid::from_parts(None, domain).ok()?;
+        let settings = HostSettings { domain: bare, mechanisms: mechanisms.clone(), registration };
+        Some((domain.clone(), settings))
+    };
+    Settings {
+        hosts: kernel.hosts.iter().filter_map(host).collect::<HashMap<_, _>>(),
+        limits_before_login: config.limits.before_login(),
+        limits: config.limits.stream(),
+        idle: Duration::from_secs(config.limits.idle_seconds),
+        hibernation: config.sessions.hibernation(),
+        bind_inline: kernel.hooks().bind_inline_features(),
+        fakes: kernel.accounts.fakes().clone(),
+    }
+}
+
+/// Each SCRAM mechanism comes with its `-PLUS` variant; the offer leaves out what the channel
+/// cannot do.
+fn with_channel_binding(mechanisms: &[Mechanism]) -> Vec<Mechanism> {
+    let both = |mechanism: &Mechanism| match *mechanism {
+        Mechanism::Scram { hash, .. } => {
+            vec![Mechanism::Scram { hash, plus: true }, Mechanism::Scram { hash, plus: false }]
+        }
+        other => vec![other],
+    };
+    let mut all: Vec<Mechanism> = mechanisms.iter().flat_map(both).collect();
+    all.sort_by_key(|mechanism| Mechanism::ALL.iter().position(|known| known == mechanism));
+    all
+}

@@ -1,0 +1,441 @@
+//! The loop of a connection: what came in, what is to go out, what to wait for.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until, timeout};
+use wello_kernel::inbox::Delivery;
+use wello_kernel::sessions::{EndReason, Session};
+use wello_store::Ticket;
+use wello_stream::c2s::{Action, C2s};
+use wello_stream::sasl::ChannelBindings;
+use wello_wire::error::{StreamCondition, StreamError};
+use wello_wire::stanza::{IqType, Stanza};
+use wello_wire::xml::Element;
+
+use super::bucket::Bucket;
+use super::transport::Transport;
+use super::{C2sServer, bindings, hibernate};
+use crate::admission::ConnectionPermit;
+use crate::tls::ListenerKind;
+
+/// Where the client is.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub address: IpAddr,
+    pub transport: &'static str,
+    pub secure: bool,
+}
+
+/// Owns one connection.
+pub struct Task {
+    pub(super) server: Arc<C2sServer>,
+    transport: Transport,
+    pub(super) peer: Peer,
+    pub(super) c2s: C2s,
+    /// Read and not yet handled.
+    pending: Vec<u8>,
+    /// Room for writing, kept from one write to the next while the connection is busy.
+    buffer: Vec<u8>,
+    bucket: Bucket,
+    pub(super) session: Option<Arc<Session>>,
+    /// Stanzas that are counted but not on stable storage, by the count after them.
+    pub(super) unsettled: VecDeque<Unsettled>,
+    acknowledge: bool,
+    deadline: Instant,
+    last_read: Instant,
+    pinged: bool,
+    permit: Option<OwnedSemaphorePermit>,
+    pub(super) login: super::login::LoginState,
+}
+
+pub struct Unsettled {
+    ticket: Ticket,
+}
+
+/// How long the client may take to take what is written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same when the session is to end.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Stanzas for the client that are written in one go.
+const WRITE_BATCH_BYTES: usize = 64 * 1024;
+
+/// Why the loop ended.
+#[derive(Debug, PartialEq)]
+enum End {
+    /// The stream was closed by either side.
+    Closed,
+    /// The connection broke.
+    Lost,
+    /// Another connection has the session now.
+    HandedOver,
+}
+
+impl Task {
+    pub fn new(
+        server: Arc<C2sServer>,
+        transport: Transport,
+        peer: Peer,
+        bindings: ChannelBindings,
+        permit: OwnedSemaphorePermit,
+    ) -> Task {
+        let limits = &server.kernel.config.limits;
+        let now = Instant::now();
+        Task {
+            c2s: C2s::new(server.settings(), transport.framing(), peer.secure, bindings),
+            bucket: Bucket::new(limits.rate_bytes_per_second, limits.burst_bytes, now),
+            deadline: now + Duration::from_secs(limits.login_seconds),
+            last_read: now,
+            pinged: false,
+            server,
+            transport,
+            peer,
+            pending: Vec::new(),
+            buffer: Vec::new(),
+            session: None,
+            unsettled: VecDeque::new(),
+            acknowledge: false,
+            permit: Some(permit),
+            login: Default::default(),
+        }
+    }
+
+    /// `connection` counts the connection for as long as it is open.
+    pub async fn run(mut self, connection: Option<ConnectionPermit>) {
+        self.server.kernel.metrics.connections.inc();
+        let end = match Box::pin(self.serve()).await {
+            ControlFlow::Break(end) => end,
+            ControlFlow::Continue(()) => End::Lost,
+        };
+        self.server.kernel.metrics.connections.dec();
+        if end == End::Closed {
+            let farewell = async {
+                let _ = self.transport.write(self.c2s.output(), &mut self.buffer).await;
+                self.transport.shutdown().await;
+            };
+            let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
+        }
+        let Task { server, c2s, session, unsettled, .. } = self;
+        drop(self.transport);
+        drop(connection);
+        if end != End::HandedOver
+            && let Some(session) = session
+        {
+            let unsettled = unsettled.into_iter().map(|unsettled| unsettled.ticket).collect();
+            hibernate::leave(&server, session, c2s, unsettled).await;
+        }
+    }
+
+    async fn serve(&mut self) -> ControlFlow<End> {
+        loop {
+            self.handle_pending().await?;
+            self.drain_inbox().await?;
+            self.settle()?;
+            let idle = self.inbox_is_empty();
+            self.c2s.request_acknowledgement(idle);
+            self.flush().await?;
+            if idle {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Handles what was read, one event after the other.
+    async fn handle_pending(&mut self) -> ControlFlow<End> {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut rest = &pending[..];
+        loop {
+            while let Some(action) = self.c2s.poll_action() {
+                if let Action::StartTls = action {
+                    // What came before the handshake was not protected by it.
+                    rest = &[];
+                }
+                self.perform(action).await?;
+            }
+            if rest.is_empty() {
+                break;
+            }
+            self.c2s.handle_bytes(&mut rest);
+        }
+        pending.clear();
+        pending.shrink_to(0);
+        self.pending = pending;
+        ControlFlow::Continue(())
+    }
+
+    async fn perform(&mut self, action: Action) -> ControlFlow<End> {
+        match action {
+            Action::StartTls => return self.start_tls().await,
+            Action::Close { .. } => return ControlFlow::Break(End::Closed),
+            Action::Stanza(stanza) => self.handle_stanza(stanza).await,
+            Action::Acknowledge => self.acknowledge = true,
+            Action::Managed { id } => {
+                if let Some(session) = &self.session {
+                    self.server.kernel.sessions.make_resumable(id, session);
+                }
+            }
+            Action::ClientState { active } => {
+                tracing::trace!(address = %self.peer.address, active, "client state");
+            }
+            Action::Lookup(lookup) => self.look_up(lookup).await,
+            Action::Login(login) => self.log_in(login).await,
+            Action::LoginFailed(failure) => self.count_failure(&failure),
+            Action::Bind(request) => self.bind(request).await,
+            Action::Resume(request) => self.resume(request).await,
+            Action::Register { host, iq } => self.register(host, iq).await,
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn start_tls(&mut self) -> ControlFlow<End> {
+        self.flush().await?;
+        let Transport::Tcp(stream) = std::mem::replace(&mut self.transport, Transport::Gone) else {
+            return ControlFlow::Break(End::Lost);
+        };
+        match self.server.acceptor.accept(stream, ListenerKind::C2s).await {
+            Ok(Some((stream, info))) => {
+                self.transport = Transport::Tls(Box::new(stream));
+                self.peer.secure = true;
+                self.c2s.handle_secured(bindings(&info));
+                ControlFlow::Continue(())
+            }
+            Ok(None) => ControlFlow::Break(End::Lost),
+            Err(error) => {
+                tracing::debug!(address = %self.peer.address, %error, "handshake failed");
+                ControlFlow::Break(End::Lost)
+            }
+        }
+    }
+
+    async fn handle_stanza(&mut self, stanza: Stanza) {
+        let Some(session) = self.session.clone() else { return };
+        match self.server.kernel.handle_client(&session, stanza).await {
+            Ok(Some(ticket)) => self.unsettled.push_back(Unsettled { ticket }),
+            Ok(None) => {}
+            Err(_) => self.c2s.fail(StreamError::new(StreamCondition::InvalidFrom)),
+        }
+    }
+
+    /// Takes what others sent to the client, as much as is written in one go.
+    async fn drain_inbox(&mut self) -> ControlFlow<End> {
+        let Some(session) = self.session.clone() else { return ControlFlow::Continue(()) };
+        let bound = self.server.kernel.config.sessions.unacked_bytes;
+        while self.c2s.output().len() < WRITE_BATCH_BYTES {
+            match session.inbox().take() {
+                None => break,
+                Some(Delivery::Stanza(stanza)) => self.c2s.send(stanza),
+                Some(Delivery::End(reason)) => {
+                    self.end(reason);
+                    return ControlFlow::Break(End::Closed);
+                }
+                Some(Delivery::HandOver(to)) => {
+                    self.hand_over(to).await;
+                    return ControlFlow::Break(End::HandedOver);
+                }
+            }
+        }
+        let held = self.c2s.established().and_then(|established| established.management());
+        // The client takes what it is sent, but does not acknowledge it.
+        if held.is_some_and(|management| management.queued_bytes() > 2 * bound) {
+            self.end(EndReason::SlowReader);
+            return ControlFlow::Break(End::Closed);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        let (condition, text) = match reason {
+            EndReason::Conflict => (StreamCondition::Conflict, "replaced by a new connection"),
+            EndReason::Kicked => (StreamCondition::PolicyViolation, "ended by an administrator"),
+            EndReason::CredentialsChanged => (StreamCondition::Reset, "credentials have changed"),
+            EndReason::AccountDeleted => (StreamCondition::NotAuthorized, "account is gone"),
+            EndReason::Shutdown => (StreamCondition::SystemShutdown, ""),
+            EndReason::SlowReader => (StreamCondition::ResourceConstraint, "too much is queued"),
+        };
+        let resumable = matches!(reason, EndReason::Shutdown | EndReason::SlowReader);
+        if !resumable && let Some(established) = self.c2s.established() {
+            established.forget();
+        }
+        self.c2s.fail(StreamError::new(condition).with_text(text));
+    }
+
+    async fn hand_over(
+        &mut self,
+        to: tokio::sync::oneshot::Sender<wello_stream::sm::StreamManagement>,
+    ) {
+        let settled = self.wait_settled().await;
+        let management = self
+            .c2s
+            .established()
+            .and_then(|established| established.take_management().filter(|_| settled));
+        if let Some(management) = management {
+            // Whoever asked may have gone away; then the session is lost with it.
+            let _ = to.send(management);
+        }
+        self.c2s.fail(StreamError::new(StreamCondition::Conflict));
+        let _ = timeout(LAST_WRITE_TIMEOUT, self.flush()).await;
+    }
+
+    async fn wait_settled(&mut self) -> bool {
+        let mut settled = true;
+        while let Some(unsettled) = self.unsettled.pop_front() {
+            settled &= unsettled.ticket.wait().await.is_ok();
+        }
+        settled
+    }
+
+    /// Sends the acknowledgement that the client waits for, if everything is durable.
+    fn settle(&mut self) -> ControlFlow<End> {
+        while let Some(first) = self.unsettled.front() {
+            match first.ticket.result() {
+                None => return ControlFlow::Continue(()),
+                Some(Ok(())) => {
+                    self.unsettled.pop_front();
+                }
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a message could not be stored, ending the session");
+                    if let Some(established) = self.c2s.established() {
+                        established.forget();
+                    }
+                    self.c2s.fail(StreamError::new(StreamCondition::InternalServerError));
+                    return ControlFlow::Break(End::Closed);
+                }
+            }
+        }
+        if self.acknowledge {
+            self.acknowledge = false;
+            let handled = self.c2s.established().and_then(|established| {
+                established.management().map(wello_stream::sm::StreamManagement::handled)
+            });
+            if let Some(handled) = handled {
+                self.c2s.acknowledge(handled);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn inbox_is_empty(&self) -> bool {
+        self.session.as_ref().is_none_or(|session| session.inbox().is_empty())
+    }
+
+    async fn flush(&mut self) -> ControlFlow<End> {
+        if !self.c2s.has_output() {
+            return ControlFlow::Continue(());
+        }
+        let session = self.session.clone();
+        let write = self.transport.write(self.c2s.output(), &mut self.buffer);
+        let write = timeout(WRITE_TIMEOUT, write);
+        tokio::pin!(write);
+        let ending = async {
+            match &session {
+                Some(session) => session.inbox().ending().await,
+                None => std::future::pending().await,
+            }
+        };
+        let written = tokio::select! {
+            biased;
+            written = &mut write => written,
+            () = ending => {
+                match timeout(LAST_WRITE_TIMEOUT, &mut write).await {
+                    Ok(written) => written,
+                    Err(elapsed) => Err(elapsed),
+                }
+            }
+        };
+        match written {
+            Ok(Ok(())) => ControlFlow::Continue(()),
+            Ok(Err(_)) | Err(_) => ControlFlow::Break(End::Lost),
+        }
+    }
+
+    /// Waits for whatever comes first.
+    async fn wait(&mut self) -> ControlFlow<End> {
+        if self.pending.is_empty() {
+            // A quiet connection should cost as little as possible.
+            self.buffer = Vec::new();
+            self.c2s.release_temporaries();
+        }
+        let session = self.session.clone();
+        let inbox = async {
+            match &session {
+                Some(session) => session.inbox().arrived().await,
+                None => std::future::pending().await,
+            }
+        };
+        let waited = self.unsettled.front().filter(|_| self.acknowledge);
+        let ticket = waited.map(|unsettled| unsettled.ticket.clone());
+        let settled = async {
+            match &ticket {
+                Some(ticket) => drop(ticket.wait().await),
+                None => std::future::pending().await,
+            }
+        };
+        let before = self.pending.len();
+        tokio::select! {
+            read = self.transport.read(&mut self.pending) => match read {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return ControlFlow::Break(End::Lost),
+            },
+            () = inbox => return ControlFlow::Continue(()),
+            () = settled => return ControlFlow::Continue(()),
+            () = sleep_until(self.deadline) => return self.handle_deadline(),
+            () = self.server.shutdown.cancelled() => {
+                self.end(EndReason::Shutdown);
+                return ControlFlow::Break(End::Closed);
+            }
+        }
+        self.last_read = Instant::now();
+        self.pinged = false;
+        if let Some(pause) = self.bucket.take(self.pending.len() - before, self.last_read) {
+            tokio::time::sleep(pause).await;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn handle_deadline(&mut self) -> ControlFlow<End> {
+        if self.session.is_none() {
+            self.c2s.fail(StreamError::new(StreamCondition::ConnectionTimeout));
+            return ControlFlow::Break(End::Closed);
+        }
+        let idle = Duration::from_secs(self.server.kernel.config.limits.idle_seconds);
+        let quiet_until = self.last_read + idle;
+        if quiet_until > Instant::now() {
+            self.deadline = quiet_until;
+            return ControlFlow::Continue(());
+        }
+        if self.pinged {
+            return ControlFlow::Break(End::Lost);
+        }
+        self.ping();
+        self.pinged = true;
+        self.deadline = Instant::now() + idle;
+        ControlFlow::Continue(())
+    }
+
+    /// Makes the client say something, if it is still there.
+    fn ping(&mut self) {
+        let Some(session) = &self.session else { return };
+        let managed = self.c2s.established().is_some_and(|e| e.management().is_some());
+        if managed {
+            self.c2s.send_element(&Element::new("r", wello_wire::ns::SM));
+            return;
+        }
+        let ping = Stanza::iq(IqType::Get, "idle")
+            .with_from(session.jid.domain_jid())
+            .with_to(session.jid.clone())
+            .with_child(Element::new("ping", wello_wire::ns::PING));
+        self.c2s.send(ping);
+    }
+
+    /// The client is somebody now.
+    pub(super) fn adopt(&mut self, session: Arc<Session>) {
+        self.permit = None;
+        self.session = Some(session);
+        let idle = self.server.kernel.config.limits.idle_seconds;
+        self.deadline = Instant::now() + Duration::from_secs(idle);
+    }
+}

@@ -1,0 +1,30 @@
+//! TLS for every listener: certificates per host, handshake, channel bindings, and the
+//! validation of certificates that peers show.
+
+mod acceptor;
+mod challenge;
+mod client_auth;
+mod error;
+mod fingerprint;
+mod host;
+mod kind;
+mod names;
+mod pem;
+mod provider;
+mod self_signed;
+mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use acceptor::{ChannelBindings, TlsAcceptor, TlsInfo, TlsStream};
+pub use challenge::{AlpnChallenges, ChallengeError};
+pub use client_auth::{PeerCertificateError, validate_client_certificate};
+pub use error::{CertificateError, HandshakeError};
+pub use host::{CertificateOrigin, HostCertificate};
+pub use kind::{Alpn, ListenerKind};
+pub use names::{DnsName, DnsPattern, HostName, XmppAddr};
+pub use pem::CertificateFiles;
+pub use provider::crypto_provider;
+pub use store::{CertificateStore, HostTls, TlsOptions};

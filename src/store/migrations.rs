@@ -1,0 +1,32 @@
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+use crate::StoreError;
+
+/// Number, name and text of a migration.
+type Script = (i64, &'static str, &'static str);
+
+pub(crate) const SQLITE: &[Script] =
+    &[(1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql"))];
+
+pub(crate) const POSTGRES: &[Script] =
+    &[(1, "initial", include_str!("../../migrations/postgres/0001_initial.sql"))];
+
+pub(crate) fn migrator(scripts: &[Script]) -> Migrator {
+    let migrations = scripts.iter().map(|&(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// What a failed migration means.
+pub(crate) fn failure(scripts: &[Script], error: MigrateError) -> StoreError {
+    let known = scripts.last().map_or(0, |(version, ..)| *version);
+    match error {
+        MigrateError::VersionMissing(found) if found > known => {
+            StoreError::NewerSchema { found, known }
+        }
+        MigrateError::Execute(error) => error.into(),
+        other => StoreError::Migration(other.to_string()),
+    }
+}

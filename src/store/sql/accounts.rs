@@ -1,0 +1,362 @@
+use async_trait::async_trait;
+
+use super::{Connection, Database, maintain};
+use crate::column::{number, split_account};
+use crate::{
+    Account, AccountFilter, AccountId, AccountStatus, Accounts, Creation, CredentialEpoch,
+    Credentials, NewAccount, Role, ScramKeys, StoreError, Timestamp,
+};
+
+const TOMBSTONE: &str = "SELECT count(*) FROM account_tombstone WHERE domain = $1 AND local = $2";
+const FORGET_TOMBSTONE: &str = "DELETE FROM account_tombstone WHERE domain = $1 AND local = $2";
+const ADD_TOMBSTONE: &str = "INSERT INTO account_tombstone (domain, local, deleted)
+    VALUES ($1, $2, $3) ON CONFLICT (domain, local) DO UPDATE SET deleted = excluded.deleted";
+const CREATE: &str =
+    "INSERT INTO account (domain, local, role, status, created, display_name, email,
+        credential_epoch, password_hash)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8) ON CONFLICT (domain, local) DO NOTHING RETURNING id";
+const FIND: &str =
+    "SELECT id, local, domain, role, status, created, last_login, display_name, email,
+        credential_epoch
+    FROM account WHERE domain = $1 AND local = $2";
+const CREDENTIALS: &str =
+    "SELECT id, credential_epoch, password_hash FROM account WHERE domain = $1 AND local = $2";
+const SCRAM: &str = "SELECT mechanism, salt, iterations, stored_key, server_key FROM scram_key
+    WHERE account_id = $1 ORDER BY mechanism";
+const ADD_SCRAM: &str = "INSERT INTO scram_key
+    (account_id, mechanism, salt, iterations, stored_key, server_key)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+const DROP_SCRAM: &str = "DELETE FROM scram_key WHERE account_id = $1";
+const SET_PASSWORD: &str = "UPDATE account
+    SET credential_epoch = credential_epoch + 1, password_hash = $3
+    WHERE domain = $1 AND local = $2 RETURNING id, credential_epoch";
+const DELETE: &str = "DELETE FROM account WHERE domain = $1 AND local = $2 RETURNING id";
+const LIST: &str =
+    "SELECT id, local, domain, role, status, created, last_login, display_name, email,
+        credential_epoch
+    FROM account
+    WHERE ($1 IS NULL OR domain = $1) AND ($2 IS NULL OR role = $2) AND ($3 IS NULL OR status = $3)
+        AND ($4 IS NULL OR lower(local) LIKE $4 ESCAPE '!' OR lower(display_name) LIKE $4 ESCAPE '!'
+            OR lower(email) LIKE $4 ESCAPE '!')
+        AND (domain, local) > ($5, $6)
+    ORDER BY domain, local LIMIT $7";
+const COUNT: &str = "SELECT count(*) FROM account
+    WHERE ($1 IS NULL OR domain = $1) AND ($2 IS NULL OR role = $2) AND ($3 IS NULL OR status = $3)
+        AND ($4 IS NULL OR lower(local) LIKE $4 ESCAPE '!' OR lower(display_name) LIKE $4 ESCAPE '!'
+            OR lower(email) LIKE $4 ESCAPE '!')";
+const SET_ROLE: &str = "UPDATE account SET role = $3 WHERE domain = $1 AND local = $2";
+const SET_STATUS: &str = "UPDATE account SET status = $3 WHERE domain = $1 AND local = $2";
+const SET_PROFILE: &str =
+    "UPDATE account SET display_name = $3, email = $4 WHERE domain = $1 AND local = $2";
+const RECORD_LOGIN: &str = "UPDATE account SET last_login = $3 WHERE domain = $1 AND local = $2";
+
+/// What an account owns besides its row, its SCRAM keys and its archive. A table that is new and
+/// names an account belongs here; a test looks for rows that are left behind.
+const DELETE_OWNED: [&str; 13] = [
+    "DELETE FROM client WHERE account = $1",
+    "DELETE FROM fast_token WHERE account = $1",
+    "DELETE FROM refresh_token WHERE account = $1",
+    "DELETE FROM roster WHERE account = $1",
+    "DELETE FROM roster_item WHERE account = $1",
+    "DELETE FROM subscription_request WHERE account = $1",
+    "DELETE FROM block WHERE account = $1",
+    "DELETE FROM document WHERE account = $1",
+    "DELETE FROM last_activity WHERE account = $1",
+    "DELETE FROM invite_use WHERE token IN (SELECT token FROM invite WHERE inviter = $1)",
+    "DELETE FROM invite WHERE inviter = $1",
+    "DELETE FROM invite_use WHERE used_by = $1",
+    "DELETE FROM hibernated_session WHERE account = $1",
+];
+
+type Row =
+    (i64, String, String, String, String, i64, Option<i64>, Option<String>, Option<String>, i64);
+
+type ScramRow = (String, Vec<u8>, i64, Vec<u8>, Vec<u8>);
+
+#[async_trait]
+impl Accounts for Database {
+    async fn create(&self, account: &NewAccount) -> Result<Creation, StoreError> {
+        let account = account.clone();
+        self.write(move |conn| Box::pin(async move { create(conn, &account).await })).await
+    }
+
+    async fn find(&self, jid: &str) -> Result<Option<Account>, StoreError> {
+        let (local, domain) = split_account(jid)?;
+        let mut conn = self.read().await?;
+        find(&mut conn, domain, local).await
+    }
+
+    async fn credentials(
+        &self,
+        jid: &str,
+    ) -> Result<Option<(Credentials, CredentialEpoch)>, StoreError> {
+        let (local, domain) = split_account(jid)?;
+        let mut conn = self.read().await?;
+        let row: Option<(i64, i64, Option<String>)> =
+            sqlx::query_as(CREDENTIALS).bind(domain).bind(local).fetch_optional(&mut *conn).await?;
+        let Some((id, epoch, password_hash)) = row else {
+            return Ok(None);
+        };
+        let scram = scram_keys(&mut conn, id).await?;
+        let credentials = Credentials { scram, password_hash };
+        Ok(Some((credentials, CredentialEpoch(epoch))))
+    }
+
+    async fn set_credentials(
+        &self,
+        jid: &str,
+        credentials: &Credentials,
+    ) -> Result<Option<CredentialEpoch>, StoreError> {
+        let (local, domain) = owned(jid)?;
+        let credentials = credentials.clone();
+        self.write(move |conn| {
+            Box::pin(async move {
+                let row: Option<(i64, i64)> = sqlx::query_as(SET_PASSWORD)
+                    .bind(domain)
+                    .bind(local)
+                    .bind(&credentials.password_hash)
+                    .fetch_optional(&mut *conn)
+                    .await?;
+                let Some((id, epoch)) = row else {
+                    return Ok(None);
+                };
+                sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
+                add_scram_keys(conn, id, &credentials.scram).await?;
+                Ok(Some(CredentialEpoch(epoch)))
+            })
+        })
+        .await
+    }
+
+    async fn delete(&self, jid: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let jid = jid.to_owned();
+        self.write(move |conn| Box::pin(async move { delete(conn, &jid, now).await })).await
+    }
+
+    async fn list(
+        &self,
+        filter: &AccountFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        let (local, domain) = after.map_or(Ok(("", "")), split_account)?;
+        let mut conn = self.read().await?;
+        let rows: Vec<Row> = sqlx::query_as(LIST)
+            .bind(&filter.domain)
+            .bind(filter.role.map(Role::as_str))
+            .bind(filter.status.map(AccountStatus::as_str))
+            .bind(filter.search.as_deref().map(pattern))
+            .bind(domain)
+            .bind(local)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *conn)
+            .await?;
+        rows.into_iter().map(account).collect()
+    }
+
+    async fn count(&self, filter: &AccountFilter) -> Result<u64, StoreError> {
+        let mut conn = self.read().await?;
+        let count: i64 = sqlx::query_scalar(COUNT)
+            .bind(&filter.domain)
+            .bind(filter.role.map(Role::as_str))
+            .bind(filter.status.map(AccountStatus::as_str))
+            .bind(filter.search.as_deref().map(pattern))
+            .fetch_one(&mut *conn)
+            .await?;
+        number(count)
+    }
+
+    async fn set_role(&self, jid: &str, role: Role) -> Result<bool, StoreError> {
+        let (local, domain) = owned(jid)?;
+        self.write(move |conn| {
+            Box::pin(async move {
+                let set = sqlx::query(SET_ROLE)
+                    .bind(domain)
+                    .bind(local)
+                    .bind(role.as_str())
+                    .execute(conn)
+                    .await?;
+                Ok(set.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
+    async fn set_status(&self, jid: &str, status: AccountStatus) -> Result<bool, StoreError> {
+        let (local, domain) = owned(jid)?;
+        self.write(move |conn| {
+            Box::pin(async move {
+                let set = sqlx::query(SET_STATUS)
+                    .bind(domain)
+                    .bind(local)
+                    .bind(status.as_str())
+                    .execute(conn)
+                    .await?;
+                Ok(set.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
+    async fn set_profile(
+        &self,
+        jid: &str,
+        display_name: Option<&str>,
+        email: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let (local, domain) = owned(jid)?;
+        let (display_name, email) = (display_name.map(str::to_owned), email.map(str::to_owned));
+        self.write(move |conn| {
+            Box::pin(async move {
+                let set = sqlx::query(SET_PROFILE)
+                    .bind(domain)
+                    .bind(local)
+                    .bind(display_name)
+                    .bind(email)
+                    .execute(conn)
+                    .await?;
+                Ok(set.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
+    async fn record_login(&self, jid: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let (local, domain) = owned(jid)?;
+        self.write(move |conn| {
+            Box::pin(async move {
+                let set = sqlx::query(RECORD_LOGIN)
+                    .bind(domain)
+                    .bind(local)
+                    .bind(now.as_micros())
+                    .execute(conn)
+                    .await?;
+                Ok(set.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+}
+
+async fn create(conn: &mut Connection, new: &NewAccount) -> Result<Creation, StoreError> {
+    let (local, domain) = split_account(&new.jid)?;
+    let tombstones: i64 =
+        sqlx::query_scalar(TOMBSTONE).bind(domain).bind(local).fetch_one(&mut *conn).await?;
+    if tombstones > 0 && !new.reuse {
+        return Ok(Creation::Tombstoned);
+    }
+    let id: Option<i64> = sqlx::query_scalar(CREATE)
+        .bind(domain)
+        .bind(local)
+        .bind(new.role.as_str())
+        .bind(new.status.as_str())
+        .bind(new.created.as_micros())
+        .bind(&new.display_name)
+        .bind(&new.email)
+        .bind(&new.credentials.password_hash)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(id) = id else {
+        return Ok(Creation::Exists);
+    };
+    sqlx::query(FORGET_TOMBSTONE).bind(domain).bind(local).execute(&mut *conn).await?;
+    add_scram_keys(conn, id, &new.credentials.scram).await?;
+    let created = find(conn, domain, local).await?;
+    created
+        .map(Creation::Created)
+        .ok_or_else(|| StoreError::Corrupt(format!("{} vanished while it was made", new.jid)))
+}
+
+async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let (local, domain) = split_account(jid)?;
+    let id: Option<i64> =
+        sqlx::query_scalar(DELETE).bind(domain).bind(local).fetch_optional(&mut *conn).await?;
+    let Some(id) = id else {
+        return Ok(false);
+    };
+    sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
+    for statement in DELETE_OWNED {
+        sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
+    }
+    maintain::purge(conn, jid).await?;
+    sqlx::query(ADD_TOMBSTONE).bind(domain).bind(local).bind(now.as_micros()).execute(conn).await?;
+    Ok(true)
+}
+
+async fn find(
+    conn: &mut Connection,
+    domain: &str,
+    local: &str,
+) -> Result<Option<Account>, StoreError> {
+    let row: Option<Row> =
+        sqlx::query_as(FIND).bind(domain).bind(local).fetch_optional(conn).await?;
+    row.map(account).transpose()
+}
+
+async fn scram_keys(conn: &mut Connection, id: i64) -> Result<Vec<ScramKeys>, StoreError> {
+    let rows: Vec<ScramRow> = sqlx::query_as(SCRAM).bind(id).fetch_all(conn).await?;
+    rows.into_iter()
+        .map(|(mechanism, salt, iterations, stored_key, server_key)| {
+            Ok(ScramKeys {
+                mechanism,
+                salt,
+                iterations: number(iterations)?,
+                stored_key,
+                server_key,
+            })
+        })
+        .collect()
+}
+
+async fn add_scram_keys(
+    conn: &mut Connection,
+    id: i64,
+    keys: &[ScramKeys],
+) -> Result<(), StoreError> {
+    for key in keys {
+        sqlx::query(ADD_SCRAM)
+            .bind(id)
+            .bind(&key.mechanism)
+            .bind(&key.salt)
+            .bind(i64::from(key.iterations))
+            .bind(&key.stored_key)
+            .bind(&key.server_key)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+fn owned(jid: &str) -> Result<(String, String), StoreError> {
+    split_account(jid).map(|(local, domain)| (local.to_owned(), domain.to_owned()))
+}
+
+/// A LIKE pattern for texts that contain `text`.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(character.to_ascii_lowercase());
+    }
+    pattern.push('%');
+    pattern
+}
+
+fn account(row: Row) -> Result<Account, StoreError> {
+    let (id, local, domain, role, status, created, last_login, display_name, email, epoch) = row;
+    Ok(Account {
+        id: AccountId(id),
+        local,
+        domain,
+        role: role.parse()?,
+        status: status.parse()?,
+        created: Timestamp::from_micros(created),
+        last_login: last_login.map(Timestamp::from_micros),
+        display_name,
+        email,
+        credential_epoch: CredentialEpoch(epoch),
+    })
+}

@@ -1,0 +1,42 @@
+//! Statements that SQLite and PostgreSQL understand alike. This folder is compiled as a part of each of
+//! them: `Database` and `Connection` are those of the database around it.
+
+mod accounts;
+mod archive;
+mod blocking;
+mod caps;
+mod clients;
+mod documents;
+mod invites;
+mod last;
+mod meta;
+mod offline;
+mod prefs;
+mod refresh_tokens;
+mod reports;
+mod roster;
+mod sessions;
+
+use super::{Connection, Database, maintain, query};
+use crate::time::wall_clock;
+use crate::{ArchiveId, StoreError, Timestamp};
+
+const OPENED: &str = "UPDATE archive_progress SET opened = opened + 1 RETURNING opened";
+const NEWEST: &str = "SELECT max(id) FROM message";
+
+/// A clock that was wrong by more than this while messages were written is not followed: it would
+/// make the ids of all messages to come wrong, too.
+const CLOCK_ERROR_MICROS: i64 = 3_600 * 1_000_000;
+
+/// Counts this opening of the database; also returns the moment after which new ids may begin.
+pub(super) async fn open(conn: &mut Connection) -> Result<(i64, Timestamp), StoreError> {
+    let opened: i64 = sqlx::query_scalar(OPENED).fetch_one(&mut *conn).await?;
+    let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_one(conn).await?;
+    let newest = newest.map_or(Timestamp::default(), |id| ArchiveId::from_i64(id).time());
+    let latest = wall_clock().plus_micros(CLOCK_ERROR_MICROS);
+    if newest > latest {
+        tracing::warn!("messages in the store are from the future; the clock was wrong once");
+        return Ok((opened, wall_clock()));
+    }
+    Ok((opened, newest))
+}

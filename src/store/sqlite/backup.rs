@@ -1,0 +1,79 @@
+//! Copies and checks of the whole database.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use sqlx::ConnectOptions;
+
+use super::{Connection, Database, connect_options};
+use crate::StoreError;
+use crate::store::Backend;
+
+const INTEGRITY: &str = "PRAGMA integrity_check(20)";
+const WRONG_REFS: &str = "SELECT count(*) FROM message m WHERE m.refs <> (
+    SELECT count(*) FROM temp.pointer p WHERE p.message = m.id)";
+const LOST: &str = "SELECT count(*) FROM temp.pointer p WHERE NOT EXISTS (
+    SELECT 1 FROM message m WHERE m.id = p.message)";
+// There is no index from messages to what points to them: nothing but this check would need it.
+const POINTERS: &str = "BEGIN;
+    CREATE TEMP TABLE pointer AS SELECT message FROM archive
+        UNION ALL SELECT message FROM archive_recent UNION ALL SELECT message FROM offline;
+    CREATE INDEX temp.pointer_message ON pointer (message)";
+
+#[async_trait]
+impl Backend for Database {
+    /// The copy is made from one moment while writing goes on, under another name until it is whole.
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        if to.try_exists()? {
+            return Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into());
+        }
+        let mut unfinished = to.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        if Path::new(&unfinished).try_exists()? {
+            std::fs::remove_file(&unfinished)?;
+        }
+        // VACUUM INTO wants an empty file or none; made here so that nobody else can read it.
+        super::create_private(Path::new(&unfinished))?;
+        let name = unfinished.to_string_lossy().into_owned();
+        let mut conn = connect_options(&self.path).connect().await?;
+        sqlx::query("VACUUM INTO $1").bind(name).execute(&mut conn).await?;
+        std::fs::File::open(&unfinished)?.sync_all()?;
+        std::fs::rename(&unfinished, to)?;
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.queue.settled().await;
+        let mut conn = connect_options(&self.path).connect().await?;
+        let mut problems: Vec<String> = sqlx::query_scalar(INTEGRITY).fetch_all(&mut conn).await?;
+        problems.retain(|line| line != "ok");
+        sqlx::query(POINTERS).execute(&mut conn).await?;
+        complain(&mut conn, &mut problems, WRONG_REFS, "messages count their archives wrongly")
+            .await?;
+        complain(&mut conn, &mut problems, LOST, "archive rows have no message").await?;
+        Ok(problems)
+    }
+
+    async fn close(&self) {
+        self.queue.close();
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            // Fails only if the writer panicked; there is nothing more to write then.
+            let _ = writer.await;
+        }
+        self.readers.close().await;
+    }
+}
+
+async fn complain(
+    conn: &mut Connection,
+    problems: &mut Vec<String>,
+    statement: &'static str,
+    what: &str,
+) -> Result<(), StoreError> {
+    let count: i64 = sqlx::query_scalar(statement).fetch_one(conn).await?;
+    if count > 0 {
+        problems.push(format!("{count} {what}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
+    LastActivities, Meta, Offline, Options, RefreshTokens, Reports, Rosters, Sessions, StoreError,
+    sqlite,
+};
+
+/// All domains of one opened database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    pub accounts: Arc<dyn Accounts>,
+    pub archive: Arc<dyn Archive>,
+    pub blocking: Arc<dyn BlockLists>,
+    pub caps: Arc<dyn CapsCache>,
+    pub clients: Arc<dyn Clients>,
+    pub documents: Arc<dyn Documents>,
+    pub invites: Arc<dyn Invites>,
+    pub last: Arc<dyn LastActivities>,
+    pub meta: Arc<dyn Meta>,
+    pub offline: Arc<dyn Offline>,
+    pub refresh_tokens: Arc<dyn RefreshTokens>,
+    pub reports: Arc<dyn Reports>,
+    pub roster: Arc<dyn Rosters>,
+    pub sessions: Arc<dyn Sessions>,
+    /// Makes the ids for [`Entry`](crate::Entry); take one right before appending. Messages with
+    /// times of their own (an import) want an [`ArchiveIds`] of their own, with the same node.
+    pub archive_ids: Arc<ArchiveIds>,
+    backend: Arc<dyn Backend>,
+}
+
+impl Store {
+    /// Opens a database, makes it if there is none, and brings its schema up to date.
+    ///
+    /// `url` is `sqlite:FILE`, where FILE is relative to `data_dir`, or
+    /// `postgres://USER:PASSWORD@HOST/DATABASE`.
+    pub async fn open(url: &str, data_dir: &Path, options: &Options) -> Result<Self, StoreError> {
+        if let Some(file) = url.strip_prefix("sqlite:") {
+            let file = file.strip_prefix("//").unwrap_or(file);
+            if file.is_empty() || file.contains(['?', '#']) || file == ":memory:" {
+                return Err(StoreError::Url(url.to_owned()));
+            }
+            return sqlite::Database::open(data_dir.join(file), options).await;
+        }
+        Err(StoreError::Url(url.to_owned()))
+    }
+
+    /// Copies the database into a new file while it is in use (SQLite only; for PostgreSQL there is
+    /// `pg_dump`).
+    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.backend.backup(to).await
+    }
+
+    /// Looks for damage; each problem is a line for the operator. Visits everything.
+    pub async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.backend.check().await
+    }
+
+    /// Writes what waits to be written and closes the database. Calls after it get
+    /// [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.backend.close().await;
+    }
+
+    pub(crate) fn of<D: Domains>(database: Arc<D>, archive_ids: ArchiveIds) -> Self {
+        Self {
+            accounts: database.clone(),
+            archive: database.clone(),
+            blocking: database.clone(),
+            caps: database.clone(),
+            clients: database.clone(),
+            documents: database.clone(),
+            invites: database.clone(),
+            last: database.clone(),
+            meta: database.clone(),
+            offline: database.clone(),
+            refresh_tokens: database.clone(),
+            reports: database.clone(),
+            roster: database.clone(),
+            sessions: database.clone(),
+            archive_ids: Arc::new(archive_ids),
+            backend: database,
+        }
+    }
+}
+
+/// What a database does as a whole.
+#[async_trait]
+pub(crate) trait Backend: Send + Sync {
+    async fn backup(&self, to: &Path) -> Result<(), StoreError>;
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
+    async fn close(&self);
+}
+
+/// A database with all domains.
+pub(crate) trait Domains:
+    Accounts
+    + Archive
+    + Backend
+    + BlockLists
+    + CapsCache
+    + Clients
+    + Documents
+    + Invites
+    + LastActivities
+    + Meta
+    + Offline
+    + RefreshTokens
+    + Reports
+    + Rosters
+    + Sessions
+    + 'static
+{
+}
+
+impl Domains for sqlite::Database {}

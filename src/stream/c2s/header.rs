@@ -1,0 +1,96 @@
+//! The stream header (RFC 6120, section 4.7).
+
+use wello_wire::error::{StreamCondition, StreamError};
+use wello_wire::jid::{BareJid, Jid};
+use wello_wire::ns;
+use wello_wire::xml::Element;
+
+use super::negotiation::Negotiation;
+use super::{C2s, Phase};
+
+impl C2s {
+    pub(super) fn handle_header(&mut self, header: &Element, default_ns: &str) {
+        let authenticated = match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Opening(authenticated) => authenticated,
+            // RFC 7395 frames could bring a second one.
+            other => {
+                self.phase = other;
+                return self.fail(StreamError::new(StreamCondition::BadFormat));
+            }
+        };
+        self.lang = header.lang().map(Into::into);
+        let host = match self.check_header(header, default_ns) {
+            Ok(host) => host,
+            Err(error) => return self.fail(error),
+        };
+        if let Some(authenticated) = &authenticated
+            && authenticated.identity.domain() != host.domain()
+        {
+            let error = StreamError::new(StreamCondition::ImproperAddressing);
+            return self.fail(error.with_text("the stream was authenticated for another host"));
+        }
+        self.send_header(Some(&host));
+        self.offer(Negotiation::new(host, authenticated));
+    }
+
+    fn check_header(&mut self, header: &Element, default_ns: &str) -> Result<BareJid, StreamError> {
+        let error = StreamError::new;
+        if header.ns() != ns::STREAM {
+            return Err(error(StreamCondition::InvalidNamespace));
+        }
+        if header.name() != "stream" {
+            return Err(error(StreamCondition::BadFormat));
+        }
+        if default_ns != ns::CLIENT {
+            return Err(error(StreamCondition::InvalidNamespace));
+        }
+        let host = self.addressed_host(header)?;
+        if let Some(from) = header.attr("from") {
+            let from = from.parse::<Jid>().ok().and_then(|jid| BareJid::try_from(jid).ok());
+            self.claimed = Some(from.ok_or_else(|| error(StreamCondition::InvalidFrom))?);
+        }
+        // Section 4.7.5: whoever sends none speaks a protocol of before RFC 3920.
+        let major = header.attr("version").and_then(|version| version.split_once('.'));
+        match major.map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>())) {
+            Some((Ok(1..), Ok(_))) => Ok(host),
+            _ => Err(error(StreamCondition::UnsupportedVersion)),
+        }
+    }
+
+    fn addressed_host(&self, header: &Element) -> Result<BareJid, StreamError> {
+        let improper = || StreamError::new(StreamCondition::ImproperAddressing);
+        let to = header.attr("to").ok_or_else(improper)?;
+        let to = to.parse::<Jid>().map_err(|_| improper())?;
+        if !to.is_domain() {
+            return Err(improper());
+        }
+        match self.settings.hosts.get(to.domain()) {
+            Some(host) => Ok(host.domain.clone()),
+            None => Err(StreamError::new(StreamCondition::HostUnknown)),
+        }
+    }
+
+    /// `from` is left out when the client asked for a host that is not here.
+    pub(super) fn send_header(&mut self, from: Option<&BareJid>) {
+        let id = stream_id();
+        let mut attributes = Vec::with_capacity(5);
+        if let Some(from) = from {
+            attributes.push(("from", from.as_str()));
+        }
+        if let Some(to) = &self.claimed {
+            attributes.push(("to", to.as_str()));
+        }
+        attributes.extend([("id", id.as_str()), ("version", "1.0"), ("xml:lang", "en")]);
+        self.output.header(&attributes);
+    }
+}
+
+/// Unguessable (RFC 6120, section 4.7.3).
+pub(super) fn stream_id() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut bytes = [0; 24];
+    // Without randomness no secret could be kept: stopping is the only safe answer.
+    #[allow(clippy::expect_used)]
+    getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+}
