@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from .suites import SUITES, Suite, command
 
 
 def main() -> int:
+    # As an exception, so that what has been started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     arguments = _arguments()
     home, _lock = _home(arguments.target)
     print(f"logs: {home}")

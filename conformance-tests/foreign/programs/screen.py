@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ class Screen:
     """Starts `command` in a tmux server of its own; `env` is added to the environment."""
 
     def __init__(self, command: list, env: dict, *, columns=160, lines=50):
+        # Not below the logs: the path of a socket has a bound of 108 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="screen-"))
         self._socket = str(self._home / "tmux")
         self._env = {**os.environ, **env, "TERM": "screen-256color", "LC_ALL": "C.UTF-8"}
@@ -60,3 +62,4 @@ class Screen:
         os.close(self._reader)
         subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True,
                        timeout=SECONDS)
+        shutil.rmtree(self._home, ignore_errors=True)

@@ -42,7 +42,9 @@ def new_account(name: str, password: str = "") -> Account:
     account = Account(f"{name}-{next(_numbers)}", password or f"pass of {name}")
     command = [part.format(user=account.user, password=account.password)
                for part in TARGET["add_user"]]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise RuntimeError(f"cannot add {account.jid}: {done.stderr or done.stdout}")
     return account
 
 

@@ -23,7 +23,7 @@ class Profanity(Case):
         await super().asyncTearDown()
 
     async def _connect(self, account: Account, port: int, policy: str, ca: str) -> Screen:
-        home = tempfile.mkdtemp(prefix="profanity-")
+        home = tempfile.mkdtemp(prefix="profanity-", dir=device.TARGET["logs"])
         config = Path(home, "config", "profanity")
         config.mkdir(parents=True)
         # The splash and the sound of the bell are of no use here; a lost connection is taken
