@@ -126,12 +126,16 @@ impl C2sServer {
     }
 }
 
-fn channel(info: &TlsInfo) -> Channel {
-    let bindings = ChannelBindings {
+/// What SASL can bind to.
+pub fn bindings(info: &TlsInfo) -> ChannelBindings {
+    ChannelBindings {
         tls_exporter: info.channel_bindings.tls_exporter,
         tls_server_end_point: info.channel_bindings.tls_server_end_point.as_deref().map(Into::into),
-    };
-    Channel { secure: true, bindings, certificate: false }
+    }
+}
+
+fn channel(info: &TlsInfo) -> Channel {
+    Channel { secure: true, bindings: bindings(info), certificate: false }
 }
 
 fn settings(kernel: &Kernel) -> Settings {

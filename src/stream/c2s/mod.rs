@@ -189,6 +189,8 @@ pub struct C2s {
     channel: Channel,
     /// The language of the stream, for stanzas that name none.
     lang: Option<CompactString>,
+    /// The host in the client's header, if it is served here.
+    host: Option<BareJid>,
     /// The address in the client's header.
     claimed: Option<BareJid>,
 }
@@ -210,6 +212,7 @@ impl C2s {
             actions: VecDeque::new(),
             channel,
             lang: None,
+            host: None,
             claimed: None,
             settings,
         }
@@ -299,7 +302,7 @@ impl C2s {
     pub fn fail(&mut self, error: &StreamError) {
         if !self.output.is_open() {
             // RFC 6120, section 4.9.1.2: an error needs a stream around it.
-            self.send_header(None);
+            self.send_header();
         }
         self.output.element(&error.to_element());
         self.close(false);

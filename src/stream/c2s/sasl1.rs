@@ -16,11 +16,11 @@ impl C2s {
             return self.forbid();
         }
         let failure = match read {
-            Ok(Sasl1::Auth { mechanism, initial }) if offered => {
+            // RFC 6120, section 6.4.2: a new attempt discards the one under way.
+            Ok(Sasl1::Auth { mechanism, initial }) => {
                 let initial = initial.as_deref();
                 return self.start_exchange(negotiation, Profile::Sasl1, &mechanism, initial);
             }
-            Ok(Sasl1::Auth { .. }) => return self.forbid(),
             Ok(Sasl1::Response(data)) if !offered => return self.respond(negotiation, &data),
             Ok(Sasl1::Abort) if !offered => Failure::ABORTED,
             Ok(_) => Failure::new(Condition::MalformedRequest, Reason::OutOfTurn),

@@ -69,6 +69,15 @@ fn an_abort_ends_the_exchange_and_not_the_stream() {
 }
 
 #[test]
+fn a_new_attempt_discards_the_one_under_way() {
+    let mut peer = Peer::secure(&[Mechanism::Plain]);
+    peer.open();
+    peer.say_one(&format!("<auth xmlns='{}' mechanism='PLAIN'/>", ns::SASL));
+    assert_eq!(peer.say_one(&auth("PLAIN", &plain())).name(), "success");
+    assert!(peer.world.failures.is_empty());
+}
+
+#[test]
 fn the_last_failure_closes_the_stream_and_is_counted() {
     let mut peer = Peer::secure(&[Mechanism::Plain]);
     peer.open();
