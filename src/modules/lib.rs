@@ -2,6 +2,7 @@
 
 mod archive;
 mod carbons;
+mod disco;
 mod offline;
 mod ping;
 mod roster;
