@@ -31,7 +31,8 @@ format: ## Format the code
 bench: ## Measure the server beside its peers
 	bench/run
 
-docs: ## Write docs/conformance.md anew
+docs: ## Write docs/xeps.md and docs/conformance.md anew
+	UPDATE_DOCS=1 cargo test --quiet --locked --package wello-modules --test documentation
 	cargo build --locked --package wello
 	cargo run --locked --package wello-conformance -- \
 	  --server wello:$(CARGO_TARGET_DIR)/debug/wello --render docs/conformance.md

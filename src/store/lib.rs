@@ -1,6 +1,8 @@
 //! Storage: one small trait for each domain beside its row types, implemented by hand-written SQL on
 //! SQLite and PostgreSQL. Addresses are normalised JIDs as strings; nothing here parses them.
 
+#![expect(clippy::duplicate_mod, reason = "folder sql is compiled once for each database")]
+
 mod accounts;
 mod archive;
 mod archive_id;
@@ -17,6 +19,7 @@ mod meta;
 mod migrations;
 mod offline;
 mod options;
+mod postgres;
 mod refresh_tokens;
 mod reports;
 mod roster;
