@@ -112,7 +112,7 @@ fn entries(store: &Store, owners: u64, count: usize, random: &mut u64) -> Vec<En
     let mut message = |number: usize| {
         let (from, to) = (account_of(), account_of());
         let now = Timestamp::from_secs(1_700_000_000 + number as i64);
-        let mut owner = |owner: &str, with: &str| Owner {
+        let owner = |owner: &str, with: &str| Owner {
             owner: owner.to_owned(),
             archive_id: store.archive_ids.next(now),
             with: with.to_owned(),
