@@ -40,6 +40,11 @@ impl Template {
         let mut rest = text;
         while let Some(open) = rest.find('{') {
             let after = &rest[open + 1..];
+            if let Some(doubled) = after.strip_prefix('{') {
+                literal.push_str(&rest[..=open]);
+                rest = doubled;
+                continue;
+            }
             // A brace that cannot start a placeholder (JSON, mostly) is itself.
             if !after.starts_with(|c: char| c.is_ascii_lowercase() || c == '*' || c == '?') {
                 literal.push_str(&rest[..=open]);
@@ -449,6 +454,7 @@ mod tests {
         assert_eq!(render("{base64:'\\0{u}\\0pw'}"), "AGFsAHB3");
         assert_eq!(render("{repeat:3:'<a>'}"), "<a><a><a>");
         assert_eq!(render("{\"json\": {}}"), "{\"json\": {}}");
+        assert_eq!(render("{{urn:x}text"), "{urn:x}text");
         assert_eq!(render("{uuid.a}"), render("{uuid.a}"));
     }
 

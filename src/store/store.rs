@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
     LastActivities, Meta, Offline, Options, RefreshTokens, Reports, Rosters, Sessions, StoreError,
-    sqlite,
+    postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -44,6 +44,9 @@ impl Store {
                 return Err(StoreError::Url(url.to_owned()));
             }
             return sqlite::Database::open(data_dir.join(file), options).await;
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres::Database::open(url, options).await;
         }
         Err(StoreError::Url(url.to_owned()))
     }
@@ -116,4 +119,5 @@ pub(crate) trait Domains:
 {
 }
 
+impl Domains for postgres::Database {}
 impl Domains for sqlite::Database {}

@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from .suites import SUITES, Suite, command
 
 
 def main() -> int:
+    # As an exception, so that what has been started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     arguments = _arguments()
     home, _lock = _home(arguments.target)
     print(f"logs: {home}")
@@ -95,8 +98,9 @@ def _with_server(under_test, arguments, excuses) -> list:
                 return results
     finally:
         status = under_test.stop()
-    outcome = "passed" if status == 0 else "failed"
-    results.append(Result("server", "stops", outcome, "" if status == 0 else f"exit status {status}"))
+    clean = status in under_test.clean
+    results.append(Result("server", "stops", "passed" if clean else "failed",
+                          "" if clean else f"exit status {status}"))
     return results
 
 

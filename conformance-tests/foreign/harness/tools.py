@@ -94,7 +94,7 @@ def cargo(package: str) -> Path:
     """Builds a package of the workspace; returns its program."""
     if not shutil.which("cargo"):
         raise Missing("install Rust")
-    output = _try(["cargo", "build", "--quiet", "--package", package,
+    output = _try(["cargo", "build", "--quiet", "--locked", "--package", package,
                    "--message-format=json"], cwd=ROOT, seconds=BUILD_SECONDS)
     for line in reversed(output.splitlines()):
         if line.startswith("{") and (program := json.loads(line).get("executable")):

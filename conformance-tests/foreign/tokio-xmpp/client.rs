@@ -59,11 +59,7 @@ impl Client {
                 QUEUE,
             ),
         };
-        let mut client = Self {
-            stream,
-            jid,
-            held: Vec::new(),
-        };
+        let mut client = Self { stream, jid, held: Vec::new() };
         match client.stream_event().await.context("login")? {
             StreamEvent::Reset { bound_jid, .. } => client.jid = bound_jid,
             other => bail!("{other:?} instead of a new stream"),
@@ -86,15 +82,11 @@ impl Client {
     /// Asks for the roster (RFC 6121 3.1.6: answers to subscription requests go to those devices
     /// alone that did) and sends presence.
     pub(crate) async fn available(&mut self) -> Result<()> {
-        let roster = Roster {
-            ver: None,
-            items: Vec::new(),
-        };
+        let roster = Roster { ver: None, items: Vec::new() };
         self.request(Iq::from_get("roster", roster)).await?;
         self.send(Presence::available()).await;
         let own = self.jid.clone();
-        self.expect("own presence", |stanza| from(stanza) == Some(&own))
-            .await?;
+        self.expect("own presence", |stanza| from(stanza) == Some(&own)).await?;
         Ok(())
     }
 
@@ -103,8 +95,7 @@ impl Client {
     }
 
     pub(crate) async fn say(&self, to: &Jid, body: &str) -> StanzaToken {
-        self.send(Message::chat(to.clone()).with_body(Lang::new(), body.to_owned()))
-            .await
+        self.send(Message::chat(to.clone()).with_body(Lang::new(), body.to_owned())).await
     }
 
     /// The first stanza that came or comes and matches; the others are held.
@@ -126,9 +117,7 @@ impl Client {
                 }
             }
         };
-        timeout(WAIT, wait)
-            .await
-            .map_err(|_| anyhow!("no {what} in {WAIT:?}"))?
+        timeout(WAIT, wait).await.map_err(|_| anyhow!("no {what} in {WAIT:?}"))?
     }
 
     pub(crate) async fn expect_body(&mut self, text: &str) -> Result<Stanza> {
@@ -137,19 +126,13 @@ impl Client {
 
     pub(crate) async fn expect_presence(&mut self, of: &Jid, kind: presence::Type) -> Result<()> {
         let bare = of.to_bare();
-        self.expect(
-            &format!("{kind:?} presence of {bare}"),
-            |stanza| match stanza {
-                Stanza::Presence(presence) => {
-                    presence.type_ == kind
-                        && presence
-                            .from
-                            .as_ref()
-                            .is_some_and(|from| from.to_bare() == bare)
-                }
-                _ => false,
-            },
-        )
+        self.expect(&format!("{kind:?} presence of {bare}"), |stanza| match stanza {
+            Stanza::Presence(presence) => {
+                presence.type_ == kind
+                    && presence.from.as_ref().is_some_and(|from| from.to_bare() == bare)
+            }
+            _ => false,
+        })
         .await?;
         Ok(())
     }
@@ -182,17 +165,12 @@ impl Client {
                 }
             }
         };
-        timeout(WAIT, wait)
-            .await
-            .map_err(|_| anyhow!("no change of the stream in {WAIT:?}"))?
+        timeout(WAIT, wait).await.map_err(|_| anyhow!("no change of the stream in {WAIT:?}"))?
     }
 
     /// How many of the held messages have this body.
     pub(crate) fn held_bodies(&self, text: &str) -> usize {
-        self.held
-            .iter()
-            .filter(|stanza| body(stanza) == Some(text))
-            .count()
+        self.held.iter().filter(|stanza| body(stanza) == Some(text)).count()
     }
 
     pub(crate) async fn close(self) -> Result<()> {
@@ -201,9 +179,8 @@ impl Client {
 }
 
 pub(crate) async fn acknowledged(mut token: StanzaToken) -> Result<()> {
-    let state = timeout(WAIT, token.wait_for(StanzaStage::Acked))
-        .await
-        .context("acknowledgement")?;
+    let state =
+        timeout(WAIT, token.wait_for(StanzaStage::Acked)).await.context("acknowledgement")?;
     match state {
         Some(state) if state == StanzaStage::Acked => Ok(()),
         other => bail!("{other:?} instead of an acknowledgement"),

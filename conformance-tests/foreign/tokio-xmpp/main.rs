@@ -38,11 +38,7 @@ async fn main() -> Result<ExitCode> {
     match arguments.as_slice() {
         ["login", target, user, password] => {
             let attempt = suite::login_once(&Target::read(target)?, user, password).await;
-            Ok(if attempt.is_ok() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
+            Ok(if attempt.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         [target, results] => {
             run(&Target::read(target)?, results).await?;
@@ -65,10 +61,7 @@ async fn run(target: &Target, results: &str) -> Result<()> {
         let line = Line {
             test: &test.name,
             outcome: if outcome.is_ok() { "passed" } else { "failed" },
-            reason: outcome
-                .err()
-                .map(|error| format!("{error:#}"))
-                .unwrap_or_default(),
+            reason: outcome.err().map(|error| format!("{error:#}")).unwrap_or_default(),
         };
         writeln!(file, "{}", serde_json::to_string(&line)?)?;
     }

@@ -40,41 +40,18 @@ pub(crate) fn tests(target: &Target) -> Vec<Test<'_>> {
 fn tests_over<'a>(target: &'a Target, kind: &str, over: Transport) -> Vec<Test<'a>> {
     let mut tests = Vec::new();
     let mut add = |name: &str, body: Body<'a>| {
-        tests.push(Test {
-            name: format!("{kind}: {name}"),
-            body,
-        });
+        tests.push(Test { name: format!("{kind}: {name}"), body });
     };
     add("login and close", Box::pin(login_and_close(target, over)));
-    for mechanism in [
-        "SCRAM-SHA-1",
-        "SCRAM-SHA-256",
-        "SCRAM-SHA-1-PLUS",
-        "SCRAM-SHA-256-PLUS",
-    ] {
-        add(
-            &format!("login by {mechanism}"),
-            Box::pin(login_by(target, over, mechanism)),
-        );
+    for mechanism in ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"] {
+        add(&format!("login by {mechanism}"), Box::pin(login_by(target, over, mechanism)));
     }
-    add(
-        "wrong password is refused",
-        Box::pin(wrong_password(target, over)),
-    );
+    add("wrong password is refused", Box::pin(wrong_password(target, over)));
     add("roster", Box::pin(roster(target, over)));
     add("messages both ways", Box::pin(messages(target, over)));
-    add(
-        "presence subscription",
-        Box::pin(subscription(target, over)),
-    );
-    add(
-        "stanzas are acknowledged",
-        Box::pin(acknowledgement(target, over)),
-    );
-    add(
-        "resumes a cut connection",
-        Box::pin(resumption(target, over)),
-    );
+    add("presence subscription", Box::pin(subscription(target, over)));
+    add("stanzas are acknowledged", Box::pin(acknowledgement(target, over)));
+    add("resumes a cut connection", Box::pin(resumption(target, over)));
     if over == Transport::DirectTls {
         add("wrong CA fails", Box::pin(wrong_ca(target)));
     }
@@ -90,14 +67,7 @@ async fn login_and_close(target: &Target, over: Transport) -> Result<()> {
 /// SASL alone, so that the mechanism is known to be the one that was asked for.
 async fn login_by(target: &Target, over: Transport, mechanism: &str) -> Result<()> {
     let account = target.new_account("login")?;
-    authenticate(
-        target,
-        over,
-        &account.user,
-        &account.password,
-        Some(mechanism),
-    )
-    .await
+    authenticate(target, over, &account.user, &account.password, Some(mechanism)).await
 }
 
 async fn wrong_password(target: &Target, over: Transport) -> Result<()> {
@@ -123,24 +93,12 @@ async fn authenticate(
     let dns = DnsConfig::addr(&target.address(over)?.to_string());
     match over {
         Transport::StartTls => {
-            authenticate_by(
-                StartTlsServerConnector::from(dns),
-                target,
-                user,
-                password,
-                mechanism,
-            )
-            .await
+            authenticate_by(StartTlsServerConnector::from(dns), target, user, password, mechanism)
+                .await
         }
         Transport::DirectTls => {
-            authenticate_by(
-                DirectTlsServerConnector::from(dns),
-                target,
-                user,
-                password,
-                mechanism,
-            )
-            .await
+            authenticate_by(DirectTlsServerConnector::from(dns), target, user, password, mechanism)
+                .await
         }
     }
 }
@@ -153,17 +111,12 @@ async fn authenticate_by<C: ServerConnector>(
     mechanism: Option<&str>,
 ) -> Result<()> {
     let jid: Jid = format!("{user}@{}", target.domain).parse()?;
-    let (stream, binding) = connector
-        .connect(&jid, JABBER_CLIENT, Timeouts::tight())
-        .await?;
+    let (stream, binding) = connector.connect(&jid, JABBER_CLIENT, Timeouts::tight()).await?;
     let (features, stream) = stream.recv_features().await?;
     let mut offered = features.sasl_mechanisms;
     let mut binding = binding;
     if let Some(mechanism) = mechanism {
-        ensure!(
-            offered.contains(mechanism),
-            "{mechanism} is not among {offered:?}"
-        );
+        ensure!(offered.contains(mechanism), "{mechanism} is not among {offered:?}");
         if !mechanism.ends_with("-PLUS") {
             binding = ChannelBinding::None;
         }
@@ -187,14 +140,8 @@ async fn wrong_ca(target: &Target) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(command)
     };
-    ensure!(
-        login(None)?.status().await?.success(),
-        "the right CA fails too"
-    );
-    ensure!(
-        !login(Some(&target.wrong_ca))?.status().await?.success(),
-        "let in with a wrong CA"
-    );
+    ensure!(login(None)?.status().await?.success(), "the right CA fails too");
+    ensure!(!login(Some(&target.wrong_ca))?.status().await?.success(), "let in with a wrong CA");
     Ok(())
 }
 
@@ -209,24 +156,13 @@ async fn roster(target: &Target, over: Transport) -> Result<()> {
         groups: vec![Group("Staff".to_owned())],
         approved: None,
     };
-    let add = Roster {
-        ver: None,
-        items: vec![item],
-    };
+    let add = Roster { ver: None, items: vec![item] };
     client.request(Iq::from_set("roster-set", add)).await?;
-    let get = Roster {
-        ver: None,
-        items: Vec::new(),
-    };
+    let get = Roster { ver: None, items: Vec::new() };
     let answer = client.request(Iq::from_get("roster-get", get)).await?;
     let roster = Roster::try_from(answer.context("an empty answer")?)?;
-    let [item] = roster.items.as_slice() else {
-        anyhow::bail!("{roster:?}")
-    };
-    ensure!(
-        item.jid == nurse && item.name.as_deref() == Some("Nurse"),
-        "{item:?}"
-    );
+    let [item] = roster.items.as_slice() else { anyhow::bail!("{roster:?}") };
+    ensure!(item.jid == nurse && item.name.as_deref() == Some("Nurse"), "{item:?}");
     ensure!(item.groups == [Group("Staff".to_owned())], "{item:?}");
     client.close().await
 }
@@ -252,13 +188,9 @@ async fn messages(target: &Target, over: Transport) -> Result<()> {
 
 async fn subscription(target: &Target, over: Transport) -> Result<()> {
     let (mut romeo, mut juliet) = pair(target, over).await?;
-    romeo
-        .send(Presence::subscribe().with_to(juliet.jid.to_bare()))
-        .await;
+    romeo.send(Presence::subscribe().with_to(juliet.jid.to_bare())).await;
     juliet.expect_presence(&romeo.jid, Type::Subscribe).await?;
-    juliet
-        .send(Presence::subscribed().with_to(romeo.jid.to_bare()))
-        .await;
+    juliet.send(Presence::subscribed().with_to(romeo.jid.to_bare())).await;
     romeo.expect_presence(&juliet.jid, Type::Subscribed).await?;
     romeo.expect_presence(&juliet.jid, Type::None).await?;
     let juliets = juliet.jid.clone();
@@ -291,10 +223,7 @@ async fn resumption(target: &Target, over: Transport) -> Result<()> {
     let meanwhile = juliet.say(&romeo.jid, "meanwhile").await;
     acknowledged(meanwhile).await?;
     let resumed = romeo.stream_event().await?;
-    ensure!(
-        matches!(resumed, StreamEvent::Resumed),
-        "{resumed:?} instead of the old session"
-    );
+    ensure!(matches!(resumed, StreamEvent::Resumed), "{resumed:?} instead of the old session");
 
     romeo.expect_body("meanwhile").await?;
     romeo.say(&juliet.jid, "after the cut").await;

@@ -53,22 +53,14 @@ impl Target {
     pub(crate) fn new_account(&self, name: &str) -> Result<Account> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let account = Account {
-            user: format!("{name}-rs-{number}"),
-            password: format!("pass of {name}"),
-        };
+        let account =
+            Account { user: format!("{name}-rs-{number}"), password: format!("pass of {name}") };
         let mut command = self.add_user.iter().map(|part| {
-            part.replace("{user}", &account.user)
-                .replace("{password}", &account.password)
+            part.replace("{user}", &account.user).replace("{password}", &account.password)
         });
-        let output = Command::new(command.next().context("add_user is empty")?)
-            .args(command)
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "cannot add {}: {output:?}",
-            account.user
-        );
+        let output =
+            Command::new(command.next().context("add_user is empty")?).args(command).output()?;
+        ensure!(output.status.success(), "cannot add {}: {output:?}", account.user);
         Ok(account)
     }
 }

@@ -125,7 +125,8 @@ impl C2sServer {
     }
 }
 
-pub(super) fn bindings(info: &TlsInfo) -> ChannelBindings {
+/// What SASL can bind to.
+pub fn bindings(info: &TlsInfo) -> ChannelBindings {
     ChannelBindings {
         tls_exporter: info.channel_bindings.tls_exporter,
         tls_server_end_point: info.channel_bindings.tls_server_end_point.as_deref().map(Into::into),

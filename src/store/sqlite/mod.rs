@@ -88,6 +88,10 @@ impl Database {
         &self.queue
     }
 
+    async fn piece_of_work(&self) -> Result<bool, StoreError> {
+        self.write(|conn| Box::pin(maintain::piece(conn))).await
+    }
+
     /// A connection that sees what is committed.
     pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         Ok(self.readers.acquire().await?)

@@ -144,6 +144,8 @@ pub struct C2s {
     bindings: ChannelBindings,
     /// The language of the stream, for stanzas that name none.
     lang: Option<CompactString>,
+    /// The host in the client's header, if it is served here.
+    host: Option<BareJid>,
     /// The address in the client's header.
     claimed: Option<BareJid>,
 }
@@ -172,6 +174,7 @@ impl C2s {
             secure,
             bindings,
             lang: None,
+            host: None,
             claimed: None,
             settings,
         }
@@ -257,7 +260,7 @@ impl C2s {
     pub fn fail(&mut self, error: StreamError) {
         if !self.output.is_open() {
             // RFC 6120, section 4.9.1.2: an error needs a stream around it.
-            self.send_header(None);
+            self.send_header();
         }
         self.output.element(&error.to_element());
         self.close(false);

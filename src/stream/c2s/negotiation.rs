@@ -71,6 +71,8 @@ impl C2s {
                 features.push(Element::new("session", ns::SESSION).with_child(optional));
                 features.push(Element::new("sm", ns::SM));
                 features.push(Element::new("csi", ns::CSI));
+                features.push(Element::new("ver", ns::ROSTER_VERSIONING));
+                features.push(Element::new("sub", ns::SUBSCRIPTION_PRE_APPROVAL));
             }
             _ if !self.secure => {
                 let required = Element::new("required", ns::TLS);
@@ -155,7 +157,8 @@ impl C2s {
     }
 
     fn start_exchange(&mut self, mut negotiation: Negotiation, auth: &Element) {
-        if !matches!(negotiation.stage, Stage::Offered) {
+        // RFC 6120, section 6.4.2: a new attempt discards the one under way.
+        if !matches!(negotiation.stage, Stage::Offered | Stage::Exchange(_)) {
             return self.fail(StreamError::new(StreamCondition::NotAuthorized));
         }
         if !self.secure {

@@ -6,7 +6,6 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.nio.file.Path;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -25,17 +24,16 @@ import org.reflections.Reflections;
 /**
  * Smack's integration tests against the server: Main TARGET RESULTS.
  *
- * <p>Each test class has a run of the framework (and so accounts) of its own, because a test that
- * throws a RuntimeException ends the framework's run.
+ * <p>Each test has a run of the framework of its own: what one leaves in the rosters of its accounts
+ * makes the next fail now and then, and a RuntimeException ends a run.
  */
 public final class Main {
-    /** Bound on one test class; the slowest needs a minute. */
-    private static final long CLASS_SECONDS = 300;
+    /** Bound on one test; the slowest needs a minute. */
+    private static final long TEST_SECONDS = 120;
 
     /** Bound on one answer of the server. */
     private static final long REPLY_MILLISECONDS = 20_000;
 
-    private static final String NO_RESULT = "no result";
     private static final String ADMIN = "smack-admin";
     private static final String[] PACKAGES = {"org.jivesoftware.smack", "org.jivesoftware.smackx"};
 
@@ -91,8 +89,6 @@ public final class Main {
     }
 
     private void runClass(Class<? extends AbstractSmackIntTest> type) {
-        // Method to the outcome that it keeps when the framework reports none.
-        Map<Method, String> wanted = new HashMap<>();
         for (Method method : type.getMethods()) {
             if (!method.isAnnotationPresent(SmackIntegrationTest.class)) {
                 continue;
@@ -101,74 +97,36 @@ public final class Main {
             if (target.isLeftOut(id)) {
                 write(id, "skipped", "left out");
             } else if (id.contains(target.only)) {
-                wanted.put(method, NO_RESULT);
+                runMethod(method, type, id);
             }
-        }
-        Throwable abort = run(type, wanted);
-        if (abort != null) {
-            abort = runEachAlone(type, wanted) ? null : abort;
-        }
-        wanted.forEach((method, reason) -> write(id(method), "failed", reason));
-        if (abort != null) {
-            // Not by a test that has no result: by one kind of connection of a test that has.
-            write(type.getSimpleName(), "failed", "the run was ended by " + abort);
         }
     }
 
-    /** After an abort: whether one of the tests without a result is the one that causes it. */
-    private boolean runEachAlone(
-            Class<? extends AbstractSmackIntTest> type, Map<Method, String> wanted) {
-        boolean found = false;
-        for (Method method : List.copyOf(wanted.keySet())) {
-            Map<Method, String> alone = new HashMap<>(Map.of(method, NO_RESULT));
-            Throwable abort = run(type, alone);
-            if (abort != null) {
-                found = true;
-                alone.put(method, "the run was ended by " + abort);
-            }
-            wanted.remove(method);
-            wanted.putAll(alone);
-        }
-        return found;
-    }
-
-    /**
-     * Runs these methods and reports them; those without a result stay in `wanted`.
-     *
-     * @return what ended the run early, or null
-     */
-    private Throwable run(Class<? extends AbstractSmackIntTest> type, Map<Method, String> wanted) {
-        if (wanted.isEmpty()) {
-            return null;
-        }
-        System.setProperty("sinttest.enabledTests", wanted.keySet().stream()
-            .map(method -> type.getName() + "." + method.getName())
-            .collect(Collectors.joining(",")));
+    private void runMethod(Method method, Class<? extends AbstractSmackIntTest> type, String id) {
+        System.setProperty("sinttest.enabledTests", type.getName() + "." + method.getName());
         Thread watchdog = watchdog(Thread.currentThread());
-        ClassRun run = null;
-        Throwable abort = null;
+        MethodRun run = null;
+        String abort = "no result";
         try {
-            run = new ClassRun(Configuration.newConfiguration(new String[] {type.getPackageName()}));
+            run = new MethodRun(Configuration.newConfiguration(new String[] {type.getPackageName()}));
             run.run();
+            abort = null;
         } catch (Throwable thrown) {
             thrown.printStackTrace();
-            abort = thrown;
+            abort = "the run was ended by " + thrown;
         } finally {
             stop(watchdog);
         }
-        if (run != null && run.result() != null) {
-            report(run.result(), wanted);
-            // The framework also throws when its only class is not possible.
-            if (!run.result().getImpossibleTestClasses().isEmpty()) {
-                return null;
-            }
+        int reported = run == null || run.result() == null ? 0 : report(run.result(), id);
+        // The framework also throws when its only class is not possible, which is a result.
+        if (reported == 0 || abort != null && run.result().getImpossibleTestClasses().isEmpty()) {
+            write(id, "failed", abort == null ? "no result" : abort);
         }
-        return abort;
     }
 
     /** A run of the framework whose results can be had although it threw. */
-    private static final class ClassRun extends SmackIntegrationTestFramework {
-        ClassRun(Configuration configuration) {
+    private static final class MethodRun extends SmackIntegrationTestFramework {
+        MethodRun(Configuration configuration) {
             super(configuration);
         }
 
@@ -192,30 +150,30 @@ public final class Main {
 
     private static void interruptAfter(Thread thread) {
         try {
-            Thread.sleep(CLASS_SECONDS * 1000);
+            Thread.sleep(TEST_SECONDS * 1000);
             thread.interrupt();
         } catch (InterruptedException ended) {
-            // The class is through in time.
+            // The test is through in time.
         }
     }
 
-    private void report(TestRunResult run, Map<Method, String> wanted) {
+    /** Writes a line a connection kind; returns how many. */
+    private int report(TestRunResult run, String id) {
         run.getSuccessfulTests().forEach(
-            test -> done(wanted, test.concreteTest, "passed", ""));
+            test -> write(id(id, test.concreteTest), "passed", ""));
         run.getFailedTests().forEach(
-            test -> done(wanted, test.concreteTest, "failed", String.valueOf(test.failureReason)));
+            test -> write(id(id, test.concreteTest), "failed", String.valueOf(test.failureReason)));
         run.getNotPossibleTests().forEach(
-            test -> done(wanted, test.concreteTest, "failed",
+            test -> write(id(id, test.concreteTest), "failed",
                 "not possible: " + test.testNotPossibleException.getMessage()));
         run.getImpossibleTestClasses().values().forEach(
-            cause -> wanted.replaceAll((method, none) -> "not possible: " + cause.getMessage()));
+            cause -> write(id, "failed", "not possible: " + cause.getMessage()));
+        return run.getNumberOfAvailableTests() + run.getImpossibleTestClasses().size();
     }
 
-    private void done(Map<Method, String> wanted, ConcreteTest test, String outcome, String reason) {
-        wanted.remove(test.getMethod());
+    private static String id(String id, ConcreteTest test) {
         String kind = String.join(", ", test.getSubdescriptons());
-        String id = id(test.getMethod()) + (kind.isEmpty() ? "" : " by " + kind);
-        write(id, outcome, reason);
+        return kind.isEmpty() ? id : id + " by " + kind;
     }
 
     /** SPECIFICATION/Class.method, so that an excuse can name a whole specification. */
