@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use wello_net::c2s::Frames;
@@ -51,41 +52,51 @@ async fn carry(
     mut from_task: mpsc::Receiver<Bytes>,
 ) {
     let (mut sink, mut source) = socket.split();
-    let reader = async {
-        while let Some(Ok(message)) = source.next().await {
-            let frame = match message {
-                Message::Text(text) => Bytes::from(text),
-                // Section 3.2: XMPP is text.
-                Message::Binary(_) => return Some(close_code::UNSUPPORTED),
-                Message::Close(_) => return None,
-                Message::Ping(_) | Message::Pong(_) => continue,
-            };
-            if to_task.send(frame).await.is_err() {
-                return None;
+    let mut code = None;
+    loop {
+        tokio::select! {
+            received = receive(&mut source, &to_task) => match received {
+                Received::Frame(frame, permit) => permit.send(frame),
+                Received::Other => {}
+                Received::End(reason) => {
+                    code = Some(reason);
+                    // The task takes it for the end of the connection.
+                    break;
+                }
+            },
+            frame = from_task.recv() => {
+                let Some(Ok(text)) = frame.map(Utf8Bytes::try_from) else { break };
+                if sink.send(Message::Text(text)).await.is_err() {
+                    return;
+                }
             }
         }
-        None
-    };
-    let writer = async {
-        while let Some(frame) = from_task.recv().await {
-            let Ok(text) = Utf8Bytes::try_from(frame) else { break };
-            if sink.send(Message::Text(text)).await.is_err() {
-                break;
-            }
-        }
-    };
-    tokio::pin!(reader, writer);
-    let code = tokio::select! {
-        code = &mut reader => code,
-        () = &mut writer => Some(close_code::NORMAL),
-    };
-    drop(to_task);
-    if code.is_none() {
-        // The task still says goodbye.
-        writer.await;
     }
-    let frame =
-        CloseFrame { code: code.unwrap_or(close_code::NORMAL), reason: Utf8Bytes::default() };
+    drop(to_task);
+    let code = code.unwrap_or(close_code::NORMAL);
+    let frame = CloseFrame { code, reason: Utf8Bytes::default() };
     // The client may have closed already.
     let _ = sink.send(Message::Close(Some(frame))).await;
+}
+
+enum Received<'a> {
+    Frame(Bytes, mpsc::Permit<'a, Bytes>),
+    Other,
+    /// With the status code to close with.
+    End(u16),
+}
+
+/// Reads only when the task has room, so that a fast client waits instead of us buffering.
+async fn receive<'a>(
+    source: &mut SplitStream<WebSocket>,
+    to_task: &'a mpsc::Sender<Bytes>,
+) -> Received<'a> {
+    let Ok(permit) = to_task.reserve().await else { return Received::End(close_code::NORMAL) };
+    match source.next().await {
+        Some(Ok(Message::Text(text))) => Received::Frame(Bytes::from(text), permit),
+        // RFC 7395, section 3.2: XMPP is text.
+        Some(Ok(Message::Binary(_))) => Received::End(close_code::UNSUPPORTED),
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Received::Other,
+        Some(Ok(Message::Close(_)) | Err(_)) | None => Received::End(close_code::NORMAL),
+    }
 }

@@ -123,7 +123,7 @@ fn delayed(message: &OfflineMessage, by: &str) -> Option<Stanza> {
     let stanza = Stanza::from_element(element).ok()?;
     let delay = Element::new("delay", ns::DELAY)
         .with_attr("from", by)
-        .with_attr("stamp", message.time.as_micros().to_string());
+        .with_attr("stamp", message.time.to_string());
     Some(stanza.with_child(delay))
 }
 

@@ -1,13 +1,14 @@
 //! The message archive (XEP-0313 with `#extended`, XEP-0441, XEP-0359, XEP-0431).
 
 mod policy;
+mod requests;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
 use wello_kernel::Kernel;
-use wello_kernel::hooks;
+use wello_kernel::hooks::{self, IqScope};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::passage::Passage;
 use wello_store::ArchivePrefs;
@@ -44,6 +45,8 @@ impl Module for Archive {
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
         registrar.rewrite(Arc::clone(&self) as _);
+        registrar.iq(IqScope::Account, ns::MAM, Arc::clone(&self) as _);
+        registrar.bind_inline(Arc::clone(&self) as _);
         registrar.archive(self);
     }
 }
@@ -116,11 +119,15 @@ impl Archive {
                 return None;
             }
         };
-        let mut prefs = self.prefs.write();
-        if prefs.len() >= MAX_PREFS {
-            prefs.clear();
-        }
-        prefs.insert(owner.clone(), loaded.clone());
+        self.remember(owner, loaded.clone());
         loaded
+    }
+
+    fn remember(&self, owner: &BareJid, prefs: Option<Arc<ArchivePrefs>>) {
+        let mut known = self.prefs.write();
+        if known.len() >= MAX_PREFS {
+            known.clear();
+        }
+        known.insert(owner.clone(), prefs);
     }
 }

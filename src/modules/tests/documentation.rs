@@ -48,7 +48,8 @@ fn table() -> String {
             Status::Complete => "complete".to_owned(),
             Status::Partial(missing) => format!("partial: {missing}"),
         };
-        writeln!(text, "| [{id}]({}): {title} | {version} | {state} | {place} |", link(id)).unwrap();
+        writeln!(text, "| [{id}]({}): {title} | {version} | {state} | {place} |", link(id))
+            .unwrap();
     }
     text
 }
