@@ -10,7 +10,7 @@ use crate::{
     histogram::Histogram,
     idle, login,
     pairs::{self, Flow, Load, Pair},
-    process::Process,
+    process::{Process, own_cpu},
 };
 
 /// Messages of each pair before the measured round: fills caches, opens archive files.
@@ -70,7 +70,7 @@ impl Clock {
             server.quiet(REST).await?;
         }
         let server = server.map(|s| Ok::<_, anyhow::Error>((s, s.cpu()?))).transpose()?;
-        Ok(Self { server, generator: Process::own().cpu()? })
+        Ok(Self { server, generator: own_cpu() })
     }
 
     fn stop(&self, work: u64, wall: Duration) -> Result<Measurement> {
@@ -83,7 +83,7 @@ impl Clock {
             per_wall_s: work as f64 / wall.as_secs_f64(),
             server_cpu_s: cpu,
             per_cpu_s: cpu.map(|c| work as f64 / c),
-            generator_cpu_s: (Process::own().cpu()? - self.generator).as_secs_f64(),
+            generator_cpu_s: (own_cpu() - self.generator).as_secs_f64(),
             ..Measurement::default()
         })
     }

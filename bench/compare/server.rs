@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -177,7 +177,12 @@ impl Certificate {
             both: folder.join("localhost.pem"),
         };
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let signed = CertificateParams::new(vec![DOMAIN.to_owned()])?.self_signed(&key)?;
+        let mut params = CertificateParams::new(vec![DOMAIN.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, DOMAIN);
+        // ejabberd's certificate manager crashes on the years that rcgen takes by default.
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2045, 1, 1);
+        let signed = params.self_signed(&key)?;
         std::fs::write(&made.certificate, signed.pem())?;
         std::fs::write(&made.key, key.serialize_pem())?;
         std::fs::write(&made.both, key.serialize_pem() + &signed.pem())?;
