@@ -11,6 +11,9 @@ use crate::client::{Connection, Event};
 use crate::script::{AuthStep, Stage};
 use crate::xml::Element;
 
+/// XEP-0440
+const NS_BINDINGS: &str = "urn:xmpp:sasl-cb:0";
+
 impl Play<'_> {
     /// An exchange whose outcome the script itself receives.
     pub(super) async fn authenticate(
@@ -32,11 +35,11 @@ impl Play<'_> {
             .transpose()?;
         let actor = self.actor(name)?;
         actor.advance(&endpoint, Stage::Tls, deadline).await?;
+        let namespace = if step.sasl2 { NS_SASL2 } else { NS_SASL };
         let mechanism = match faults.remove("mechanism") {
             Some(m) => m,
-            None => actor.choose_mechanism()?,
+            None => actor.choose_mechanism(namespace)?,
         };
-        let namespace = if step.sasl2 { NS_SASL2 } else { NS_SASL };
         let inline = inline.unwrap_or_default();
         let outcome = actor
             .exchange(&mechanism, namespace, &inline, faults, deadline)
@@ -49,7 +52,7 @@ impl Play<'_> {
 impl Actor {
     /// The plain login of `connects`: it has to succeed.
     pub(super) async fn log_in(&mut self, deadline: Instant) -> Outcome {
-        let mechanism = self.choose_mechanism()?;
+        let mechanism = self.choose_mechanism(NS_SASL)?;
         let outcome = self
             .exchange(&mechanism, NS_SASL, "", HashMap::new(), deadline)
             .await?;
@@ -63,8 +66,8 @@ impl Actor {
         ))
     }
 
-    fn choose_mechanism(&self) -> Outcome<String> {
-        let offered = self.offered_mechanisms();
+    fn choose_mechanism(&self, namespace: &str) -> Outcome<String> {
+        let offered = self.offered_mechanisms(namespace);
         let wanted: Vec<&str> = match &self.spec.mechanism {
             Some(m) => vec![m.as_str()],
             None => MECHANISMS.to_vec(),
@@ -76,17 +79,33 @@ impl Actor {
             .ok_or_else(|| format!("none of {wanted:?} is offered, only {offered:?}"))
     }
 
-    fn offered_mechanisms(&self) -> Vec<String> {
-        let Some(features) = &self.features else {
-            return Vec::new();
+    fn offered_mechanisms(&self, namespace: &str) -> Vec<String> {
+        let list = if namespace == NS_SASL2 {
+            "authentication"
+        } else {
+            "mechanisms"
         };
-        features
-            .children()
-            .filter(|c| c.is(NS_SASL, "mechanisms"))
-            .flat_map(Element::children)
+        self.offered_in(namespace, list)
             .filter(|m| m.name == "mechanism")
             .map(Element::text)
             .collect()
+    }
+
+    /// What a stream feature contains.
+    fn offered_in(&self, ns: &str, name: &str) -> impl Iterator<Item = &Element> {
+        let feature = self.features.as_ref().and_then(|f| f.child(ns, name));
+        feature.into_iter().flat_map(Element::children)
+    }
+
+    /// What the server's hash of XEP-0474 has to be over what was offered.
+    fn note_downgrade_hash(&self, sasl: &Exchange, namespace: &str) {
+        let bindings: Vec<String> = self
+            .offered_in(NS_BINDINGS, "sasl-channel-binding")
+            .filter_map(|b| b.attr("type").map(str::to_owned))
+            .collect();
+        if let Ok(hash) = sasl.downgrade_hash(self.offered_mechanisms(namespace), bindings) {
+            self.vars.set(&self.key("downgrade-hash"), hash);
+        }
     }
 
     /// Runs until the server answers with something other than a challenge.
@@ -129,6 +148,7 @@ impl Actor {
                 .map_err(|e| format!("challenge: {e:#}"))?;
             self.vars
                 .set(&self.key("server-first"), sasl.server_first.clone());
+            self.note_downgrade_hash(&sasl, namespace);
             self.send_elements(&format!(
                 "<response xmlns='{namespace}'>{answer}</response>"
             ))
