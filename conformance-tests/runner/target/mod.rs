@@ -38,7 +38,7 @@ pub(crate) enum Target {
 }
 
 /// What Prosody 0.12 can do of what scripts ask for by `needs:`.
-const PROSODY_ABILITIES: [&str; 29] = [
+const PROSODY_ABILITIES: [&str; 30] = [
     "adhoc",
     "admin",
     "bind2",
@@ -58,6 +58,7 @@ const PROSODY_ABILITIES: [&str; 29] = [
     "ping",
     "prefs",
     "private",
+    "register",
     "roster-versioning",
     "sasl2",
     "second-host",

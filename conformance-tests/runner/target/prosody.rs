@@ -23,7 +23,7 @@ const MODULES: &str = "\"roster\", \"saslauth\", \"tls\", \"disco\", \"carbons\"
     \"blocklist\", \"vcard4\", \"vcard_legacy\", \"version\", \"uptime\", \"time\", \"ping\", \"mam\", \
     \"csi_simple\", \"admin_adhoc\", \"bosh\", \"websocket\", \"smacks\", \"offline\", \
     \"lastactivity\", \"adhoc\", \"bookmarks\", \"sasl2\", \"sasl2_bind2\", \"sasl2_sm\", \"sasl2_shim\", \
-    \"server_contact_info\", \"invites\", \"invites_adhoc\", \"register_ibr\"";
+    \"server_contact_info\", \"invites\", \"invites_adhoc\", \"register_ibr\", \"user_account_management\", \"invites_register\"";
 
 /// COMPAT: Debian's mod_sasl2 calls a method that connections have in later versions only.
 const SHIM: &str = r#"
@@ -153,7 +153,8 @@ fn config_text(endpoint: &Endpoint, dir: &Path) -> String {
          http_ports = {{ {http} }}\nhttps_ports = {{ {https} }}\n\
          http_interfaces = {{ \"127.0.0.1\" }}\nhttps_interfaces = {{ \"127.0.0.1\" }}\n\
          c2s_require_encryption = true\nallow_unencrypted_plain_auth = false\n\
-         consider_bosh_secure = true\nconsider_websocket_secure = true\n\
+         consider_bosh_secure = true\nallow_registration = true\nregistration_invite_only = true\n\
+         allow_user_invites = true\nconsider_websocket_secure = true\n\
          contact_info = {{ abuse = {{ \"mailto:abuse@localhost\" }} }}\n",
         c2s = endpoint.c2s,
         tls = endpoint.c2s_tls,
