@@ -97,8 +97,8 @@ pub trait BindInline: Send + Sync {
     /// Features announced inside `<bind><inline/>`.
     fn features(&self) -> Vec<&'static str>;
 
-    /// Called once the session is bound with the request's children; returns children for
-    /// `<bound/>`.
+    /// Called for every session that is bound this way, with all children of the request;
+    /// returns children for `<bound/>`. Nothing is delivered to the session before.
     async fn bound(
         &self,
         kernel: &Arc<Kernel>,

@@ -52,9 +52,18 @@ pub struct ClientInfo {
     pub mechanism: &'static str,
     /// Id of the client (XEP-0388 user agent), if it gave one.
     pub client_id: Option<String>,
+    /// Id of the client whose grant it came in by (OAUTHBEARER).
+    pub grant: Option<String>,
     pub software: Option<String>,
     pub device: Option<String>,
     pub since: Timestamp,
+}
+
+impl ClientInfo {
+    /// Whether the client with this id is behind the session.
+    pub fn is_of_client(&self, id: &str) -> bool {
+        [&self.client_id, &self.grant].into_iter().flatten().any(|own| own == id)
+    }
 }
 
 /// A bound resource. Its connection may be away (XEP-0198).

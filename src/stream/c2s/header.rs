@@ -15,7 +15,7 @@ impl C2s {
             // RFC 7395 frames could bring a second one.
             other => {
                 self.phase = other;
-                return self.fail(StreamError::new(StreamCondition::BadFormat));
+                return self.fail(&StreamError::new(StreamCondition::BadFormat));
             }
         };
         self.lang = header.lang().map(Into::into);
@@ -26,13 +26,13 @@ impl C2s {
         }
         let host = match self.check_header(header, default_ns).and(addressed) {
             Ok(host) => host,
-            Err(error) => return self.fail(error),
+            Err(error) => return self.fail(&error),
         };
         if let Some(authenticated) = &authenticated
             && authenticated.identity.domain() != host.domain()
         {
             let error = StreamError::new(StreamCondition::ImproperAddressing);
-            return self.fail(error.with_text("the stream was authenticated for another host"));
+            return self.fail(&error.with_text("the stream was authenticated for another host"));
         }
         self.send_header();
         self.offer(Negotiation::new(host, authenticated));
@@ -51,6 +51,9 @@ impl C2s {
         }
         if let Some(from) = header.attr("from") {
             let from = from.parse::<Jid>().ok().and_then(|jid| BareJid::try_from(jid).ok());
+            // XEP-0388, section 2.1: nobody logs in here with an account of elsewhere.
+            let host = self.host.as_ref();
+            let from = from.filter(|from| host.is_none_or(|host| from.domain() == host.domain()));
             self.claimed = Some(from.ok_or_else(|| error(StreamCondition::InvalidFrom))?);
         }
         // Section 4.7.5: whoever sends none speaks a protocol of before RFC 3920.
