@@ -118,7 +118,7 @@ fn listen(
         addresses.push(format!("{name}={}", listener.local_addr()?));
         Ok(listener)
     };
-    let mut run = |listener: Listener, serve: Box<dyn FnMut(Accepted) + Send>| {
+    let run = |listener: Listener, serve: Box<dyn FnMut(Accepted) + Send>| {
         let (admission, shutdown) = (admission.clone(), shutdown.clone());
         tokio::spawn(async move {
             listener.run(admission, shutdown.cancelled(), serve).await;

@@ -14,8 +14,12 @@ use wello_kernel::module::Module;
 
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
-    let mut modules: Vec<Arc<dyn Module>> =
-        vec![Arc::new(roster::Roster), Arc::new(ping::Ping), Arc::new(carbons::Carbons)];
+    let mut modules: Vec<Arc<dyn Module>> = vec![
+        Arc::new(disco::Disco),
+        Arc::new(roster::Roster),
+        Arc::new(ping::Ping),
+        Arc::new(carbons::Carbons),
+    ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }

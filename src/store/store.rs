@@ -26,8 +26,7 @@ pub struct Store {
     pub reports: Arc<dyn Reports>,
     pub roster: Arc<dyn Rosters>,
     pub sessions: Arc<dyn Sessions>,
-    /// Makes the ids for [`Entry`](crate::Entry); take one right before appending. Messages with
-    /// times of their own (an import) want an [`ArchiveIds`] of their own, with the same node.
+    /// Makes the ids for [`Entry`](crate::Entry); take one right before appending.
     pub archive_ids: Arc<ArchiveIds>,
     backend: Arc<dyn Backend>,
 }

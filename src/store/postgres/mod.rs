@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use self::engine::Engine;
 use crate::writer::{self, Queue};
-use crate::{ArchiveIds, Options, Store, StoreError, migrations};
+use crate::{Options, Store, StoreError, migrations};
 
 type Connection = PgConnection;
 
@@ -50,9 +50,8 @@ impl Database {
             .run(&mut conn)
             .await
             .map_err(|error| migrations::failure(migrations::POSTGRES, error))?;
-        let (opened, newest) = sql::open(&mut conn).await?;
-        let ids = ArchiveIds::new(opened, newest);
-        let engine = Engine::new(connect.clone(), conn, ids, options).await?;
+        let (message_ids, archive_ids) = sql::open(&mut conn).await?;
+        let engine = Engine::new(connect.clone(), conn, message_ids, options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(options.connections.max(1))
             .connect_with(connect)
@@ -65,7 +64,7 @@ impl Database {
             writer: Mutex::new(Some(writer)),
             options: options.clone(),
         });
-        Ok(Store::of(database, ArchiveIds::new(opened, newest)))
+        Ok(Store::of(database, archive_ids))
     }
 
     fn options(&self) -> &Options {

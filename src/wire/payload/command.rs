@@ -139,7 +139,7 @@ impl Note {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     pub node: String,
     pub session_id: Option<String>,

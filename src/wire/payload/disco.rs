@@ -49,7 +49,7 @@ impl Identity {
 }
 
 /// disco#info; without identities and features it is a request.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiscoInfo {
     pub node: Option<String>,
     pub identities: Vec<Identity>,

@@ -3,7 +3,7 @@
 use super::{PayloadError, delay::Delay, dom::expect};
 use crate::{ns, xml::Element};
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forwarded {
     pub delay: Option<Delay>,
     /// The stanza, in `jabber:client`.

@@ -4,7 +4,7 @@ use super::{PayloadError, dom::expect};
 use crate::{ns, xml::Element};
 
 /// What is stored or asked for, all in one namespace.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrivateStorage {
     pub items: Vec<Element>,
 }

@@ -14,7 +14,7 @@ const FIELDS: [&str; 17] = [
 ];
 
 /// The `<query/>` of requests and answers.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Register {
     /// In an answer: the sender has an account already.
     pub registered: bool,

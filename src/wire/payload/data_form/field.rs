@@ -66,7 +66,7 @@ pub struct FieldOption {
     pub value: String,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// Only a fixed field has no name.
     pub var: Option<String>,

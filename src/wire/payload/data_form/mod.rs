@@ -34,7 +34,7 @@ impl FormKind {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataForm {
     pub kind: FormKind,
     pub title: Option<String>,

@@ -134,7 +134,7 @@ impl MamQuery {
 }
 
 /// One archived message on its way to the client.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MamResult {
     pub query_id: Option<String>,
     pub id: String,
