@@ -34,39 +34,44 @@ impl Idle {
     }
 }
 
-/// Opens one session per account, sends initial presence, waits for silence and looks at the server's memory.
-pub(crate) async fn run(client: &Client, accounts: &[Account], server: Process) -> Result<Idle> {
+/// Opens sessions, the accounts in turn, sends initial presence on each, waits for silence and looks at the server's
+/// memory.
+pub(crate) async fn run(
+    client: &Client,
+    accounts: &[Account],
+    sessions: usize,
+    server: Process,
+) -> Result<Idle> {
     ensure!(!accounts.is_empty(), "no accounts");
-    raise_file_limit(accounts.len())?;
+    raise_file_limit(sessions)?;
     server.quiet(QUIET).await?;
     let before = server.memory()?;
     let begin = Instant::now();
     let broken = Rc::new(Cell::new(0));
-    let held = open_all(client, accounts, &broken).await?;
+    let held = open_all(client, accounts, sessions, &broken).await?;
     let opening = begin.elapsed();
     server.quiet(QUIET).await?;
     let after = server.memory()?;
     held.iter().for_each(AbortHandle::abort);
-    ensure!(
-        broken.get() == 0,
-        "{} of {} sessions were closed by the server",
-        broken.get(),
-        accounts.len()
-    );
-    Ok(Idle { sessions: accounts.len(), before, after, opening })
+    let broken = broken.get();
+    ensure!(broken == 0, "{broken} of {sessions} sessions were closed by the server");
+    Ok(Idle { sessions, before, after, opening })
 }
 
 async fn open_all(
     client: &Client,
     accounts: &[Account],
+    sessions: usize,
     broken: &Rc<Cell<usize>>,
 ) -> Result<Vec<AbortHandle>> {
-    let share = accounts.len().div_ceil(CONCURRENCY);
-    let openers: Vec<_> = accounts
-        .chunks(share)
+    let wanted: Vec<(Account, String)> = (0..sessions)
+        .map(|i| (accounts[i % accounts.len()].clone(), format!("idle{}", i / accounts.len())))
+        .collect();
+    let openers: Vec<_> = wanted
+        .chunks(sessions.div_ceil(CONCURRENCY).max(1))
         .map(|part| spawn_local(open_some(client.clone(), part.to_vec(), Rc::clone(broken))))
         .collect();
-    let mut held = Vec::with_capacity(accounts.len());
+    let mut held = Vec::with_capacity(sessions);
     for opener in openers {
         held.extend(opener.await??);
     }
@@ -75,12 +80,12 @@ async fn open_all(
 
 async fn open_some(
     client: Client,
-    accounts: Vec<Account>,
+    wanted: Vec<(Account, String)>,
     broken: Rc<Cell<usize>>,
 ) -> Result<Vec<AbortHandle>> {
-    let mut held = Vec::with_capacity(accounts.len());
-    for account in &accounts {
-        let (mut session, _) = client.login(account, "idle").await?;
+    let mut held = Vec::with_capacity(wanted.len());
+    for (account, resource) in &wanted {
+        let (mut session, _) = client.login(account, resource).await?;
         session.send(b"<presence/>").await?;
         let broken = Rc::clone(&broken);
         let reader = spawn_local(async move {

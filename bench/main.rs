@@ -1,6 +1,7 @@
 //! `wello-bench`: load generator for XMPP servers and side-by-side measurement of Wello with its peers.
 
 mod client;
+mod compare;
 mod histogram;
 mod idle;
 mod login;
@@ -15,15 +16,15 @@ mod scram;
 mod sender;
 mod stream;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::task::LocalSet;
 
 use crate::{
-    client::{Account, Client},
-    measure::Measurement,
+    client::Client,
+    measure::Subject,
     pairs::{Flow, Load},
     process::Process,
     scram::Mechanism,
@@ -38,12 +39,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Mode {
+    /// Measure Wello, Prosody and ejabberd one after the other and print the table
+    Compare(compare::Options),
     /// 1:1 chat between pairs of sessions, as fast as stream management's acknowledgements allow
     Pairs {
         #[command(flatten)]
         target: Target,
+        #[arg(long, default_value_t = 50)]
+        pairs: usize,
         #[command(flatten)]
-        load: PairLoad,
+        flow: Flow,
         /// Seconds of load
         #[arg(long, default_value_t = 8)]
         seconds: u64,
@@ -55,11 +60,13 @@ enum Mode {
     Latency {
         #[command(flatten)]
         target: Target,
+        #[arg(long, default_value_t = 50)]
+        pairs: usize,
         #[command(flatten)]
-        load: PairLoad,
+        flow: Flow,
         #[arg(long, default_value_t = 8)]
         seconds: u64,
-        /// Messages per second of all pairs together; half of what is found by a short run if not given
+        /// Messages per second of all pairs together; half of what a short run reaches if not given
         #[arg(long)]
         rate: Option<f64>,
     },
@@ -73,7 +80,7 @@ enum Mode {
         #[arg(long, default_value_t = 8)]
         concurrency: usize,
     },
-    /// Memory of idle sessions, one for each account
+    /// Memory of idle sessions; the accounts take turns
     Idle {
         #[command(flatten)]
         target: Target,
@@ -103,36 +110,17 @@ struct Target {
     pid: Option<u32>,
 }
 
-#[derive(Args)]
-struct PairLoad {
-    #[arg(long, default_value_t = 50)]
-    pairs: usize,
-    /// Messages a sender may have unacknowledged
-    #[arg(long, default_value_t = 20)]
-    window: u32,
-    /// Messages between two acknowledgement requests
-    #[arg(long, default_value_t = 10)]
-    ack_every: u32,
-    /// Bytes of text in each message
-    #[arg(long, default_value_t = 100)]
-    body: usize,
-}
-
 impl Target {
-    async fn open(&self) -> Result<(Client, Vec<Account>, Option<Process>)> {
+    async fn subject(&self) -> Result<Subject> {
         let mut addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
-        let address: SocketAddr = addresses.next().context("no address for the host")?;
+        let address = addresses.next().context("no address for the host")?;
         let text = std::fs::read_to_string(&self.accounts)
             .with_context(|| format!("accounts file {}", self.accounts.display()))?;
-        let accounts = client::parse_accounts(&text)?;
-        let client = Client::new(address, &self.domain, self.direct_tls, self.mechanism)?;
-        Ok((client, accounts, self.pid.map(Process::new)))
-    }
-}
-
-impl PairLoad {
-    fn flow(&self) -> Flow {
-        Flow { window: self.window, ack_every: self.ack_every, body_bytes: self.body }
+        Ok(Subject {
+            client: Client::new(address, &self.domain, self.direct_tls, self.mechanism)?,
+            accounts: client::parse_accounts(&text)?,
+            process: self.pid.map(Process::new),
+        })
     }
 }
 
@@ -153,28 +141,20 @@ fn main() -> ExitCode {
 }
 
 async fn run(mode: Mode) -> Result<()> {
-    let measurement: Measurement = match mode {
-        Mode::Pairs { target, load, seconds, count } => {
-            let (client, accounts, server) = target.open().await?;
-            let how = count.map_or(Load::Time(Duration::from_secs(seconds)), Load::Count);
-            measure::pairs(&client, &accounts, load.pairs, load.flow(), how, server).await?
+    let measurement = match mode {
+        Mode::Compare(options) => return compare::run(&options).await,
+        Mode::Pairs { target, pairs, flow, seconds, count } => {
+            let load = count.map_or(Load::Time(Duration::from_secs(seconds)), Load::Count);
+            target.subject().await?.pairs(pairs, flow, load).await?
         }
-        Mode::Latency { target, load, seconds, rate } => {
-            let (client, accounts, server) = target.open().await?;
+        Mode::Latency { target, pairs, flow, seconds, rate } => {
             let time = Duration::from_secs(seconds);
-            measure::latency(&client, &accounts, load.pairs, load.flow(), rate, time, server)
-                .await?
+            target.subject().await?.latency(pairs, flow, rate, time).await?
         }
         Mode::Login { target, seconds, concurrency } => {
-            let (client, accounts, server) = target.open().await?;
-            let accounts = &accounts[..concurrency.min(accounts.len())];
-            measure::login(&client, accounts, Duration::from_secs(seconds), server).await?
+            target.subject().await?.login(concurrency, Duration::from_secs(seconds)).await?
         }
-        Mode::Idle { target, sessions } => {
-            let (client, accounts, server) = target.open().await?;
-            let server = server.context("idle needs --pid")?;
-            measure::idle(&client, &accounts[..sessions.min(accounts.len())], server).await?
-        }
+        Mode::Idle { target, sessions } => target.subject().await?.idle(sessions).await?,
     };
     println!("{}", serde_json::to_string_pretty(&measurement)?);
     Ok(())

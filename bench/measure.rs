@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::{
     client::{Account, Agreed, Client},
     histogram::Histogram,
     idle, login,
-    pairs::{self, Flow, Load},
-    process::Process,
+    pairs::{self, Flow, Load, Pair},
+    process::{Process, own_cpu},
 };
 
 /// Messages of each pair before the measured round: fills caches, opens archive files.
@@ -70,7 +70,7 @@ impl Clock {
             server.quiet(REST).await?;
         }
         let server = server.map(|s| Ok::<_, anyhow::Error>((s, s.cpu()?))).transpose()?;
-        Ok(Self { server, generator: Process::own().cpu()? })
+        Ok(Self { server, generator: own_cpu() })
     }
 
     fn stop(&self, work: u64, wall: Duration) -> Result<Measurement> {
@@ -83,53 +83,83 @@ impl Clock {
             per_wall_s: work as f64 / wall.as_secs_f64(),
             server_cpu_s: cpu,
             per_cpu_s: cpu.map(|c| work as f64 / c),
-            generator_cpu_s: (Process::own().cpu()? - self.generator).as_secs_f64(),
+            generator_cpu_s: (own_cpu() - self.generator).as_secs_f64(),
             ..Measurement::default()
         })
     }
 }
 
-pub(crate) async fn pairs(
-    client: &Client,
-    accounts: &[Account],
-    count: usize,
-    flow: Flow,
-    load: Load,
-    server: Option<Process>,
-) -> Result<Measurement> {
-    let open = pairs::open(client, accounts, count, flow).await?;
-    let (open, _) = pairs::round(open, Load::Count(WARM_UP)).await?;
-    let clock = Clock::start(server).await?;
-    let (open, round) = pairs::round(open, load).await?;
-    let measured = clock.stop(round.messages, round.wall)?;
-    pairs::close(open).await;
-    Ok(measured)
+/// A server to be measured and the accounts it has.
+pub(crate) struct Subject {
+    pub(crate) client: Client,
+    pub(crate) accounts: Vec<Account>,
+    /// Without it, only what the generator sees is measured.
+    pub(crate) process: Option<Process>,
 }
 
-pub(crate) async fn latency(
-    client: &Client,
-    accounts: &[Account],
-    count: usize,
-    flow: Flow,
-    rate: Option<f64>,
-    time: Duration,
-    server: Option<Process>,
-) -> Result<Measurement> {
-    let open = pairs::open(client, accounts, count, flow).await?;
-    let (mut open, _) = pairs::round(open, Load::Count(WARM_UP)).await?;
-    let rate = match rate {
-        Some(rate) => rate,
-        None => {
-            let probe;
-            (open, probe) = pairs::round(open, Load::Time(time / 4)).await?;
-            probe.messages as f64 / probe.wall.as_secs_f64() / 2.0
-        }
-    };
-    let clock = Clock::start(server).await?;
-    let (open, round) = pairs::round(open, Load::Paced { rate: rate / count as f64, time }).await?;
-    let measured = clock.stop(round.messages, round.wall)?;
-    pairs::close(open).await;
-    Ok(Measurement { latency_ms: Some(Latency::of(rate, &round.latency)), ..measured })
+impl Subject {
+    pub(crate) async fn pairs(&self, count: usize, flow: Flow, load: Load) -> Result<Measurement> {
+        let pairs = self.warm_pairs(count, flow).await?;
+        let clock = Clock::start(self.process).await?;
+        let (pairs, round) = pairs::round(pairs, load).await?;
+        let measured = clock.stop(round.messages, round.wall)?;
+        pairs::close(pairs).await;
+        Ok(measured)
+    }
+
+    /// `rate` is in messages per second of all pairs together; without one, half of what a short run reaches.
+    pub(crate) async fn latency(
+        &self,
+        count: usize,
+        flow: Flow,
+        rate: Option<f64>,
+        time: Duration,
+    ) -> Result<Measurement> {
+        let mut pairs = self.warm_pairs(count, flow).await?;
+        let rate = match rate {
+            Some(rate) => rate,
+            None => {
+                let probe;
+                (pairs, probe) = pairs::round(pairs, Load::Time(time / 4)).await?;
+                probe.messages as f64 / probe.wall.as_secs_f64() / 2.0
+            }
+        };
+        let clock = Clock::start(self.process).await?;
+        let load = Load::Paced { rate: rate / count as f64, time };
+        let (pairs, round) = pairs::round(pairs, load).await?;
+        let measured = clock.stop(round.messages, round.wall)?;
+        pairs::close(pairs).await;
+        Ok(Measurement { latency_ms: Some(Latency::of(rate, &round.latency)), ..measured })
+    }
+
+    async fn warm_pairs(&self, count: usize, flow: Flow) -> Result<Vec<Pair>> {
+        let pairs = pairs::open(&self.client, &self.accounts, count, flow).await?;
+        Ok(pairs::round(pairs, Load::Count(WARM_UP)).await?.0)
+    }
+
+    pub(crate) async fn login(&self, concurrency: usize, time: Duration) -> Result<Measurement> {
+        let accounts = &self.accounts[..concurrency.min(self.accounts.len())];
+        login::warm_up(&self.client, accounts).await?;
+        let clock = Clock::start(self.process).await?;
+        let logins = login::run(&self.client, accounts, time).await?;
+        let Agreed { iterations, tls } = logins.agreed;
+        let measured = clock.stop(logins.count, logins.wall)?;
+        Ok(Measurement { scram_iterations: Some(iterations), tls: Some(tls), ..measured })
+    }
+
+    pub(crate) async fn idle(&self, sessions: usize) -> Result<Measurement> {
+        let process = self.process.context("memory cannot be read without the server's --pid")?;
+        let clock = Clock::start(self.process).await?;
+        let idle = idle::run(&self.client, &self.accounts, sessions, process).await?;
+        let memory = IdleMemory {
+            bytes_per_session: idle.bytes_per_session(),
+            rss_before_kib: idle.before.rss_kib,
+            rss_after_kib: idle.after.rss_kib,
+            anon_before_kib: idle.before.anon_kib,
+            anon_after_kib: idle.after.anon_kib,
+        };
+        Ok(Measurement { memory: Some(memory), ..clock.stop(idle.sessions as u64, idle.opening)? })
+    }
 }
 
 impl Latency {
@@ -142,35 +172,4 @@ impl Latency {
             max: ms(histogram.max()),
         }
     }
-}
-
-pub(crate) async fn login(
-    client: &Client,
-    accounts: &[Account],
-    time: Duration,
-    server: Option<Process>,
-) -> Result<Measurement> {
-    login::warm_up(client, accounts).await?;
-    let clock = Clock::start(server).await?;
-    let logins = login::run(client, accounts, time).await?;
-    let Agreed { iterations, tls } = logins.agreed;
-    let measured = clock.stop(logins.count, logins.wall)?;
-    Ok(Measurement { scram_iterations: Some(iterations), tls: Some(tls), ..measured })
-}
-
-pub(crate) async fn idle(
-    client: &Client,
-    accounts: &[Account],
-    server: Process,
-) -> Result<Measurement> {
-    let clock = Clock::start(Some(server)).await?;
-    let idle = idle::run(client, accounts, server).await?;
-    let memory = IdleMemory {
-        bytes_per_session: idle.bytes_per_session(),
-        rss_before_kib: idle.before.rss_kib,
-        rss_after_kib: idle.after.rss_kib,
-        anon_before_kib: idle.before.anon_kib,
-        anon_after_kib: idle.after.anon_kib,
-    };
-    Ok(Measurement { memory: Some(memory), ..clock.stop(idle.sessions as u64, idle.opening)? })
 }

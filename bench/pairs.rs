@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 use tokio::{
     task::{JoinHandle, spawn_local},
     time::{Instant, timeout},
@@ -20,14 +21,24 @@ use crate::{
 /// How long a round may take to deliver and acknowledge its last messages.
 const DRAIN: Duration = Duration::from_secs(60);
 
-/// How a session counts and limits what it sends.
-#[derive(Clone, Copy, Debug)]
+/// How a sender's messages look and how many may be on the way.
+#[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Flow {
-    /// Messages a sender may have unacknowledged.
+    /// Messages a sender may have unacknowledged
+    #[arg(long, default_value_t = Self::default().window)]
     pub(crate) window: u32,
-    /// Messages between two acknowledgement requests.
+    /// Messages between two acknowledgement requests
+    #[arg(long, default_value_t = Self::default().ack_every)]
     pub(crate) ack_every: u32,
-    pub(crate) body_bytes: usize,
+    /// Bytes of text in each message
+    #[arg(long, default_value_t = Self::default().body)]
+    pub(crate) body: usize,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self { window: 20, ack_every: 10, body: 100 }
+    }
 }
 
 /// When a sender stops.
@@ -68,7 +79,7 @@ pub(crate) async fn open(
     let mut pairs = Vec::new();
     for (number, two) in accounts.chunks_exact(2).take(count).enumerate() {
         let to = format!("{}@{}", two[1].user, client.domain());
-        let template = Template::new(&to, number, flow.body_bytes);
+        let template = Template::new(&to, number, flow.body);
         let phase = number as f64 / count as f64;
         let receiver = Receiver::new(Peer::open(client, &two[1], "receiver").await?);
         let sender = Peer::open(client, &two[0], "sender").await?;

@@ -24,19 +24,11 @@ impl Process {
         Self { pid }
     }
 
-    pub(crate) fn own() -> Self {
-        Self::new(std::process::id())
-    }
-
     /// User plus system time since the process began, threads and living descendants included.
     pub(crate) fn cpu(self) -> Result<Duration> {
-        let ticks_per_second = rustix::param::clock_ticks_per_second();
-        let mut ticks = 0;
-        for pid in self.family()? {
-            // A child may end between the listing and this line.
-            ticks += stat(pid).map_or(0, |s| s.ticks);
-        }
-        Ok(Duration::from_secs_f64(ticks as f64 / ticks_per_second as f64))
+        // A child may end between the listing and the look at it.
+        let ticks = |pid: &u32| stat(*pid).map_or(0, |s| s.ticks);
+        Ok(duration(self.family()?.iter().map(ticks).sum()))
     }
 
     pub(crate) fn memory(self) -> Result<Memory> {
@@ -78,6 +70,15 @@ impl Process {
         }
         Ok(family)
     }
+}
+
+/// CPU time of this process alone: servers that it started are not its own work.
+pub(crate) fn own_cpu() -> Duration {
+    duration(stat(std::process::id()).map_or(0, |s| s.ticks))
+}
+
+fn duration(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 struct Stat {
@@ -122,8 +123,18 @@ mod tests {
     }
 
     #[test]
-    fn counts_its_own_cpu_and_memory() {
-        assert!(Process::own().memory().unwrap().rss_kib > 100);
-        assert!(Process::own().cpu().unwrap() < Duration::from_secs(3600));
+    fn a_process_that_works_uses_cpu_and_memory() {
+        let own = Process::new(std::process::id());
+        let begin = own_cpu();
+        while own_cpu() == begin {
+            std::hint::black_box((0..10_000u64).sum::<u64>());
+        }
+        assert!(own.cpu().unwrap() > begin);
+        assert!(own.memory().unwrap().rss_kib > 100);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error() {
+        assert!(Process::new(u32::MAX).cpu().is_err());
     }
 }

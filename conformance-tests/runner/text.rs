@@ -10,6 +10,7 @@ use regex::Regex;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
+use crate::client::sasl::salted_password;
 use crate::xml::escape;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,11 @@ impl Template {
         let mut rest = text;
         while let Some(open) = rest.find('{') {
             let after = &rest[open + 1..];
+            if let Some(doubled) = after.strip_prefix('{') {
+                literal.push_str(&rest[..=open]);
+                rest = doubled;
+                continue;
+            }
             // A brace that cannot start a placeholder (JSON, mostly) is itself.
             if !after.starts_with(|c: char| c.is_ascii_lowercase() || c == '*' || c == '?') {
                 literal.push_str(&rest[..=open]);
@@ -305,8 +311,19 @@ fn quote_end(text: &str) -> Option<usize> {
     None
 }
 
-const FUNCTIONS: [&str; 10] = [
-    "repeat", "count", "upper", "base64", "unbase64", "sha1", "sha256", "ht", "ht-reply", "lower",
+const FUNCTIONS: [&str; 12] = [
+    "repeat",
+    "base64-hex",
+    "count",
+    "salted",
+    "upper",
+    "base64",
+    "unbase64",
+    "sha1",
+    "sha256",
+    "ht",
+    "ht-reply",
+    "lower",
 ];
 
 fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
@@ -332,12 +349,20 @@ fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
                 .collect())
         }
         "base64" => Ok(BASE64.encode(arg(0))),
+        "base64-hex" => {
+            let mut raw = arg(0).to_vec();
+            raw.extend(from_hex(&text(1))?);
+            Ok(BASE64.encode(raw))
+        }
         "unbase64" => {
             let raw = BASE64.decode(arg(0)).map_err(|e| e.to_string())?;
             String::from_utf8(raw).map_err(|e| e.to_string())
         }
         "sha1" => Ok(BASE64.encode(Sha1::digest(arg(0)))),
         "sha256" => Ok(BASE64.encode(Sha256::digest(arg(0)))),
+        "salted" => {
+            salted_password(&text(0), &text(1), &text(2), &text(3)).map_err(|e| e.to_string())
+        }
         "lower" => Ok(text(0).to_lowercase()),
         "upper" => Ok(text(0).to_uppercase()),
         // XEP-0484 tokens: authcid NUL HMAC(token, "Initiator" || channel binding in hex)
@@ -449,6 +474,7 @@ mod tests {
         assert_eq!(render("{base64:'\\0{u}\\0pw'}"), "AGFsAHB3");
         assert_eq!(render("{repeat:3:'<a>'}"), "<a><a><a>");
         assert_eq!(render("{\"json\": {}}"), "{\"json\": {}}");
+        assert_eq!(render("{{urn:x}text"), "{urn:x}text");
         assert_eq!(render("{uuid.a}"), render("{uuid.a}"));
     }
 

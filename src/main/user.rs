@@ -74,7 +74,7 @@ async fn passwd(
 ) -> anyhow::Result<()> {
     let jid = local(config, jid)?;
     let password = password(new)?;
-    accounts.set_password(&jid, &password).await?;
+    accounts.set_password(&jid, &password, None).await?;
     println!("password of {jid} changed");
     Ok(())
 }

@@ -67,9 +67,6 @@ impl Play<'_> {
             let marker = self.fence_id();
             let iq = format!("<iq type='result' id='{marker}' to='{}'/>", escape(&target));
             let sent = self.mark(&other, &iq, deadline).await;
-            if sent.is_err() {
-                self.actor(&other)?.drain(deadline).await;
-            }
             if self.actor(&other)?.connection.is_none() {
                 // Closed by the server in answer to something; nothing more comes from it.
                 continue;
@@ -92,11 +89,6 @@ impl Actor {
         let iq =
             format!("<iq type='get' id='{id}' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>");
         self.send_elements(&iq).await
-    }
-
-    /// Reads what a connection that cannot be written to any more still holds, up to its end.
-    async fn drain(&mut self, deadline: Instant) {
-        while self.connection.is_some() && self.pull(deadline).await.is_ok() {}
     }
 
     async fn wait_fence(&mut self, id: &str, deadline: Instant) -> Outcome {

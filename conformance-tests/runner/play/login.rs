@@ -175,8 +175,10 @@ impl Actor {
 
     async fn open_stream(&mut self, domain: &str, deadline: Instant) -> Outcome {
         self.log('>', "stream header");
+        let bare = self.account.bare.clone();
+        let named = self.spec.from && self.connection()?.is_tls();
         self.connection()?
-            .open_stream(domain)
+            .open_stream(domain, named.then_some(bare.as_str()))
             .await
             .map_err(|e| format!("{e:#}"))?;
         match self.next(deadline).await? {

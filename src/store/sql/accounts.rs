@@ -129,6 +129,8 @@ impl Accounts for Database {
     }
 
     async fn delete(&self, jid: &str, now: Timestamp) -> Result<bool, StoreError> {
+        // Its messages must be in the archive before that is taken away.
+        self.queue().settled().await;
         let jid = jid.to_owned();
         self.write(move |conn| Box::pin(async move { delete(conn, &jid, now).await })).await
     }

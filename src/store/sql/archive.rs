@@ -141,7 +141,7 @@ impl Archive for Database {
     }
 
     async fn maintain(&self) -> Result<bool, StoreError> {
-        self.write(|conn| Box::pin(maintain::piece(conn))).await
+        self.piece_of_work().await
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use self::engine::{Call, Engine, Job};
 use crate::writer::{self, Queue};
-use crate::{ArchiveIds, Options, Store, StoreError, migrations};
+use crate::{Options, Store, StoreError, migrations};
 
 pub(crate) type Connection = SqliteConnection;
 
@@ -60,8 +60,8 @@ impl Database {
             .run(&mut conn)
             .await
             .map_err(|error| migrations::failure(migrations::SQLITE, error))?;
-        let (opened, newest) = sql::open(&mut conn).await?;
-        let engine = Engine::new(conn, ArchiveIds::new(opened, newest), options).await?;
+        let (message_ids, archive_ids) = sql::open(&mut conn).await?;
+        let engine = Engine::new(conn, message_ids, options).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.connections.max(1))
             // A local file does not go away.
@@ -77,7 +77,7 @@ impl Database {
             path,
             options: options.clone(),
         });
-        Ok(Store::of(database, ArchiveIds::new(opened, newest)))
+        Ok(Store::of(database, archive_ids))
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -86,6 +86,10 @@ impl Database {
 
     fn queue(&self) -> &Queue<Box<dyn Job>> {
         &self.queue
+    }
+
+    async fn piece_of_work(&self) -> Result<bool, StoreError> {
+        self.write(|conn| Box::pin(maintain::piece(conn))).await
     }
 
     /// A connection that sees what is committed.

@@ -117,7 +117,7 @@ const DROP_WORDS: &str = "DELETE FROM message_fts WHERE rowid = $1";
 const SIZE: &str =
     "SELECT count(*), coalesce(sum(length(m.stanza)), 0) FROM message m WHERE m.id IN (
     SELECT message FROM archive WHERE owner = $1
-    UNION SELECT message FROM archive_recent WHERE owner = $1)";
+    UNION ALL SELECT message FROM archive_recent WHERE owner = $1)";
 const SIZE_OF_ALL: &str = "SELECT count(*), coalesce(sum(length(stanza)), 0) FROM message";
 
 fn statements(shape: &Shape) -> &'static Statements {
@@ -303,4 +303,40 @@ pub(super) async fn size(
         None => sqlx::query_as(SIZE_OF_ALL).fetch_one(conn).await?,
     };
     Ok(ArchiveStats { messages: number(messages)?, bytes: number(bytes)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
+
+    use super::*;
+    use crate::migrations;
+
+    /// Tables, as the statements name them, that must not be read from end to end.
+    const OURS: [&str; 6] = ["a", "archive", "archive_recent", "m", "message", "f"];
+
+    /// No statement visits other archives, and none sorts more than its page.
+    #[tokio::test]
+    async fn statements_use_the_indexes() {
+        let mut conn = SqliteConnectOptions::new().connect().await.unwrap();
+        migrations::migrator(migrations::SQLITE).run(&mut conn).await.unwrap();
+        let mut statements = vec![OWNER, UNKNOWN, UNINDEXED, ONE, SENT, FIRST, LAST, RETRACT, SIZE];
+        for shape in [&ALL, &WITH, &IDS] {
+            statements.extend([shape.forwards, shape.backwards, shape.count]);
+        }
+        for statement in statements {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let rows = sqlx::query(explain).fetch_all(&mut conn).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let bad = plan.iter().any(|step| {
+                let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+                // A list of ids comes in any order, so what it names is sorted.
+                let sorts = step.contains("TEMP B-TREE") && !step.contains("FOR LAST TERM");
+                let listed = statement.contains("a.id IN");
+                table.is_some_and(|table| OURS.contains(&table)) || sorts && !listed
+            });
+            assert!(!bad, "{statement}\n{plan:#?}");
+        }
+    }
 }

@@ -78,7 +78,7 @@ async fn start() -> (String, Option<Child>) {
     if url.is_empty() {
         assert_ne!(wanted, "require", "there is no PostgreSQL to test on");
         // Not by print!, which the test harness holds back.
-        writeln!(std::io::stderr(), "no PostgreSQL here: its tests are skipped").unwrap();
+        std::io::stderr().write_all(b"no PostgreSQL here: its tests are skipped\n").unwrap();
     }
     (url, Some(script))
 }

@@ -1,5 +1,7 @@
 //! What every database promises, as one set of test bodies that runs on each of them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod accounts;
 mod archive;
 mod archive_search;

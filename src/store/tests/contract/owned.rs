@@ -14,7 +14,11 @@ pub(crate) async fn deleting_an_account_leaves_nothing(database: &Database) {
         fill(store, account).await;
     }
     let juliets = owned(database, JULIET).await;
-    assert_eq!(juliets.len(), 15, "a table that names accounts is not filled: {juliets:?}");
+    for column in columns(database).await {
+        let name = column.split('.').next_back().unwrap();
+        let names_one = ["account", "owner", "inviter", "used_by"].contains(&name);
+        assert!(!names_one || juliets.contains(&column), "{column} is not filled by this test");
+    }
 
     assert!(store.accounts.delete(ROMEO, at(100)).await.unwrap());
     database.maintain().await;
@@ -96,20 +100,12 @@ async fn invite(store: &Store, inviter: &str, token: &str, redeemer: &str) {
     store.invites.redeem(token, redeemer, at(1)).await.unwrap();
 }
 
-/// `table.column` wherever the account is named as an owner. Looks at every column of text, so that a table
-/// which is added later is not forgotten.
+/// `table.column` wherever the account is named as an owner.
 async fn owned(database: &Database, account: &str) -> Vec<String> {
-    let columns = if database.is_sqlite() {
-        "SELECT t.name || '.' || c.name FROM pragma_table_list t, pragma_table_info(t.name) c
-            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND c.type = 'TEXT' ORDER BY 1"
-    } else {
-        "SELECT table_name || '.' || column_name FROM information_schema.columns
-            WHERE table_schema = 'public' AND data_type = 'text' ORDER BY 1"
-    };
     // Who wrote a message to somebody else stays in that one's archive.
     let others = ["message.sender", "message.recipient"];
     let mut found = Vec::new();
-    for column in database.texts(columns).await {
+    for column in columns(database).await {
         let (table, name) = column.split_once('.').unwrap();
         let sql = format!("SELECT {name} FROM {table} WHERE {name} = '{account}'");
         if !others.contains(&column.as_str()) && !database.texts(&sql).await.is_empty() {
@@ -117,4 +113,16 @@ async fn owned(database: &Database, account: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// Every column of text, so that a table which is added later is not forgotten.
+async fn columns(database: &Database) -> Vec<String> {
+    let columns = if database.is_sqlite() {
+        "SELECT t.name || '.' || c.name FROM pragma_table_list t, pragma_table_info(t.name) c
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND c.type = 'TEXT' ORDER BY 1"
+    } else {
+        "SELECT table_name || '.' || column_name FROM information_schema.columns
+            WHERE table_schema = 'public' AND data_type = 'text' ORDER BY 1"
+    };
+    database.texts(columns).await
 }

@@ -1,5 +1,9 @@
 //! What SQLite has of its own: rows that are moved on, copies, a file that others may not read.
 
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 use wello_store::{Options, Query, Store, StoreError};
 
 use crate::fixture::{self, Database, JULIET, ROMEO, append, at, chat, options};
@@ -115,5 +119,52 @@ async fn other_urls_are_refused() {
     for url in ["", "wello.db", "sqlite:", "sqlite::memory:", "sqlite:x.db?mode=ro", "mysql://x"] {
         let answer = Store::open(url, folder.path(), &options()).await;
         assert!(matches!(answer.map(|_| ()), Err(StoreError::Url(_))), "{url}");
+    }
+}
+
+/// Folder of the process that is to be killed.
+const DOOMED: &str = "WELLO_TEST_DOOMED";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_acknowledged_is_there() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut doomed = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite_only::a_process_to_be_killed", "--nocapture"])
+        .env(DOOMED, folder.path())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(doomed.stdout.take().unwrap()).lines();
+    let mut acknowledged = 0;
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some(count) = line.strip_prefix("acknowledged ") {
+            acknowledged = count.parse().unwrap();
+        }
+        if acknowledged > 300 {
+            // SIGKILL; what it still said is read on.
+            doomed.start_kill().unwrap();
+        }
+    }
+    assert!(acknowledged > 300);
+    let store = Store::open("sqlite:wello.db", folder.path(), &options()).await.unwrap();
+    assert!(archived(&store, JULIET).await >= acknowledged);
+    assert_eq!(store.check().await.unwrap(), [""; 0]);
+    store.close().await;
+}
+
+/// The process that the test above starts; by itself it does nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_to_be_killed() {
+    let Some(folder) = std::env::var_os(DOOMED) else { return };
+    let store = Store::open("sqlite:wello.db", folder.as_ref(), &options()).await.unwrap();
+    for batch in 1.. {
+        let mut tickets = Vec::new();
+        for number in 0..5 {
+            let entry = chat(&store, ROMEO, JULIET, batch * 5 + number, "x");
+            tickets.push(store.archive.append(entry).await.unwrap());
+        }
+        tickets[4].wait().await.unwrap();
+        println!("acknowledged {}", batch * 5);
     }
 }

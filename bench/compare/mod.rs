@@ -1,0 +1,211 @@
+//! The same loads on Wello and its peers, one server after the other.
+
+mod ejabberd;
+mod prosody;
+mod report;
+mod server;
+mod wello;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use self::{
+    report::{Outcome, Report},
+    server::{Certificate, Server, Setup, free_port},
+};
+use crate::{
+    client::Account,
+    idle::raise_file_limit,
+    measure::{Measurement, Subject},
+    pairs::{Flow, Load},
+    scram::Mechanism,
+};
+
+/// Accounts of every server; the pairs need 100, the idle sessions spread over all of them.
+const ACCOUNTS: usize = 200;
+
+/// Logins going on at the same time.
+const LOGINS: usize = 8;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The server binary
+    #[arg(long, default_value = "target/release/wello")]
+    wello: PathBuf,
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Server::value_variants().to_vec())]
+    servers: Vec<Server>,
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Figure::value_variants().to_vec())]
+    figures: Vec<Figure>,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Idle sessions
+    #[arg(long, default_value_t = 2000)]
+    sessions: usize,
+    /// Where to write the results
+    #[arg(long, default_value = "bench/results.json")]
+    out: PathBuf,
+    /// Folder for the servers' data, kept afterwards; a temporary one if not given
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Figure {
+    /// 1:1 chat with the archive on
+    PairsArchive,
+    /// 1:1 chat with the archive off
+    PairsRouting,
+    /// Delivery time at half of the archive figure's rate
+    Latency,
+    LoginSha1,
+    LoginSha256,
+    Idle,
+}
+
+/// Figures that share one start of a server.
+struct Stage {
+    archive: bool,
+    mechanism: Mechanism,
+    figures: &'static [Figure],
+}
+
+const STAGES: [Stage; 4] = [
+    Stage {
+        archive: true,
+        mechanism: Mechanism::Sha1,
+        figures: &[Figure::PairsArchive, Figure::Latency],
+    },
+    Stage {
+        archive: false,
+        mechanism: Mechanism::Sha1,
+        figures: &[Figure::PairsRouting, Figure::LoginSha1],
+    },
+    Stage { archive: false, mechanism: Mechanism::Sha256, figures: &[Figure::LoginSha256] },
+    // Memory is measured on a server that has done nothing else.
+    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Idle] },
+];
+
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    raise_file_limit(options.sessions)?;
+    let scratch;
+    let folder = match &options.folder {
+        Some(folder) => folder.as_path(),
+        None => {
+            scratch = tempfile::tempdir()?;
+            scratch.path()
+        }
+    };
+    std::fs::create_dir_all(folder)?;
+    let mut suite = Suite::new(options, &folder.canonicalize()?)?;
+    for server in &options.servers {
+        suite.measure(*server).await;
+    }
+    let report = suite.report;
+    println!("\n{report}");
+    std::fs::write(&options.out, serde_json::to_string_pretty(&report)? + "\n")
+        .with_context(|| options.out.display().to_string())?;
+    println!("Details: {}", options.out.display());
+    ensure!(report.complete(), "some figures could not be measured");
+    Ok(())
+}
+
+struct Suite<'a> {
+    options: &'a Options,
+    folder: PathBuf,
+    wello: PathBuf,
+    accounts: Vec<Account>,
+    certificate: Certificate,
+    report: Report,
+}
+
+impl<'a> Suite<'a> {
+    fn new(options: &'a Options, folder: &Path) -> Result<Self> {
+        let account =
+            |n| Account { user: format!("user{n:04}"), password: "measure-me-9371".into() };
+        Ok(Self {
+            options,
+            folder: folder.to_owned(),
+            wello: options.wello.canonicalize().unwrap_or_else(|_| options.wello.clone()),
+            accounts: (0..ACCOUNTS).map(account).collect(),
+            certificate: Certificate::create(folder)?,
+            report: Report::new(&options.figures, options.seconds, options.sessions),
+        })
+    }
+
+    async fn measure(&mut self, server: Server) {
+        let version = server.version(&self.wello).await;
+        self.report.server(server, version.as_ref().ok().cloned());
+        for stage in STAGES {
+            let wanted: Vec<Figure> = stage
+                .figures
+                .iter()
+                .copied()
+                .filter(|f| self.options.figures.contains(f))
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let done = match &version {
+                Ok(_) => self.stage(server, &stage, &wanted).await,
+                Err(error) => Err(anyhow::anyhow!("{error:#}")),
+            };
+            if let Err(error) = done {
+                let failure = Outcome::failed(&error);
+                wanted.iter().for_each(|f| self.report.record_if_none(*f, server, &failure));
+            }
+        }
+    }
+
+    async fn stage(&mut self, server: Server, stage: &Stage, wanted: &[Figure]) -> Result<()> {
+        let setup = Setup {
+            folder: self.folder.join(server.name()),
+            port: free_port()?,
+            archive: stage.archive,
+            mechanism: stage.mechanism,
+            accounts: &self.accounts,
+            certificate: &self.certificate,
+            wello: &self.wello,
+        };
+        let client = setup.client()?;
+        let running = server.start(&setup).await?;
+        let process = Some(running.process);
+        let subject = Subject { client, accounts: self.accounts.clone(), process };
+        for figure in wanted {
+            eprintln!("{}: {} …", server.name(), figure.title());
+            let full = self.report.wall_rate(Figure::PairsArchive, server);
+            let measured = figure.measure(&subject, self.options, full).await;
+            self.report.record(*figure, server, Outcome::of(measured));
+        }
+        running.stop().await
+    }
+}
+
+impl Figure {
+    /// `full` is the rate at which the server took chat with the archive on.
+    async fn measure(
+        self,
+        subject: &Subject,
+        options: &Options,
+        full: Option<f64>,
+    ) -> Result<Measurement> {
+        const PAIRS: usize = 50;
+        let time = Duration::from_secs(options.seconds);
+        let flow = Flow::default();
+        match self {
+            Self::PairsArchive | Self::PairsRouting => {
+                subject.pairs(PAIRS, flow, Load::Time(time)).await
+            }
+            Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
+            Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,
+            Self::Idle => subject.idle(options.sessions).await,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Prosody 0.12 with its internal storage.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use tokio::process::Command;
+
+use super::server::{DOMAIN, Launch, Setup};
+use crate::scram::{Keys, Mechanism};
+
+/// `default_iteration_count` of mod_auth_internal_hashed.
+const ITERATIONS: u32 = 10_000;
+
+const SALT: &str = "5b1d7a0e-1d3c-4f7e-9a55-0d2c0f9f6d11";
+
+pub(super) fn prepare(setup: &Setup<'_>) -> Result<Launch> {
+    write_accounts(setup)?;
+    let config = setup.folder.join("prosody.cfg.lua");
+    std::fs::write(&config, configuration(setup))?;
+    let mut command = Command::new("prosody");
+    command.arg("--config").arg(config).arg("-F");
+    Ok(Launch { command, ready: None })
+}
+
+fn write_accounts(setup: &Setup<'_>) -> Result<()> {
+    let folder = setup.folder.join("data").join(DOMAIN).join("accounts");
+    std::fs::create_dir_all(&folder)?;
+    let Some(first) = setup.accounts.first() else { return Ok(()) };
+    // One password and one salt for all, so that one derivation serves all.
+    let keys = Keys::derive(setup.mechanism, &first.password, SALT.as_bytes(), ITERATIONS);
+    let record = format!(
+        "return {{ iteration_count = {ITERATIONS}, salt = \"{SALT}\", stored_key = \"{}\", \
+         server_key = \"{}\" }};\n",
+        hex(&keys.stored),
+        hex(&keys.server),
+    );
+    for account in setup.accounts {
+        std::fs::write(folder.join(format!("{}.dat", account.user)), &record)?;
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn configuration(setup: &Setup<'_>) -> String {
+    let hash = match setup.mechanism {
+        Mechanism::Sha1 => "SHA-1",
+        Mechanism::Sha256 => "SHA-256",
+    };
+    format!(
+        r#"run_as_root = true
+pidfile = "{folder}/prosody.pid"
+data_path = "{folder}/data"
+certificates = "{folder}"
+log = {{ error = "{folder}/prosody.log" }}
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {port} }}
+c2s_direct_tls_ports = {{}}
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "smacks", "csi_simple"{archive} }}
+modules_disabled = {{ "s2s" }}
+authentication = "internal_hashed"
+password_hash = "{hash}"
+storage = "internal"
+archive_expires_after = "never"
+storage_archive_item_limit = 10000000
+default_archive_policy = true
+c2s_require_encryption = true
+ssl = {{ certificate = "{certificate}", key = "{key}" }}
+VirtualHost "{DOMAIN}"
+"#,
+        folder = setup.folder.display(),
+        port = setup.port,
+        archive = if setup.archive { r#", "mam""# } else { "" },
+        certificate = setup.certificate.certificate.display(),
+        key = setup.certificate.key.display(),
+    )
+}

@@ -1,0 +1,203 @@
+//! Starting and stopping a server under measurement: its own folder, loopback, a free port.
+
+use std::{
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use serde::Serialize;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{ejabberd, prosody, wello};
+use crate::{
+    client::{Account, Client},
+    process::Process,
+    scram::Mechanism,
+};
+
+pub(crate) const DOMAIN: &str = "localhost";
+
+/// A server on a busy machine may take this long until it listens, and this long to stop.
+const START: Duration = Duration::from_secs(90);
+const STOP: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Server {
+    Wello,
+    Prosody,
+    Ejabberd,
+}
+
+/// What one start of a server is configured for.
+pub(crate) struct Setup<'a> {
+    pub(crate) folder: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) archive: bool,
+    /// What peers that keep one hash per account offer.
+    pub(crate) mechanism: Mechanism,
+    pub(crate) accounts: &'a [Account],
+    pub(crate) certificate: &'a Certificate,
+    pub(crate) wello: &'a Path,
+}
+
+/// The same self-signed P-256 certificate for every server, so that all sign alike.
+pub(crate) struct Certificate {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Key and certificate in one file, as ejabberd likes it.
+    pub(crate) both: PathBuf,
+}
+
+/// How to run what a server's module has configured.
+pub(crate) struct Launch {
+    pub(crate) command: Command,
+    /// Printed to standard output when the server is ready; without one its port tells.
+    pub(crate) ready: Option<&'static str>,
+}
+
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wello => "Wello",
+            Self::Prosody => "Prosody",
+            Self::Ejabberd => "ejabberd",
+        }
+    }
+
+    pub(crate) async fn version(self, wello: &Path) -> Result<String> {
+        let mut command = match self {
+            Self::Wello => Command::new(wello),
+            Self::Prosody | Self::Ejabberd => Command::new("dpkg-query"),
+        };
+        match self {
+            Self::Wello => command.arg("--version"),
+            Self::Prosody => command.args(["--showformat=${Version}", "--show", "prosody"]),
+            Self::Ejabberd => command.args(["--showformat=${Version}", "--show", "ejabberd"]),
+        };
+        let text = output(command).await.with_context(|| format!("{} is missing", self.name()))?;
+        Ok(text.trim().trim_start_matches("wello ").to_owned())
+    }
+
+    /// Writes configuration and accounts, starts the server and waits until it listens.
+    pub(crate) async fn start(self, setup: &Setup<'_>) -> Result<Running> {
+        std::fs::create_dir_all(&setup.folder)?;
+        let launch = match self {
+            Self::Wello => wello::prepare(setup).await?,
+            Self::Prosody => prosody::prepare(setup)?,
+            Self::Ejabberd => ejabberd::prepare(setup).await?,
+        };
+        let running = Running::spawn(launch, setup).await;
+        running.with_context(|| {
+            let log = std::fs::read_to_string(setup.folder.join("stderr.log")).unwrap_or_default();
+            format!("start of {}: {}", self.name(), log.lines().last().unwrap_or("it said nothing"))
+        })
+    }
+}
+
+impl Setup<'_> {
+    pub(crate) fn client(&self) -> Result<Client> {
+        Client::new((Ipv4Addr::LOCALHOST, self.port).into(), DOMAIN, false, self.mechanism)
+    }
+}
+
+impl Running {
+    async fn spawn(launch: Launch, setup: &Setup<'_>) -> Result<Self> {
+        let Launch { mut command, ready } = launch;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(setup.folder.join("stderr.log"))?)
+            .kill_on_drop(true)
+            .spawn()?;
+        let lines = child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(lines).lines();
+        let address = (Ipv4Addr::LOCALHOST, setup.port).into();
+        if let Some(wanted) = ready {
+            let seen = async {
+                while let Some(line) = lines.next_line().await? {
+                    if line.starts_with(wanted) {
+                        return Ok(());
+                    }
+                }
+                bail!("it ended")
+            };
+            timeout(START, seen).await.context("not ready in time")??;
+        }
+        // A full pipe would stop the server.
+        tokio::task::spawn_local(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let process = Process::new(child.id().context("it ended")?);
+        let running = Self { child, process, address };
+        running.listening().await?;
+        Ok(running)
+    }
+
+    async fn listening(&self) -> Result<()> {
+        let deadline = Instant::now() + START;
+        while tokio::net::TcpStream::connect(self.address).await.is_err() {
+            ensure!(Instant::now() < deadline, "it does not listen");
+            ensure!(self.process.memory()?.rss_kib > 0, "it ended");
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        use rustix::process::{Pid, Signal, kill_process};
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        kill_process(pid.context("the server ended during the measurement")?, Signal::TERM)?;
+        if timeout(STOP, self.child.wait()).await.is_err() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Certificate {
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
+        let made = Self {
+            certificate: folder.join("localhost.crt"),
+            key: folder.join("localhost.key"),
+            both: folder.join("localhost.pem"),
+        };
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let mut params = CertificateParams::new(vec![DOMAIN.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, DOMAIN);
+        // ejabberd's certificate manager crashes on the years that rcgen takes by default.
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2045, 1, 1);
+        let signed = params.self_signed(&key)?;
+        std::fs::write(&made.certificate, signed.pem())?;
+        std::fs::write(&made.key, key.serialize_pem())?;
+        std::fs::write(&made.both, key.serialize_pem() + &signed.pem())?;
+        Ok(made)
+    }
+}
+
+/// A loopback port that nobody listens on now.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Standard output of a command that has to succeed.
+pub(crate) async fn output(mut command: Command) -> Result<String> {
+    let done = command.stdin(Stdio::null()).output().await?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr).trim());
+    Ok(String::from_utf8(done.stdout)?)
+}
