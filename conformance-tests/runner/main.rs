@@ -1,6 +1,9 @@
 //! Plays scripted conversations against a server and judges what it answers.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that panics has failed")
+)]
 
 mod client;
 mod pattern;
@@ -48,6 +51,9 @@ struct Args {
     /// Print what was sent and received by every script
     #[arg(long)]
     trace_all: bool,
+    /// Run scripts that say they do not apply to the target; a pass shows a stale `skip`
+    #[arg(long)]
+    unskip: bool,
     /// Only read the scripts and report mistakes in them
     #[arg(long)]
     check: bool,
@@ -78,6 +84,17 @@ fn start(args: &Args) -> anyhow::Result<bool> {
     let wanted: Vec<Script> = all
         .into_iter()
         .filter(|s| args.filter.is_empty() || args.filter.iter().any(|f| s.id.contains(f)))
+        .filter(|s| !args.unskip || s.skips.iter().any(|(t, _)| t == target.name()))
+        .map(|s| {
+            if args.unskip {
+                Script {
+                    skips: Vec::new(),
+                    ..s
+                }
+            } else {
+                s
+            }
+        })
         .collect();
     if args.check {
         println!("{} scripts are well-formed", wanted.len());

@@ -72,8 +72,9 @@ impl Matcher {
             let found = got.attr_ns(&a.ns, &a.name);
             self.value(&a.value, found).map_err(|e| format!("{}@{} {e}", pattern.name, a.name))?;
         }
+        let open = flag(pattern, "open");
         for a in &got.attrs {
-            if pattern.attr_ns(&a.ns, &a.name).is_some() {
+            if open || pattern.attr_ns(&a.ns, &a.name).is_some() {
                 continue;
             }
             if strict || !may_be_unlisted(got, &a.ns, &a.name, &a.value, top) {

@@ -118,7 +118,7 @@ async fn run_one(script: &Script, server: &Server, excuses: &Excuses, options: &
         for line in &trace {
             println!("     | {line}");
         }
-        if failure.is_some() && script.needs_own_server() {
+        if failure.is_some() {
             println!("{}", server.log_tail());
         }
     }

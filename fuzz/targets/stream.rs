@@ -8,12 +8,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use wello_stream::c2s::{Action, Bound, C2s, HostSettings, RegistrationOffer, Settings, Welcome};
-use wello_stream::framing::Framing;
-use wello_stream::sasl::{
-    Answer, ChannelBindings, Condition, Failure, FakeKeys, Lookup, Mechanism, Reason,
+use wello_stream::c2s::{
+    Action, Bound, C2s, Channel, HostSettings, RegistrationOffer, Settings, Welcome,
 };
+use wello_stream::framing::Framing;
+use wello_stream::nonza::Token;
+use wello_stream::sasl::{Answer, Condition, Failure, FakeKeys, Lookup, Mechanism, Reason, Secret};
 use wello_wire::jid::{BareJid, FullJid};
+use wello_wire::ns;
 use wello_wire::xml::{Limits, Reader, StreamEvent, read_document};
 
 const PASSWORD: &str = "pw";
@@ -33,6 +35,7 @@ static SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(|| {
         hibernation: Duration::from_secs(600),
         bind_inline: vec!["urn:xmpp:carbons:2"],
         fakes: FakeKeys::new([42; 32], 4096),
+        scram_iterations: 4096,
     })
 });
 
@@ -42,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
     let framing = if choice & 1 == 0 { Framing::Stream } else { Framing::Framed };
     let secure = choice & 2 == 0;
     let mut driver = Driver {
-        stream: C2s::new(Arc::clone(&SETTINGS), framing, secure, ChannelBindings::default()),
+        stream: C2s::new(Arc::clone(&SETTINGS), framing, channel(secure)),
         secure,
         proven: None,
         bound: false,
@@ -83,16 +86,27 @@ impl Driver {
                 self.secure = true;
                 // What follows is another document.
                 self.stream.output().take();
-                self.stream.handle_secured(ChannelBindings::default());
+                self.stream.handle_secured(channel(true));
             }
-            Action::Lookup(lookup) => {
+            Action::Lookup { lookup, .. } => {
                 let answer = self.look_up(lookup);
                 self.stream.handle_lookup(answer);
             }
             Action::Login(login) => {
                 assert_eq!(Some(&login.identity), self.proven.as_ref(), "nobody proved that");
                 assert!(self.secure, "a login in plain text");
-                self.stream.handle_login(Ok(Welcome { token: None }));
+                // What it would do, it has to do.
+                let welcome = Welcome { upgrades: login.upgrades, renews_token: true };
+                self.stream.handle_login(Ok(welcome));
+            }
+            Action::StoreKeys { identity, .. } => {
+                assert_eq!(Some(&identity), self.proven.as_ref(), "nobody's keys");
+                self.stream.handle_keys_stored();
+            }
+            Action::IssueToken { identity, .. } => {
+                assert_eq!(Some(&identity), self.proven.as_ref(), "nobody's token");
+                let token = Token { token: Secret::new("token"), expiry: "2030-01-01".to_owned() };
+                self.stream.handle_token(Some(&token));
             }
             Action::Bind(request) => {
                 assert_eq!(Some(&request.identity), self.proven.as_ref());
@@ -114,7 +128,7 @@ impl Driver {
                 let handled = session.management().map_or(0, |management| management.handled());
                 self.stream.acknowledge(handled);
             }
-            Action::LoginFailed(_) => {}
+            Action::LoginFailed { .. } => {}
             Action::Close { .. } => self.closed = true,
         }
     }
@@ -134,6 +148,10 @@ impl Driver {
     }
 }
 
+fn channel(secure: bool) -> Channel {
+    Channel { secure, certificate: true, ..Channel::default() }
+}
+
 fn assert_well_formed(framing: Framing, stream: &mut C2s) {
     let generous = Limits { stanza_bytes: 1 << 20, depth: 128, attributes: 128, elements: 1 << 16 };
     if framing == Framing::Framed {
@@ -149,7 +167,7 @@ fn assert_well_formed(framing: Framing, stream: &mut C2s) {
     loop {
         match reader.read(&mut rest) {
             // The stream restarts with a new header after SASL (RFC 6120, section 6.4.6).
-            Ok(Some(StreamEvent::Element(element))) if element.name() == "success" => {
+            Ok(Some(StreamEvent::Element(element))) if element.is("success", ns::SASL) => {
                 reader = Reader::new(generous);
             }
             Ok(Some(_)) => {}

@@ -1,1 +1,77 @@
+//! Everything that is reached by HTTP: WebSocket, BOSH, discovery, health, metrics, the API.
 
+mod health;
+mod host_meta;
+pub mod server;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use wello_kernel::Kernel;
+use wello_net::c2s::C2sServer;
+use wello_net::ip_network::IpNetwork;
+
+/// What every request handler may use.
+#[derive(Clone)]
+pub struct Web(Arc<WebState>);
+
+pub struct WebState {
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) c2s: Arc<C2sServer>,
+    pub(crate) trusted_proxies: Vec<IpNetwork>,
+    pub(crate) metrics_from: Vec<IpNetwork>,
+}
+
+impl std::ops::Deref for Web {
+    type Target = WebState;
+
+    fn deref(&self) -> &WebState {
+        &self.0
+    }
+}
+
+impl Web {
+    /// Fails on a network of the configuration that is none.
+    pub fn new(kernel: Arc<Kernel>, c2s: Arc<C2sServer>) -> Result<Web, String> {
+        let networks = |key: &str, list: &[String]| {
+            let parse = |text: &String| {
+                text.parse::<IpNetwork>().map_err(|_| format!("http.{key}: {text:?} is no network"))
+            };
+            list.iter().map(parse).collect::<Result<Vec<_>, _>>()
+        };
+        let http = &kernel.config.http;
+        Ok(Web(Arc::new(WebState {
+            trusted_proxies: networks("trusted_proxies", &http.trusted_proxies)?,
+            metrics_from: networks("metrics_from", &http.metrics_from)?,
+            kernel,
+            c2s,
+        })))
+    }
+
+    /// All paths.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready))
+            .route("/metrics", get(health::metrics))
+            .route("/.well-known/host-meta", get(host_meta::xml))
+            .route("/.well-known/host-meta.json", get(host_meta::json))
+            .route("/xmpp-websocket", get(websocket::upgrade))
+            .layer(self.cors())
+            .with_state(self.clone())
+    }
+
+    /// XEP-0156, section 3: browsers of other sites must be able to read host-meta.
+    fn cors(&self) -> CorsLayer {
+        let origins = &self.kernel.config.http.cors_origins;
+        let allowed = if origins.iter().any(|origin| origin == "*") {
+            AllowOrigin::from(Any)
+        } else {
+            AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
+        };
+        CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers(Any)
+    }
+}

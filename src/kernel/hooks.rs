@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
+use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
 use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
 
@@ -96,8 +97,8 @@ pub trait BindInline: Send + Sync {
     /// Features announced inside `<bind><inline/>`.
     fn features(&self) -> Vec<&'static str>;
 
-    /// Called once the session is bound with the request's children; returns children for
-    /// `<bound/>`.
+    /// Called for every session that is bound this way, with all children of the request;
+    /// returns children for `<bound/>`. Nothing is delivered to the session before.
     async fn bound(
         &self,
         kernel: &Arc<Kernel>,
@@ -184,11 +185,18 @@ pub trait IqHandler: Send + Sync {
 /// What service discovery tells about an address (XEP-0030), gathered from all modules.
 #[async_trait]
 pub trait Discovery: Send + Sync {
-    /// Adds to disco#info of an account or host; `node` is what was asked for.
-    async fn info(&self, kernel: &Arc<Kernel>, query: &DiscoQuery, answer: &mut DiscoAnswer);
+    /// Adds to the disco#info of the address itself.
+    async fn info(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery, _info: &mut DiscoInfo) {}
 
-    /// Adds to disco#items.
-    async fn items(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery, _items: &mut Vec<Element>) {}
+    /// Answers for a node that is this module's.
+    async fn node(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery) -> Option<DiscoInfo> {
+        None
+    }
+
+    /// Adds to disco#items; `Some` also when the node is this module's and empty.
+    async fn items(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery) -> Option<Vec<DiscoItem>> {
+        None
+    }
 }
 
 /// Who asks what about whom.
@@ -196,18 +204,7 @@ pub struct DiscoQuery {
     pub scope: IqScope,
     pub to: BareJid,
     pub from: Jid,
-    pub own: bool,
     pub node: Option<String>,
-}
-
-/// Children of a disco#info answer.
-#[derive(Default)]
-pub struct DiscoAnswer {
-    pub identities: Vec<Element>,
-    pub features: Vec<&'static str>,
-    pub forms: Vec<Element>,
-    /// Whether the node asked for exists; without a node there is always an answer.
-    pub known_node: bool,
 }
 
 /// A part of the server with an address of its own below a host.
@@ -234,9 +231,9 @@ pub struct Hooks {
     pub(crate) sessions: Vec<Arc<dyn SessionEvents>>,
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
-    pub(crate) discovery: Vec<Arc<dyn Discovery>>,
+    pub discovery: Vec<Arc<dyn Discovery>>,
     pub(crate) iqs: std::collections::HashMap<(IqScope, &'static str), Arc<dyn IqHandler>>,
-    pub(crate) services: std::collections::HashMap<String, Arc<dyn Service>>,
+    pub services: std::collections::HashMap<String, Arc<dyn Service>>,
 }
 
 impl Hooks {

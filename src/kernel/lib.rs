@@ -52,11 +52,21 @@ impl Kernel {
         metrics: Arc<Metrics>,
         modules: Vec<Arc<dyn Module>>,
     ) -> Result<Arc<Kernel>, StoreError> {
+        Kernel::with_clock(config, store, metrics, modules, Clock::System).await
+    }
+
+    /// A kernel whose time is told by `clock`.
+    pub async fn with_clock(
+        config: Config,
+        store: Store,
+        metrics: Arc<Metrics>,
+        modules: Vec<Arc<dyn Module>>,
+        clock: Clock,
+    ) -> Result<Arc<Kernel>, StoreError> {
         let mut hooks = Hooks::default();
         for module in &modules {
             Arc::clone(module).register(&mut Registrar::new(&mut hooks));
         }
-        let clock = Clock::System;
         let accounts = Accounts::open(&config, &store, clock.clone()).await?;
         Ok(Arc::new(Kernel {
             hosts: config.domains().into_iter().map(str::to_owned).collect(),

@@ -7,11 +7,12 @@ use wello_stream::c2s::ResourceWish;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, FullJid};
 use wello_wire::stanza::{Kind, PresenceType, Stanza};
+use wello_wire::xml::Element;
 
 use crate::Kernel;
 use crate::clock::random_id;
 use crate::inbox::Delivery;
-use crate::sessions::{ClientInfo, Session};
+use crate::sessions::{ClientInfo, EndReason, Session};
 
 /// Why no resource was bound.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -33,10 +34,37 @@ impl Kernel {
         })?;
         self.metrics.sessions.inc();
         tracing::info!(session = %session.id, jid = %session.jid, "session bound");
+        self.end_former_sessions(&session);
         for hook in &self.hooks.sessions {
             hook.bound(self, &session).await;
         }
         Ok(session)
+    }
+
+    /// XEP-0386, section 4.2: one installation of a client has one session, so an earlier one was
+    /// lost without a word.
+    fn end_former_sessions(&self, session: &Session) {
+        let Some(client) = session.info.client_id.as_deref() else { return };
+        let same = |other: &&Arc<Session>| {
+            other.id != session.id && other.info.client_id.as_deref() == Some(client)
+        };
+        for other in self.sessions.of(&session.jid).iter().filter(same) {
+            other.end(EndReason::Conflict);
+        }
+    }
+
+    /// Lets the modules take part in a session that was bound by Bind 2 (XEP-0386). Returns the
+    /// children of `<bound/>`.
+    pub async fn bind_inline(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        request: &[Element],
+    ) -> Vec<Element> {
+        let mut children = Vec::new();
+        for hook in &self.hooks.bind_inline {
+            children.extend(hook.bound(self, session, request).await);
+        }
+        children
     }
 
     /// Ends a session for good. `left` is what the client was to get and may not have got.

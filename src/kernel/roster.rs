@@ -30,9 +30,13 @@ impl Kernel {
         stanza: Stanza,
     ) {
         let (account, contact) = (session.bare(), to.bare());
+        if contact == account {
+            // One always sees oneself; there is nothing to ask for.
+            return;
+        }
         // Section 3.1.1: subscriptions are between bare addresses.
         let stanza = stanza.with_from(account.clone()).with_to(contact.clone());
-        let before = match self.change_contact(&account, &contact, type_, true).await {
+        let change = match self.change_contact(&account, &contact, type_, true).await {
             Ok(Some(change)) => change,
             Ok(None) => {
                 let error = StanzaError::policy_violation("the roster is full");
@@ -44,16 +48,16 @@ impl Kernel {
                 return self.refuse(Some(session), &stanza, &error).await;
             }
         };
-        if !before.pass {
-            return;
+        // Section 3.2.2: unavailability comes before the cancellation, and both before the push.
+        if type_ == PresenceType::Unsubscribed && change.was_seen {
+            self.hide_presence(&account, &contact).await;
         }
-        self.route(stanza).await;
-        match type_ {
-            PresenceType::Subscribed => self.show_presence(&account, &contact).await,
-            PresenceType::Unsubscribed if before.was_seen => {
-                self.hide_presence(&account, &contact).await;
-            }
-            _ => {}
+        if change.pass {
+            self.route(stanza).await;
+        }
+        self.push_change(&account, &change).await;
+        if type_ == PresenceType::Subscribed && change.pass {
+            self.show_presence(&account, &contact).await;
         }
     }
 
@@ -84,6 +88,7 @@ impl Kernel {
         };
         if change.approve {
             self.route(answer(PresenceType::Subscribed)).await;
+            self.push_change(&account, &change).await;
             self.show_presence(&account, &contact).await;
         }
         if !change.pass {
@@ -104,13 +109,22 @@ impl Kernel {
                 self.post(session, stanza.clone());
             }
         }
+        if !change.approve {
+            self.push_change(&account, &change).await;
+        }
         if type_ == PresenceType::Unsubscribe && change.was_seen {
             self.hide_presence(&account, &contact).await;
         }
     }
 
-    /// Runs the state machine on a contact and stores and pushes what changed. `None` when the
-    /// roster has no room.
+    async fn push_change(self: &Arc<Self>, account: &BareJid, change: &Change) {
+        if let Some((version, item)) = &change.stored {
+            self.push_roster(account, *version, &RosterChange::Set(item.clone())).await;
+        }
+    }
+
+    /// Runs the state machine on a contact and stores what changed. `None` when the roster has
+    /// no room.
     async fn change_contact(
         self: &Arc<Self>,
         account: &BareJid,
@@ -130,7 +144,8 @@ impl Kernel {
             if before.requested && !after.requested {
                 roster.remove_request(account.as_str(), contact.as_str()).await?;
             }
-            let change = Change {
+            let mut change = Change {
+                stored: None,
                 pass: verdict.pass,
                 approve: verdict.approve,
                 was_seen: matches!(before.subscription, Subscription::From | Subscription::Both),
@@ -151,7 +166,7 @@ impl Kernel {
             };
             match roster.set(account.as_str(), &item, entry.version).await? {
                 RosterUpdate::Stored(version) => {
-                    self.push_roster(account, version, &RosterChange::Set(item)).await;
+                    change.stored = Some((version, item));
                     return Ok(Some(change));
                 }
                 RosterUpdate::Conflict => {}
@@ -283,6 +298,8 @@ impl Kernel {
 }
 
 struct Change {
+    /// The contact as it is now, if the roster changed.
+    stored: Option<(RosterVersion, RosterItem)>,
     pass: bool,
     approve: bool,
     /// The contact saw the account's presence before.

@@ -52,9 +52,18 @@ pub struct ClientInfo {
     pub mechanism: &'static str,
     /// Id of the client (XEP-0388 user agent), if it gave one.
     pub client_id: Option<String>,
+    /// Id of the client whose grant it came in by (OAUTHBEARER).
+    pub grant: Option<String>,
     pub software: Option<String>,
     pub device: Option<String>,
     pub since: Timestamp,
+}
+
+impl ClientInfo {
+    /// Whether the client with this id is behind the session.
+    pub fn is_of_client(&self, id: &str) -> bool {
+        [&self.client_id, &self.grant].into_iter().flatten().any(|own| own == id)
+    }
 }
 
 /// A bound resource. Its connection may be away (XEP-0198).
@@ -71,6 +80,8 @@ pub struct Session {
     /// Asked for the block list, so it gets its pushes (XEP-0191, section 3.5).
     wants_block_list: AtomicBool,
     hibernating: AtomicBool,
+    /// Offline messages were sent to it (XEP-0160), or its client asked for none.
+    taken_offline: AtomicBool,
     presence: Mutex<Option<Stanza>>,
     /// Who got directed presence (RFC 6121, section 4.6).
     directed: Mutex<HashSet<Jid>>,
@@ -176,6 +187,14 @@ impl Session {
         self.wants_block_list.store(true, Ordering::Release);
     }
 
+    pub fn has_taken_offline(&self) -> bool {
+        self.taken_offline.load(Ordering::Acquire)
+    }
+
+    pub fn set_taken_offline(&self) {
+        self.taken_offline.store(true, Ordering::Release);
+    }
+
     pub fn is_hibernating(&self) -> bool {
         self.hibernating.load(Ordering::Acquire)
     }
@@ -250,6 +269,7 @@ impl Sessions {
             interested: AtomicBool::new(false),
             wants_block_list: AtomicBool::new(false),
             hibernating: AtomicBool::new(false),
+            taken_offline: AtomicBool::new(false),
             presence: Mutex::new(None),
             directed: Mutex::default(),
         });

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use axum::Router;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use wello_http::Web;
+use wello_http::server::{serve_http, serve_https};
 use wello_kernel::Kernel;
 use wello_kernel::config::{Config, TlsVersion};
 use wello_kernel::metrics::Metrics;
@@ -28,8 +31,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let kernel = Kernel::new(config, store, metrics, modules).await?;
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
-    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor, shutdown.clone());
-    let addresses = listen(&kernel, &c2s, &shutdown)?;
+    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor.clone(), shutdown.clone());
+    let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
+    let addresses = listen(&kernel, &c2s, &web.router(), &acceptor, &shutdown)?;
     println!("ready {}", addresses.join(" "));
     std::io::stdout().flush()?;
     wait_for_signals(&certificates).await?;
@@ -39,7 +43,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
-    kernel.store.close().await?;
+    kernel.store.close().await;
     Ok(())
 }
 
@@ -84,6 +88,8 @@ fn open_certificates(config: &Config) -> anyhow::Result<CertificateStore> {
 fn listen(
     kernel: &Arc<Kernel>,
     c2s: &Arc<C2sServer>,
+    router: &Router,
+    acceptor: &TlsAcceptor,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<String>> {
     let config = &kernel.config;
@@ -100,7 +106,7 @@ fn listen(
         addresses.push(format!("{name}={}", listener.local_addr()?));
         Ok(listener)
     };
-    let mut run = |listener: Listener, serve: Box<dyn FnMut(Accepted) + Send>| {
+    let run = |listener: Listener, serve: Box<dyn FnMut(Accepted) + Send>| {
         let (admission, shutdown) = (admission.clone(), shutdown.clone());
         tokio::spawn(async move {
             listener.run(admission, shutdown.cancelled(), serve).await;
@@ -114,6 +120,21 @@ fn listen(
         let server = Arc::clone(c2s);
         let serve = Box::new(move |accepted| server.serve_direct_tls(accepted));
         run(bind("c2s_tls", *address)?, serve);
+    }
+    for address in &config.listen.https {
+        let (router, acceptor) = (router.clone(), acceptor.clone());
+        let serve = Box::new(move |accepted| {
+            let served = serve_https(router.clone(), acceptor.clone(), accepted);
+            tokio::spawn(served);
+        });
+        run(bind("https", *address)?, serve);
+    }
+    for address in &config.listen.http {
+        let router = router.clone();
+        let serve = Box::new(move |accepted| {
+            tokio::spawn(serve_http(router.clone(), accepted));
+        });
+        run(bind("http", *address)?, serve);
     }
     Ok(addresses)
 }

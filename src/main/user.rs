@@ -25,7 +25,7 @@ pub async fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
         }
         UserCommand::List { domain } => list(&store, domain).await,
     };
-    store.close().await?;
+    store.close().await;
     done
 }
 
@@ -74,7 +74,7 @@ async fn passwd(
 ) -> anyhow::Result<()> {
     let jid = local(config, jid)?;
     let password = password(new)?;
-    accounts.set_password(&jid, &password).await?;
+    accounts.set_password(&jid, &password, None).await?;
     println!("password of {jid} changed");
     Ok(())
 }

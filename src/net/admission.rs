@@ -30,13 +30,14 @@ pub(crate) struct Slot {
 /// Proof that a connection was counted; dropping it makes room.
 pub struct ConnectionPermit {
     _slot: Slot,
-    /// None: exempt.
+    /// None: does not count against an address.
     subscriber: Option<IpNetwork>,
     admission: Admission,
 }
 
 impl Admission {
-    /// At most `total` connections, and `per_subscriber` from one IPv4 address or IPv6 /64.
+    /// At most `total` connections, and `per_subscriber` that have not logged in from one IPv4
+    /// address or IPv6 /64.
     /// Loopback is exempt from the latter: a reverse proxy there stands for many.
     pub fn new(total: usize, per_subscriber: u32) -> Self {
         let total = total.min(Semaphore::MAX_PERMITS);
@@ -93,9 +94,11 @@ impl Admission {
     }
 }
 
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        let Some(subscriber) = self.subscriber else { return };
+impl ConnectionPermit {
+    /// The peer has logged in: its connection counts no more against its address, only in all.
+    /// Many users may share an address, and those who can log in are answerable for it.
+    pub fn authenticated(&mut self) {
+        let Some(subscriber) = self.subscriber.take() else { return };
         let mut subscribers = self.admission.0.subscribers.lock();
         if let Some(count) = subscribers.get_mut(&subscriber) {
             *count -= 1;
@@ -103,6 +106,12 @@ impl Drop for ConnectionPermit {
                 subscribers.remove(&subscriber);
             }
         }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.authenticated();
     }
 }
 
@@ -135,6 +144,17 @@ mod tests {
 
         let loopback: Vec<_> = (0..10).map(|_| admit(&admission, "127.0.0.1").unwrap()).collect();
         assert_eq!(loopback.len(), 10);
+    }
+
+    #[test]
+    fn logged_in_peers_count_in_all_only() {
+        let admission = Admission::new(100, 1);
+        let mut first = admit(&admission, "192.0.2.1").unwrap();
+        first.authenticated();
+        let _second = admit(&admission, "192.0.2.1").unwrap();
+        drop(first);
+        assert!(admit(&admission, "192.0.2.1").is_none(), "counted down once");
+        assert_eq!(admission.taken(), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sockets: listeners, TLS and the tasks that own connections.
 
+pub mod acme;
 pub mod admission;
 pub mod c2s;
 pub mod ip_network;

@@ -88,7 +88,7 @@ pub struct Query {
     pub owner: String,
     /// The other side: a bare JID for all its resources, or a full JID.
     pub with: Option<String>,
-    /// Not before this moment.
+    /// Not before this moment, which is compared with the times in archive ids.
     pub start: Option<Timestamp>,
     /// Not after this moment.
     pub end: Option<Timestamp>,

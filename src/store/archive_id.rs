@@ -96,6 +96,13 @@ impl ArchiveIds {
         Self { last: AtomicI64::new(after.as_micros()), node: node.rem_euclid(1 << NODE_BITS) }
     }
 
+    /// A generator for messages of the past, such as those of an import: take one for each archive, and
+    /// feed it with times that ascend.
+    #[must_use]
+    pub fn of_the_past(&self) -> Self {
+        Self { last: AtomicI64::new(0), node: self.node }
+    }
+
     /// The next id: of this moment, or of the first free microsecond after it.
     pub fn next(&self, now: Timestamp) -> ArchiveId {
         let now = now.as_micros().clamp(0, i64::MAX >> NODE_BITS);

@@ -7,12 +7,12 @@ const WORD_CHARS: usize = 64;
 
 /// The words of a text in lower case.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(|word| {
+    text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).map(
+        |word| {
             let lower = word.chars().flat_map(char::to_lowercase);
             lower.take(WORD_CHARS).collect()
-        })
+        },
+    )
 }
 
 /// Whether a text has all these words.
@@ -29,14 +29,8 @@ mod tests {
     fn words_are_lower_case_and_without_punctuation() {
         let found: Vec<_> = words("Wherefore, \"ÄRGER\"—x2?").collect();
         assert_eq!(found, ["wherefore", "ärger", "x2"]);
-        assert!(contains_all(
-            "Art thou, Romeo?",
-            &["romeo".into(), "art".into()]
-        ));
+        assert!(contains_all("Art thou, Romeo?", &["romeo".into(), "art".into()]));
         assert!(!contains_all("Art thou, Romeo?", &["rome".into()]));
-        assert_eq!(
-            words(&"a".repeat(5_000)).next().map(|word| word.len()),
-            Some(WORD_CHARS)
-        );
+        assert_eq!(words(&"a".repeat(5_000)).next().map(|word| word.len()), Some(WORD_CHARS));
     }
 }

@@ -1,6 +1,8 @@
 //! Storage: one small trait for each domain beside its row types, implemented by hand-written SQL on
 //! SQLite and PostgreSQL. Addresses are normalised JIDs as strings; nothing here parses them.
 
+#![expect(clippy::duplicate_mod, reason = "folder sql is compiled once for each database")]
+
 mod accounts;
 mod archive;
 mod archive_id;
@@ -17,6 +19,7 @@ mod meta;
 mod migrations;
 mod offline;
 mod options;
+mod postgres;
 mod refresh_tokens;
 mod reports;
 mod roster;
@@ -48,5 +51,5 @@ pub use roster::*;
 pub use sessions::*;
 pub use store::Store;
 pub use ticket::Ticket;
-pub use time::Timestamp;
+pub use wello_wire::payload::datetime::Timestamp;
 pub use words::UnknownWord;

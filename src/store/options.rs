@@ -35,6 +35,9 @@ pub struct Options {
     pub index_backlog: u32,
     /// How long the writer must be idle before it does background work.
     pub idle: Duration,
+    /// How old a message must be to be indexed where several nodes write: none of them may still be
+    /// writing an older one.
+    pub index_lag: Duration,
     pub on_batch: Option<OnBatch>,
 }
 
@@ -48,6 +51,7 @@ impl Default for Options {
             caps_entries: 10_000,
             index_backlog: 50_000,
             idle: Duration::from_secs(2),
+            index_lag: Duration::from_secs(10),
             on_batch: None,
         }
     }

@@ -26,12 +26,8 @@ impl Shape {
     pub(crate) fn of(query: &Query) -> Self {
         let after = query.after_id.map_or(i64::MIN, ArchiveId::as_i64);
         let before = query.before_id.map_or(i64::MAX, ArchiveId::as_i64);
-        let start = query
-            .start
-            .map_or(i64::MIN, |start| ArchiveId::at(start).as_i64() - 1);
-        let end = query
-            .end
-            .map_or(i64::MAX, |end| ArchiveId::at(end.plus_micros(1)).as_i64());
+        let start = query.start.map_or(i64::MIN, |start| ArchiveId::at(start).as_i64() - 1);
+        let end = query.end.map_or(i64::MAX, |end| ArchiveId::at(end.plus_micros(1)).as_i64());
         let (count_above, count_below) = (after.max(start), before.min(end));
         let (above, below, backwards) = match query.anchor {
             Anchor::First => (count_above, count_below, false),
@@ -59,11 +55,7 @@ pub(crate) fn named_ids(query: &Query) -> Vec<i64> {
         Anchor::First | Anchor::Last => None,
     };
     let single = [query.after_id, query.before_id, anchor];
-    let ids = query
-        .ids
-        .iter()
-        .copied()
-        .chain(single.into_iter().flatten());
+    let ids = query.ids.iter().copied().chain(single.into_iter().flatten());
     ids.map(ArchiveId::as_i64).collect()
 }
 
@@ -100,8 +92,6 @@ fn kind_of(number: i64) -> Result<MessageKind, StoreError> {
         2 => Ok(MessageKind::Groupchat),
         3 => Ok(MessageKind::Headline),
         4 => Ok(MessageKind::Error),
-        _ => Err(StoreError::Corrupt(format!(
-            "{number} is not a kind of message"
-        ))),
+        _ => Err(StoreError::Corrupt(format!("{number} is not a kind of message"))),
     }
 }

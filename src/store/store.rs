@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
     LastActivities, Meta, Offline, Options, RefreshTokens, Reports, Rosters, Sessions, StoreError,
-    sqlite,
+    postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -26,8 +26,7 @@ pub struct Store {
     pub reports: Arc<dyn Reports>,
     pub roster: Arc<dyn Rosters>,
     pub sessions: Arc<dyn Sessions>,
-    /// Makes the ids for [`Entry`](crate::Entry); take one right before appending. Messages with
-    /// times of their own (an import) want an [`ArchiveIds`] of their own, with the same node.
+    /// Makes the ids for [`Entry`](crate::Entry); take one right before appending.
     pub archive_ids: Arc<ArchiveIds>,
     backend: Arc<dyn Backend>,
 }
@@ -44,6 +43,9 @@ impl Store {
                 return Err(StoreError::Url(url.to_owned()));
             }
             return sqlite::Database::open(data_dir.join(file), options).await;
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres::Database::open(url, options).await;
         }
         Err(StoreError::Url(url.to_owned()))
     }
@@ -116,4 +118,5 @@ pub(crate) trait Domains:
 {
 }
 
+impl Domains for postgres::Database {}
 impl Domains for sqlite::Database {}

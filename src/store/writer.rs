@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 
 use crate::ticket::{BatchState, Outcome};
 use crate::{BatchReport, Entry, Options, StoreError, Ticket};
@@ -98,11 +99,7 @@ impl<J: Send + 'static> Queue<J> {
         let latest = Arc::<BatchState>::default();
         latest.resolve(Outcome::Written { failed: Vec::new() });
         Arc::new(Self {
-            state: Mutex::new(State {
-                batches: VecDeque::new(),
-                latest,
-                closed: false,
-            }),
+            state: Mutex::new(State { batches: VecDeque::new(), latest, closed: false }),
             filled: Notify::new(),
             room: Arc::new(Semaphore::new(room(options))),
             options: options.clone(),
@@ -144,10 +141,7 @@ impl<J: Send + 'static> Queue<J> {
             return Err(too_large);
         }
         let permits = u32::try_from(bytes).map_err(|_| too_large)?;
-        Arc::clone(&self.room)
-            .acquire_many_owned(permits)
-            .await
-            .map_err(|_| StoreError::Closed)
+        Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| StoreError::Closed)
     }
 
     fn put<T>(
@@ -160,9 +154,7 @@ impl<J: Send + 'static> Queue<J> {
         if state.closed {
             return Err(StoreError::Closed);
         }
-        let open = state
-            .batches
-            .pop_back_if(|batch| !batch.is_full(&self.options));
+        let open = state.batches.pop_back_if(|batch| !batch.is_full(&self.options));
         let mut batch = open.unwrap_or_else(|| {
             let batch = Batch::new();
             state.latest = Arc::clone(&batch.state);
@@ -185,8 +177,13 @@ impl<J: Send + 'static> Queue<J> {
     }
 }
 
-/// Writes batches until the queue is closed and empty.
-pub(crate) async fn run<E: Engine>(queue: Arc<Queue<E::Job>>, mut engine: E) {
+/// Starts the writer. It ends when the queue is closed and empty.
+#[expect(clippy::disallowed_methods, reason = "closing the store waits for it")]
+pub(crate) fn start<E: Engine>(queue: &Arc<Queue<E::Job>>, engine: E) -> JoinHandle<()> {
+    tokio::spawn(run(Arc::clone(queue), engine))
+}
+
+async fn run<E: Engine>(queue: Arc<Queue<E::Job>>, mut engine: E) {
     let _end = CloseAtEnd(&queue);
     let mut more_work = true;
     let mut rested = false;
@@ -222,6 +219,7 @@ impl<J: Send + 'static> Drop for CloseAtEnd<'_, J> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a disk takes, for metrics alone")]
 async fn write<E: Engine>(engine: &mut E, mut batch: Batch<E::Job>, options: &Options) {
     let started = Instant::now();
     let jobs = std::mem::take(&mut batch.jobs);
@@ -253,6 +251,7 @@ fn weight(entry: &Entry) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have no kernel to spawn through")]
 mod tests {
     use std::time::Duration;
 
@@ -283,22 +282,15 @@ mod tests {
     }
 
     fn entry(bytes: usize) -> Entry {
-        Entry {
-            stanza: Bytes::from(vec![b'x'; bytes]),
-            ..Entry::default()
-        }
+        Entry { stanza: Bytes::from(vec![b'x'; bytes]), ..Entry::default() }
     }
 
     fn written() -> Outcome {
         Outcome::Written { failed: Vec::new() }
     }
 
-    type Steps = (
-        Arc<Queue<()>>,
-        mpsc::Receiver<usize>,
-        mpsc::Sender<Outcome>,
-        tokio::task::JoinHandle<()>,
-    );
+    type Steps =
+        (Arc<Queue<()>>, mpsc::Receiver<usize>, mpsc::Sender<Outcome>, tokio::task::JoinHandle<()>);
 
     fn stepped(options: &Options) -> Steps {
         let (got, gets) = mpsc::channel(1);
@@ -330,11 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn batches_are_bounded_in_entries_and_bytes() {
-        let options = Options {
-            batch_entries: 2,
-            batch_bytes: 10_000,
-            ..Options::default()
-        };
+        let options = Options { batch_entries: 2, batch_bytes: 10_000, ..Options::default() };
         let (queue, mut gets, lets, writer) = stepped(&options);
         queue.append(entry(1)).await.unwrap();
         assert_eq!(gets.recv().await, Some(1));
@@ -352,10 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_makes_appending_wait() {
-        let options = Options {
-            queue_bytes: 10_000,
-            ..Options::default()
-        };
+        let options = Options { queue_bytes: 10_000, ..Options::default() };
         let (queue, mut gets, lets, writer) = stepped(&options);
         queue.append(entry(9_000)).await.unwrap();
         assert_eq!(gets.recv().await, Some(1));
@@ -379,17 +364,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_queue_writes_the_rest_and_refuses_more() {
-        let options = Options {
-            idle: Duration::from_secs(3600),
-            ..Options::default()
-        };
+        let options = Options { idle: Duration::from_secs(3600), ..Options::default() };
         let (queue, mut gets, lets, writer) = stepped(&options);
         let ticket = queue.append(entry(1)).await.unwrap();
         queue.close();
-        assert!(matches!(
-            queue.append(entry(1)).await,
-            Err(StoreError::Closed)
-        ));
+        assert!(matches!(queue.append(entry(1)).await, Err(StoreError::Closed)));
         assert_eq!(gets.recv().await, Some(1));
         lets.send(written()).await.unwrap();
         writer.await.unwrap();

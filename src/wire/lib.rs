@@ -3,5 +3,6 @@
 pub mod error;
 pub mod jid;
 pub mod ns;
+pub mod payload;
 pub mod stanza;
 pub mod xml;

@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from .suites import SUITES, Suite, command
 
 
 def main() -> int:
+    # As an exception, so that what has been started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     arguments = _arguments()
     home, _lock = _home(arguments.target)
     print(f"logs: {home}")
@@ -95,8 +98,9 @@ def _with_server(under_test, arguments, excuses) -> list:
                 return results
     finally:
         status = under_test.stop()
-    outcome = "passed" if status == 0 else "failed"
-    results.append(Result("server", "stops", outcome, "" if status == 0 else f"exit status {status}"))
+    clean = status in under_test.clean
+    results.append(Result("server", "stops", "passed" if clean else "failed",
+                          "" if clean else f"exit status {status}"))
     return results
 
 
@@ -110,9 +114,10 @@ def _suite(suite: Suite, under_test, only: str, excuses: list) -> list:
             {**under_test.target(), "only": only, "left_out": left_out,
              "logs": str(under_test.home / suite.name)}, indent=1))
         (under_test.home / suite.name).mkdir(exist_ok=True)
-        # Node reads its trust anchors from the environment at its start only.
+        # Where Node, Rust and Go programs read their trust anchors from.
+        anchors = {"NODE_EXTRA_CA_CERTS": str(under_test.ca), "SSL_CERT_FILE": str(under_test.ca)}
         run(command(suite, target, written), log=under_test.home / f"{suite.name}.log",
-            seconds=suite.seconds, env={"NODE_EXTRA_CA_CERTS": str(under_test.ca)})
+            seconds=suite.seconds, env=anchors)
     except tools.Missing as missing:
         return [Result(suite.name, "suite", "skipped", f"cannot be installed: {missing}")]
     except Failed as failure:

@@ -26,16 +26,23 @@ def run(command, *, log: Path, seconds: float, env=None, cwd=None) -> str:
     try:
         output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        # The group, so that grandchildren (a JVM below a launcher) go too.
-        os.killpg(process.pid, signal.SIGKILL)
+        _kill_group(process)
         output, _ = process.communicate()
         output += f"\n(ended after {seconds} s)"
         process.returncode = -1
+    except BaseException:
+        _kill_group(process)
+        raise
     with log.open("a") as file:
         file.write(f"$ {' '.join(str(part) for part in command)}\n{output}\n")
     if process.returncode != 0:
         raise Failed(f"{Path(str(command[0])).name} ended with {process.returncode}: {tail(output)}")
     return output
+
+
+def _kill_group(process):
+    """Ends grandchildren too (a JVM below a launcher)."""
+    os.killpg(process.pid, signal.SIGKILL)
 
 
 def tail(text: str, lines: int = 3) -> str:
@@ -48,6 +55,7 @@ class Service:
     def __init__(self, command, *, log: Path, env=None, cwd=None):
         log.parent.mkdir(parents=True, exist_ok=True)
         self._lines: queue.SimpleQueue = queue.SimpleQueue()
+        self._awaited = True
         self._log = log
         self.process = subprocess.Popen(
             [str(part) for part in command],
@@ -61,11 +69,14 @@ class Service:
             for line in self.process.stdout:
                 file.write(line)
                 file.flush()
-                self._lines.put(line)
+                if self._awaited:
+                    self._lines.put(line)
         self._lines.put(None)
 
     def wait_line(self, predicate, seconds: float) -> str:
-        """The first line that `predicate` accepts; raises `Failed` at the bound or the end."""
+        """The first line that `predicate` accepts; raises `Failed` at the bound or the end.
+
+        Once only: nobody takes the lines that come later."""
         timer = threading.Timer(seconds, lambda: self._lines.put(TimeoutError()))
         timer.daemon = True
         timer.start()
@@ -81,6 +92,7 @@ class Service:
                 if predicate(line):
                     return line
         finally:
+            self._awaited = False
             timer.cancel()
 
     def running(self) -> bool:

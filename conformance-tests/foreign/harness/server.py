@@ -1,5 +1,6 @@
 """The servers under test: the built `wello`, or Prosody as a stand-in."""
 
+import signal
 import socket
 import time
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Server:
     name: str
     ca: Path
     add_user: list
+    #: Exit statuses after SIGTERM that are not a failure.
+    clean = (0,)
 
     def __init__(self, home: Path):
         self.home = home
@@ -100,10 +103,13 @@ http = ["{host}:{http}"]
 
 class Prosody(Server):
     name = "prosody"
+    # In its first second it has no handler of the signal yet.
+    clean = (0, -signal.SIGTERM)
 
     def __init__(self, home: Path):
         super().__init__(home)
         tools.apt({"prosody": "prosody", "openssl": "openssl"})
+        self.proxy = free_ports().http
         self.config = home / "prosody.cfg.lua"
         self.ca = home / "certs" / f"{DOMAIN}.crt"
         self.add_user = ["prosodyctl", "--root", "--config", self.config,
@@ -112,7 +118,7 @@ class Prosody(Server):
     def start(self):
         self_signed(self.ca, DOMAIN)
         self.config.write_text(PROSODY_CONFIG.format(
-            domain=DOMAIN, host=HOST, home=self.home, **vars(self.ports)))
+            domain=DOMAIN, host=HOST, home=self.home, proxy=self.proxy, **vars(self.ports)))
         (self.home / "data").mkdir(exist_ok=True)
         # No --version, no --help: any call of `prosody` starts the server.
         self.service = Service(["prosody", "--config", self.config, "-F", "--root"],
@@ -135,7 +141,8 @@ interfaces = {{ "{host}" }}
 c2s_ports = {{ {starttls} }}
 c2s_direct_tls_ports = {{ {tls} }}
 s2s_ports = {{ }}
-proxy65_ports = {{ }}
+proxy65_ports = {{ {proxy} }}
+proxy65_interfaces = {{ "{host}" }}
 http_ports = {{ {http} }}
 https_ports = {{ {https} }}
 http_interfaces = {{ "{host}" }}
@@ -159,6 +166,7 @@ Component "conference.{domain}" "muc"
     modules_enabled = {{ "muc_mam" }}
 Component "upload.{domain}" "http_file_share"
 Component "proxy.{domain}" "proxy65"
+    proxy65_address = "{host}"
 """
 
 

@@ -47,9 +47,9 @@ SUITES = {
     suite.name: suite
     for suite in (
         Suite("slixmpp", _slixmpp, 900),
-        Suite("xmpp.js", _xmpp_js, 300),
-        Suite("tokio-xmpp", _tokio_xmpp, 300),
-        Suite("programs", _programs, 300),
+        Suite("xmpp.js", _xmpp_js, 600),
+        Suite("tokio-xmpp", _tokio_xmpp, 600),
+        Suite("programs", _programs, 600),
         Suite("smack", _smack, 2400),
     )
 }

@@ -11,7 +11,8 @@ from .process import Failed, run
 
 FOREIGN = Path(__file__).resolve().parent.parent
 ROOT = FOREIGN.parent.parent
-CACHE = Path(os.environ.get("WELLO_CACHE") or Path.home() / ".cache" / "wello") / "foreign"
+WELLO_CACHE = Path(os.environ.get("WELLO_CACHE") or Path.home() / ".cache" / "wello")
+CACHE = WELLO_CACHE / "foreign"
 
 # A cold registry on a slow line; everything is cached afterwards.
 INSTALL_SECONDS = 1200
@@ -94,8 +95,10 @@ def cargo(package: str) -> Path:
     """Builds a package of the workspace; returns its program."""
     if not shutil.which("cargo"):
         raise Missing("install Rust")
-    output = _try(["cargo", "build", "--quiet", "--package", package,
-                   "--message-format=json"], cwd=ROOT, seconds=BUILD_SECONDS)
+    # The Makefile's default too: nothing that is built lies in the checkout.
+    env = {"CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR") or str(WELLO_CACHE / "target")}
+    output = _try(["cargo", "build", "--quiet", "--locked", "--package", package,
+                   "--message-format=json"], cwd=ROOT, env=env, seconds=BUILD_SECONDS)
     for line in reversed(output.splitlines()):
         if line.startswith("{") and (program := json.loads(line).get("executable")):
             return Path(program)

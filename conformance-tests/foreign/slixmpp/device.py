@@ -13,6 +13,8 @@ from slixmpp.xmlstream.stanzabase import StanzaBase
 # Every wait for the server is bounded by this; a healthy one answers in milliseconds.
 SECONDS = 10
 
+CARBONS = "urn:xmpp:carbons:2"
+
 TARGET: dict = {}
 
 PLUGINS = (
@@ -40,7 +42,9 @@ def new_account(name: str, password: str = "") -> Account:
     account = Account(f"{name}-{next(_numbers)}", password or f"pass of {name}")
     command = [part.format(user=account.user, password=account.password)
                for part in TARGET["add_user"]]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise RuntimeError(f"cannot add {account.jid}: {done.stderr or done.stdout}")
     return account
 
 
@@ -165,6 +169,16 @@ class Device(ClientXMPP):
 
 def is_message(stanza) -> bool:
     return stanza.name == "message"
+
+
+def carbon(direction: str, body: str):
+    """Matches a carbon copy ("sent" or "received") of the message with this body."""
+    path = f"{{{CARBONS}}}{direction}/{{urn:xmpp:forward:0}}forwarded/{{jabber:client}}message"
+
+    def match(stanza):
+        inner = stanza.xml.find(path)
+        return inner is not None and inner.findtext("{jabber:client}body") == body
+    return match
 
 
 class Case(unittest.IsolatedAsyncioTestCase):

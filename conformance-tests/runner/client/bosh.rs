@@ -42,16 +42,18 @@ impl Bosh {
     }
 
     /// The first call creates the session, later ones restart the stream (XEP-0206 §5).
-    pub(super) fn open_stream(&mut self) -> anyhow::Result<()> {
+    pub(super) fn open_stream(&mut self, from: &str) -> anyhow::Result<()> {
         self.opening = true;
         let domain = &self.domain;
         let attrs = match self.sid {
             None => format!(
-                "to='{domain}' wait='20' hold='1' ver='1.11' xml:lang='en' \
+                "to='{domain}' {from}wait='20' hold='1' ver='1.11' xml:lang='en' \
                  xmpp:version='1.0' xmlns:xmpp='{NS_XBOSH}'"
             ),
             Some(_) => {
-                format!("to='{domain}' xmpp:restart='true' xml:lang='en' xmlns:xmpp='{NS_XBOSH}'")
+                format!(
+                    "to='{domain}' {from}xmpp:restart='true' xml:lang='en' xmlns:xmpp='{NS_XBOSH}'"
+                )
             }
         };
         self.post(&attrs, "")

@@ -8,7 +8,7 @@ pub(crate) mod tls;
 mod websocket;
 
 use crate::script::Transport;
-use crate::xml::Element;
+use crate::xml::{Element, escape};
 
 use bosh::Bosh;
 use tcp::Tcp;
@@ -107,23 +107,33 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn open_stream(&mut self, domain: &str) -> anyhow::Result<()> {
+    /// `from` is the bare JID by which the client names itself, if it does.
+    pub(crate) async fn open_stream(
+        &mut self,
+        domain: &str,
+        from: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let from = from
+            .map(|f| format!("from='{}' ", escape(f)))
+            .unwrap_or_default();
         match self {
             Self::Tcp(c) => {
                 c.restart();
                 let header = format!(
-                    "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xml:lang='en' \
-                     xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+                    "<?xml version='1.0'?><stream:stream to='{domain}' {from}version='1.0' \
+                     xml:lang='en' xmlns='jabber:client' \
+                     xmlns:stream='http://etherx.jabber.org/streams'>"
                 );
                 c.send(header.as_bytes()).await
             }
             Self::WebSocket(c) => {
                 let open = format!(
-                    "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{domain}' version='1.0'/>"
+                    "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{domain}' \
+                     {from}version='1.0'/>"
                 );
                 c.send_text(open.as_bytes()).await
             }
-            Self::Bosh(c) => c.open_stream(),
+            Self::Bosh(c) => c.open_stream(&from),
         }
     }
 

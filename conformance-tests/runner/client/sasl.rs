@@ -131,6 +131,22 @@ impl Exchange {
         Ok(())
     }
 
+    /// XEP-0474 §6.1
+    pub(crate) fn downgrade_hash(
+        &self,
+        mut mechanisms: Vec<String>,
+        mut bindings: Vec<String>,
+    ) -> anyhow::Result<String> {
+        mechanisms.sort();
+        bindings.sort();
+        let mut text = mechanisms.join("\x1e");
+        if !bindings.is_empty() {
+            text.push('\x1f');
+            text.push_str(&bindings.join("\x1e"));
+        }
+        Ok(BASE64.encode(self.hash()?.digest(text.as_bytes())))
+    }
+
     fn hash(&self) -> anyhow::Result<Hash> {
         let name = self.mechanism.trim_end_matches("-PLUS");
         Ok(match name {
@@ -168,6 +184,21 @@ impl Hash {
         }
         out
     }
+}
+
+/// SCRAM's SaltedPassword in base64, which XEP-0480 has clients send.
+pub(crate) fn salted_password(
+    mechanism: &str,
+    password: &str,
+    salt: &str,
+    rounds: &str,
+) -> anyhow::Result<String> {
+    let sasl = Exchange::new(mechanism, "", password, None, HashMap::new());
+    let salt = BASE64.decode(salt)?;
+    Ok(BASE64.encode(
+        sasl.hash()?
+            .salted(password.as_bytes(), &salt, rounds.parse()?),
+    ))
 }
 
 fn mac<M: Mac>(mac: Result<M, hmac::digest::InvalidLength>, data: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use tokio::time::{Instant, timeout_at};
 
 use super::Outcome;
+use super::caps::{NS_DISCO_INFO, verification};
 use crate::client::{Connection, Event};
 use crate::pattern::{Own, matches};
 use crate::script::{ActorSpec, Stage};
@@ -17,7 +18,6 @@ pub(super) const NS_SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub(super) const NS_SASL2: &str = "urn:xmpp:sasl:2";
 pub(super) const NS_BIND2: &str = "urn:xmpp:bind:0";
 pub(super) const NS_BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
-pub(super) const NS_FENCE: &str = "urn:wello:conformance:fence";
 
 /// A presence that the runner's own `connects` and `disconnects` may cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,10 @@ impl Actor {
     }
 
     pub(super) fn own(&self) -> Own<'_> {
-        Own { bare: &self.account.bare, full: self.jid.as_deref() }
+        Own {
+            bare: &self.account.bare,
+            full: self.jid.as_deref(),
+        }
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -85,7 +88,9 @@ impl Actor {
 
     pub(super) fn connection(&mut self) -> Outcome<&mut Connection> {
         let name = &self.spec.name;
-        self.connection.as_mut().ok_or_else(|| format!("{name} is not connected"))
+        self.connection
+            .as_mut()
+            .ok_or_else(|| format!("{name} is not connected"))
     }
 
     /// The next event that was not consumed yet.
@@ -168,7 +173,13 @@ impl Actor {
                 self.send_elements(&ack).await?;
             }
             (_, "iq") if e.attr("type") == Some("result") => {
-                if let Some(jid) = e.child(NS_BIND, "bind").and_then(|b| b.child(NS_BIND, "jid")) {
+                if let Some(query) = e.child(NS_DISCO_INFO, "query") {
+                    self.vars.set(&self.key("caps"), verification(query));
+                }
+                if let Some(jid) = e
+                    .child(NS_BIND, "bind")
+                    .and_then(|b| b.child(NS_BIND, "jid"))
+                {
                     self.set_jid(&jid.text());
                     self.stage = Some(Stage::Bound);
                 }
@@ -189,10 +200,15 @@ impl Actor {
         if let Some(resumed) = e.child(NS_SM, "resumed") {
             self.stage = Some(Stage::Session);
             self.sm.enabled = true;
-            self.vars.set(&self.key("resumed-h"), resumed.attr("h").unwrap_or_default());
+            self.vars.set(
+                &self.key("resumed-h"),
+                resumed.attr("h").unwrap_or_default(),
+            );
             return;
         }
-        let id = e.child(NS_SASL2, "authorization-identifier").map(Element::text);
+        let id = e
+            .child(NS_SASL2, "authorization-identifier")
+            .map(Element::text);
         if let Some(bound) = e.child(NS_BIND2, "bound") {
             self.set_jid(&id.unwrap_or_default());
             self.stage = Some(Stage::Bound);
@@ -229,15 +245,35 @@ impl Actor {
             }
         }
         self.vars.set(&self.key("sent"), self.sm.sent.to_string());
-        self.connection()?.send_elements(xml).await.map_err(|e| format!("sending failed: {e:#}"))
+        let sent = self.connection()?.send_elements(xml).await;
+        self.judge_sending(sent)
     }
 
     pub(super) async fn send_raw(&mut self, bytes: &[u8], binary: bool) -> Outcome {
         self.log('>', &String::from_utf8_lossy(bytes));
         let connection = self.connection()?;
-        let sent =
-            if binary { connection.send_binary(bytes).await } else { connection.send(bytes).await };
-        sent.map_err(|e| format!("sending failed: {e:#}"))
+        let sent = if binary {
+            connection.send_binary(bytes).await
+        } else {
+            connection.send(bytes).await
+        };
+        self.judge_sending(sent)
+    }
+
+    /// A server may close while the client still writes; what it said before is still to be read,
+    /// and the next step sees the end. Every other fault is one of the script.
+    fn judge_sending(&mut self, sent: anyhow::Result<()>) -> Outcome {
+        let Err(e) = sent else { return Ok(()) };
+        let closed = e.chain().any(|c| {
+            c.downcast_ref::<std::io::Error>().is_some()
+                || c.downcast_ref::<tokio_tungstenite::tungstenite::Error>()
+                    .is_some()
+        });
+        if !closed {
+            return Err(format!("sending failed: {e:#}"));
+        }
+        self.log('!', &format!("sending failed: {e:#}"));
+        Ok(())
     }
 
     /// May this element be passed over when it is not what the script expects next?
@@ -245,7 +281,11 @@ impl Actor {
         if e.ns == NS_SM && matches!(e.name.as_str(), "r" | "a") || e.is(NS_STREAM, "features") {
             return true;
         }
-        if self.ignored.iter().any(|p| matches(p, e, self.own(), &self.vars).is_ok()) {
+        if self
+            .ignored
+            .iter()
+            .any(|p| matches(p, e, self.own(), &self.vars).is_ok())
+        {
             return true;
         }
         if e.name != "presence" {
@@ -256,7 +296,12 @@ impl Actor {
             unavailable: e.attr("type") == Some("unavailable"),
         };
         let plain = matches!(e.attr("type"), None | Some("unavailable"));
-        match self.noise.iter().position(|n| *n == noise).filter(|_| plain) {
+        match self
+            .noise
+            .iter()
+            .position(|n| *n == noise)
+            .filter(|_| plain)
+        {
             Some(i) => {
                 self.noise.remove(i);
                 true
@@ -269,7 +314,10 @@ impl Actor {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
-        connection.close_stream().await.map_err(|e| format!("{e:#}"))?;
+        connection
+            .close_stream()
+            .await
+            .map_err(|e| format!("{e:#}"))?;
         while self.connection.is_some() {
             self.pull(deadline).await?;
             if matches!(self.queue.back(), Some(Event::Footer)) {
@@ -304,5 +352,6 @@ impl Actor {
 
 /// Bind 2 enables stream management inside `<authenticate/>`.
 fn contains_enable(e: &Element) -> bool {
-    e.children().any(|c| c.is(NS_SM, "enable") || contains_enable(c))
+    e.children()
+        .any(|c| c.is(NS_SM, "enable") || contains_enable(c))
 }

@@ -11,6 +11,9 @@ use crate::client::{Connection, Event};
 use crate::script::{AuthStep, Stage};
 use crate::xml::Element;
 
+/// XEP-0440
+const NS_BINDINGS: &str = "urn:xmpp:sasl-cb:0";
+
 impl Play<'_> {
     /// An exchange whose outcome the script itself receives.
     pub(super) async fn authenticate(
@@ -25,16 +28,22 @@ impl Play<'_> {
         for (key, template) in &step.keys {
             faults.insert(key.clone(), template.render(&vars)?);
         }
-        let inline = step.inline.as_ref().map(|t| t.render_xml(&vars)).transpose()?;
+        let inline = step
+            .inline
+            .as_ref()
+            .map(|t| t.render_xml(&vars))
+            .transpose()?;
         let actor = self.actor(name)?;
         actor.advance(&endpoint, Stage::Tls, deadline).await?;
+        let namespace = if step.sasl2 { NS_SASL2 } else { NS_SASL };
         let mechanism = match faults.remove("mechanism") {
             Some(m) => m,
-            None => actor.choose_mechanism()?,
+            None => actor.choose_mechanism(namespace)?,
         };
-        let namespace = if step.sasl2 { NS_SASL2 } else { NS_SASL };
         let inline = inline.unwrap_or_default();
-        let outcome = actor.exchange(&mechanism, namespace, &inline, faults, deadline).await?;
+        let outcome = actor
+            .exchange(&mechanism, namespace, &inline, faults, deadline)
+            .await?;
         actor.queue.push_front(Event::Element(outcome));
         Ok(())
     }
@@ -43,16 +52,22 @@ impl Play<'_> {
 impl Actor {
     /// The plain login of `connects`: it has to succeed.
     pub(super) async fn log_in(&mut self, deadline: Instant) -> Outcome {
-        let mechanism = self.choose_mechanism()?;
-        let outcome = self.exchange(&mechanism, NS_SASL, "", HashMap::new(), deadline).await?;
+        let mechanism = self.choose_mechanism(NS_SASL)?;
+        let outcome = self
+            .exchange(&mechanism, NS_SASL, "", HashMap::new(), deadline)
+            .await?;
         if outcome.name == "success" {
             return Ok(());
         }
-        Err(format!("{} cannot log in: {}", self.spec.name, outcome.to_pretty()))
+        Err(format!(
+            "{} cannot log in: {}",
+            self.spec.name,
+            outcome.to_pretty()
+        ))
     }
 
-    fn choose_mechanism(&self) -> Outcome<String> {
-        let offered = self.offered_mechanisms();
+    fn choose_mechanism(&self, namespace: &str) -> Outcome<String> {
+        let offered = self.offered_mechanisms(namespace);
         let wanted: Vec<&str> = match &self.spec.mechanism {
             Some(m) => vec![m.as_str()],
             None => MECHANISMS.to_vec(),
@@ -64,17 +79,33 @@ impl Actor {
             .ok_or_else(|| format!("none of {wanted:?} is offered, only {offered:?}"))
     }
 
-    fn offered_mechanisms(&self) -> Vec<String> {
-        let Some(features) = &self.features else {
-            return Vec::new();
+    fn offered_mechanisms(&self, namespace: &str) -> Vec<String> {
+        let list = if namespace == NS_SASL2 {
+            "authentication"
+        } else {
+            "mechanisms"
         };
-        features
-            .children()
-            .filter(|c| c.is(NS_SASL, "mechanisms"))
-            .flat_map(Element::children)
+        self.offered_in(namespace, list)
             .filter(|m| m.name == "mechanism")
             .map(Element::text)
             .collect()
+    }
+
+    /// What a stream feature contains.
+    fn offered_in(&self, ns: &str, name: &str) -> impl Iterator<Item = &Element> {
+        let feature = self.features.as_ref().and_then(|f| f.child(ns, name));
+        feature.into_iter().flat_map(Element::children)
+    }
+
+    /// What the server's hash of XEP-0474 has to be over what was offered.
+    fn note_downgrade_hash(&self, sasl: &Exchange, namespace: &str) {
+        let bindings: Vec<String> = self
+            .offered_in(NS_BINDINGS, "sasl-channel-binding")
+            .filter_map(|b| b.attr("type").map(str::to_owned))
+            .collect();
+        if let Ok(hash) = sasl.downgrade_hash(self.offered_mechanisms(namespace), bindings) {
+            self.vars.set(&self.key("downgrade-hash"), hash);
+        }
     }
 
     /// Runs until the server answers with something other than a challenge.
@@ -96,7 +127,10 @@ impl Actor {
                 sasl.initial()
             )
         } else {
-            format!("<auth xmlns='{NS_SASL}' mechanism='{mechanism}'>{}</auth>", sasl.initial())
+            format!(
+                "<auth xmlns='{NS_SASL}' mechanism='{mechanism}'>{}</auth>",
+                sasl.initial()
+            )
         };
         self.send_elements(&first).await?;
         loop {
@@ -109,19 +143,26 @@ impl Actor {
                 self.finish(&sasl, &element)?;
                 return Ok(element);
             }
-            let answer = sasl.respond(&element.text()).map_err(|e| format!("challenge: {e:#}"))?;
-            self.vars.set(&self.key("server-first"), sasl.server_first.clone());
-            self.send_elements(&format!("<response xmlns='{namespace}'>{answer}</response>"))
-                .await?;
+            let answer = sasl
+                .respond(&element.text())
+                .map_err(|e| format!("challenge: {e:#}"))?;
+            self.vars
+                .set(&self.key("server-first"), sasl.server_first.clone());
+            self.note_downgrade_hash(&sasl, namespace);
+            self.send_elements(&format!(
+                "<response xmlns='{namespace}'>{answer}</response>"
+            ))
+            .await?;
         }
     }
 
     fn finish(&self, sasl: &Exchange, element: &Element) -> Outcome {
         let data = match (element.ns.as_str(), element.name.as_str()) {
             (NS_SASL, "success") => element.text(),
-            (NS_SASL2, "success") => {
-                element.child(NS_SASL2, "additional-data").map(Element::text).unwrap_or_default()
-            }
+            (NS_SASL2, "success") => element
+                .child(NS_SASL2, "additional-data")
+                .map(Element::text)
+                .unwrap_or_default(),
             _ => return Ok(()),
         };
         sasl.finish(&data).map_err(|e| format!("{e:#}"))

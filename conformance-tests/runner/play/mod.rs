@@ -2,6 +2,7 @@
 
 mod actor;
 mod auth;
+mod caps;
 mod fence;
 mod login;
 mod setup;

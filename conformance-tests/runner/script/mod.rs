@@ -81,6 +81,8 @@ pub(crate) struct ActorSpec {
     /// Answers `<r/>` of stream management.
     pub(crate) acks: bool,
     pub(crate) mechanism: Option<String>,
+    /// Names itself in stream headers once they are encrypted.
+    pub(crate) from: bool,
     /// Subscriptions made before the script starts.
     pub(crate) roster: Vec<(String, Subscription)>,
 }

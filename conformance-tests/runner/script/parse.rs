@@ -88,6 +88,7 @@ fn actor(name: &str, item: &Item) -> Result<ActorSpec, String> {
         interested: false,
         acks: true,
         mechanism: None,
+        from: false,
         roster: Vec::new(),
     };
     for option in item.items() {
@@ -107,6 +108,7 @@ fn actor_option(spec: &mut ActorSpec, text: &str) -> Result<(), String> {
         "transport" => spec.transport = transport(value)?,
         "presence" => spec.presence = yes(value)?,
         "interested" => spec.interested = yes(value)?,
+        "from" => spec.from = yes(value)?,
         "acks" => spec.acks = yes(value)?,
         "mechanism" => spec.mechanism = Some(value.to_owned()),
         "roster" => {

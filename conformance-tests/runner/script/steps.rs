@@ -6,7 +6,9 @@ use super::lines::Item;
 use super::parse::key_value;
 use super::{Action, AuthStep, Comparison, Deed, HttpStep, Stage, Step};
 use crate::text::Template;
-use crate::xml::{Element, parse_fragment};
+use crate::xml::{Element, NS_CLIENT, NS_SCN, Node, parse_fragment};
+
+const NS_STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
 /// Long enough for a debug build on a busy machine, short enough to notice a missing answer.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(5);
@@ -117,7 +119,31 @@ fn patterns(item: &Item) -> Result<Vec<Element>, String> {
         return Err("an empty block".to_owned());
     }
     parsed.iter().try_for_each(check_templates)?;
-    Ok(parsed)
+    Ok(parsed.into_iter().map(expand).collect())
+}
+
+/// `<scn:error type='cancel' is='item-not-found'/>` stands for a whole stanza error.
+fn expand(mut element: Element) -> Element {
+    element.nodes = element
+        .nodes
+        .into_iter()
+        .map(|n| match n {
+            Node::Element(e) => Node::Element(expand(e)),
+            Node::Text(t) => Node::Text(t),
+        })
+        .collect();
+    if !element.is(NS_SCN, "error") {
+        return element;
+    }
+    let condition = Element {
+        ns: NS_STANZA_ERRORS.to_owned(),
+        name: element.attr("is").unwrap_or_default().to_owned(),
+        ..Element::default()
+    };
+    element.nodes.push(Node::Element(condition));
+    element.attrs.retain(|a| a.name != "is");
+    NS_CLIENT.clone_into(&mut element.ns);
+    element
 }
 
 fn check_templates(element: &Element) -> Result<(), String> {

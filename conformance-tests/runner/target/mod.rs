@@ -34,22 +34,29 @@ pub(crate) enum Target {
 }
 
 /// What Prosody 0.12 can do of what scripts ask for by `needs:`.
-const PROSODY_ABILITIES: [&str; 24] = [
+const PROSODY_ABILITIES: [&str; 30] = [
+    "adhoc",
+    "admin",
+    "bind2",
     "blocking",
     "bosh",
     "caps",
     "carbons",
+    "contact",
     "csi",
     "disco-items",
     "http",
+    "invites",
     "last-activity",
     "mam",
     "offline",
     "pep",
     "ping",
-    "private",
     "prefs",
+    "private",
+    "register",
     "roster-versioning",
+    "sasl2",
     "second-host",
     "sm",
     "time",
@@ -58,7 +65,6 @@ const PROSODY_ABILITIES: [&str; 24] = [
     "vcard4",
     "version",
     "websocket",
-    "adhoc",
 ];
 
 impl Target {

@@ -22,7 +22,18 @@ const ADMINS: usize = 64;
 const MODULES: &str = "\"roster\", \"saslauth\", \"tls\", \"disco\", \"carbons\", \"pep\", \"private\", \
     \"blocklist\", \"vcard4\", \"vcard_legacy\", \"version\", \"uptime\", \"time\", \"ping\", \"mam\", \
     \"csi_simple\", \"admin_adhoc\", \"bosh\", \"websocket\", \"smacks\", \"offline\", \
-    \"lastactivity\", \"adhoc\", \"bookmarks\"";
+    \"lastactivity\", \"adhoc\", \"bookmarks\", \"sasl2\", \"sasl2_bind2\", \"sasl2_sm\", \"sasl2_shim\", \
+    \"server_contact_info\", \"invites\", \"invites_adhoc\", \"register_ibr\", \"user_account_management\", \"invites_register\"";
+
+/// COMPAT: Debian's mod_sasl2 calls a method that connections have in later versions only.
+const SHIM: &str = r#"
+module:hook("stream-features", function (event)
+	local methods = getmetatable(event.origin.conn).__index;
+	methods.ssl_info = methods.ssl_info or function (conn)
+		return conn:socket():info();
+	end
+end, 1000);
+"#;
 
 pub(crate) struct Prosody {
     pub(super) endpoint: Endpoint,
@@ -38,6 +49,8 @@ impl Prosody {
         for domain in [DOMAIN, SECOND_DOMAIN] {
             write_certificate(dir.path(), domain)?;
         }
+        std::fs::create_dir(dir.path().join("plugins"))?;
+        std::fs::write(dir.path().join("plugins/mod_sasl2_shim.lua"), SHIM)?;
         let config = dir.path().join("prosody.cfg.lua");
         std::fs::write(&config, config_text(&endpoint, dir.path()))?;
         let mut command = Command::new("prosody");
@@ -100,7 +113,7 @@ fn config_text(endpoint: &Endpoint, dir: &Path) -> String {
         out
     });
     let mut text = format!(
-        "run_as_root = true\ndata_path = \"{dir}/data\"\npidfile = \"{dir}/prosody.pid\"\n\
+        "run_as_root = true\nplugin_paths = {{ \"{dir}/plugins\" }}\ndata_path = \"{dir}/data\"\npidfile = \"{dir}/prosody.pid\"\n\
          log = {{ info = \"*console\" }}\nmodules_enabled = {{ {MODULES} }}\n\
          modules_disabled = {{ \"s2s\" }}\nadmins = {{ {admins} }}\n\
          authentication = \"internal_plain\"\nstorage = \"internal\"\narchive_expires_after = \"never\"\n\
@@ -108,7 +121,8 @@ fn config_text(endpoint: &Endpoint, dir: &Path) -> String {
          http_ports = {{ {http} }}\nhttps_ports = {{ {https} }}\n\
          http_interfaces = {{ \"127.0.0.1\" }}\nhttps_interfaces = {{ \"127.0.0.1\" }}\n\
          c2s_require_encryption = true\nallow_unencrypted_plain_auth = false\n\
-         consider_bosh_secure = true\nconsider_websocket_secure = true\n\
+         consider_bosh_secure = true\nallow_registration = true\nregistration_invite_only = true\n\
+         allow_user_invites = true\nconsider_websocket_secure = true\n\
          contact_info = {{ abuse = {{ \"mailto:abuse@localhost\" }} }}\n",
         c2s = endpoint.c2s,
         tls = endpoint.c2s_tls,
@@ -126,7 +140,7 @@ fn config_text(endpoint: &Endpoint, dir: &Path) -> String {
         0,
         &format!(
             "https_ssl = {{ certificate = \"{dir}/{DOMAIN}.crt\"; key = \"{dir}/{DOMAIN}.key\" }}\n\
-             c2s_direct_tls_ssl = https_ssl\n"
+             c2s_direct_tls_ssl = {{ certificate = \"{dir}/{DOMAIN}.crt\"; key = \"{dir}/{DOMAIN}.key\" }}\n"
         ),
     );
     text

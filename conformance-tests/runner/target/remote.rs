@@ -33,12 +33,12 @@ impl Remote {
     async fn register(&self, account: &Account) -> anyhow::Result<()> {
         let domain = &self.domain;
         let mut connection = Connection::open(&self.endpoint, Transport::StartTls, domain).await?;
-        connection.open_stream(domain).await?;
+        connection.open_stream(domain, None).await?;
         element(&mut connection, |e| e.is(NS_STREAM, "features")).await?;
         connection.send_elements("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await?;
         element(&mut connection, |e| e.name == "proceed").await?;
         connection.start_tls(domain).await?;
-        connection.open_stream(domain).await?;
+        connection.open_stream(domain, None).await?;
         element(&mut connection, |e| e.is(NS_STREAM, "features")).await?;
         let iq = format!(
             "<iq type='set' id='r' to='{domain}'><query xmlns='jabber:iq:register'>\

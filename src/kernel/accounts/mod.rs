@@ -1,22 +1,25 @@
 //! One account service for every door: streams, REST and commands.
 
+mod changes;
+mod clients;
+mod credentials;
 mod passwords;
 mod throttle;
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 use parking_lot::RwLock;
 use thiserror::Error;
-use wello_store::{AccountStatus, Creation, Credentials, NewAccount, Role, Store, StoreError};
-use wello_stream::sasl::{FakeKeys, Mechanism, ScramHash, ScramKeys};
+use tokio::sync::Semaphore;
+use wello_store::{AccountStatus, Creation, NewAccount, Role, Store, StoreError};
+use wello_stream::sasl::{FakeKeys, Mechanism};
 use wello_wire::jid::{BareJid, Jid};
 
 use crate::clock::{Clock, random_bytes};
 use crate::config::Config;
 
 pub use passwords::{PasswordPolicyError, Passwords};
-pub use throttle::Throttle;
+pub use throttle::{Quota, Throttle};
 
 /// Accounts, their credentials and who may try to log in.
 pub struct Accounts {
@@ -24,6 +27,8 @@ pub struct Accounts {
     clock: Clock,
     passwords: Passwords,
     throttle: Throttle,
+    /// Held while credentials are read and written back.
+    changes: Semaphore,
     mechanisms: Vec<Mechanism>,
     fakes: FakeKeys,
     /// Accounts that were seen to exist, so that routing asks the store only once.
@@ -79,6 +84,7 @@ impl Accounts {
             mechanisms: config.auth.mechanisms.iter().filter_map(named).collect(),
             passwords: Passwords::new(config.auth.scram_iterations),
             throttle: Throttle::new(&config.auth),
+            changes: Semaphore::new(1),
             store: store.clone(),
             clock,
             known: RwLock::default(),
@@ -125,44 +131,6 @@ impl Accounts {
         }
     }
 
-    /// The keys for a SCRAM login; `None` for unknown accounts and unknown hashes alike.
-    pub async fn scram_keys(
-        &self,
-        jid: &BareJid,
-        hash: ScramHash,
-    ) -> Result<Option<ScramKeys>, StoreError> {
-        let found = self.store.accounts.credentials(jid.as_str()).await?;
-        let Some((credentials, _)) = found else { return Ok(None) };
-        let mut rows = credentials.scram.iter();
-        let row = rows.find(|row| row.mechanism == hash.mechanism_name());
-        Ok(row.and_then(|row| {
-            let (salt, iterations) = (&row.salt, row.iterations);
-            ScramKeys::from_keys(hash, salt, iterations, &row.stored_key, &row.server_key).ok()
-        }))
-    }
-
-    /// Checks a password that came in clear. Takes as long for unknown accounts.
-    pub async fn check_password(
-        &self,
-        jid: &BareJid,
-        password: &str,
-        from: Option<IpAddr>,
-    ) -> Result<(), LoginError> {
-        let now = self.clock.now();
-        if !self.throttle.allows(jid.as_str(), from, now) {
-            return Err(LoginError::Throttled);
-        }
-        let found = self.store.accounts.credentials(jid.as_str()).await;
-        let found = found.map_err(|_| LoginError::Unavailable)?;
-        let hash = found.and_then(|(credentials, _)| credentials.password_hash);
-        if self.passwords.verify(hash, password).await {
-            self.may_log_in(jid).await
-        } else {
-            self.throttle.record_failure(jid.as_str(), from, now);
-            Err(LoginError::Refused)
-        }
-    }
-
     /// Makes an account with a password.
     pub async fn create(
         &self,
@@ -182,24 +150,6 @@ impl Accounts {
             Creation::Created(account) => Ok(account),
             Creation::Exists => Err(AccountError::Exists(jid.clone())),
             Creation::Tombstoned => Err(AccountError::Tombstoned(jid.clone())),
-        }
-    }
-
-    /// Replaces the password. Tokens and sessions that came from the old one are the caller's
-    /// to end.
-    pub async fn set_password(&self, jid: &BareJid, password: &str) -> Result<(), AccountError> {
-        let credentials = self.passwords.derive(password).await?;
-        self.set_credentials(jid, &credentials).await
-    }
-
-    pub async fn set_credentials(
-        &self,
-        jid: &BareJid,
-        credentials: &Credentials,
-    ) -> Result<(), AccountError> {
-        match self.store.accounts.set_credentials(jid.as_str(), credentials).await? {
-            Some(_) => Ok(()),
-            None => Err(AccountError::NotFound(jid.clone())),
         }
     }
 

@@ -8,7 +8,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use wello_store::{Credentials, ScramKeys as Row};
-use wello_stream::sasl::{KeyError, ScramHash, ScramKeys};
+use wello_stream::sasl::{KeyError, ScramHash, ScramKeys, password_forms};
 
 /// Why a password cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -49,12 +49,18 @@ impl Passwords {
         self.work(move || derive(&password, iterations)).await?
     }
 
-    pub async fn verify(&self, hash: Option<String>, password: &str) -> bool {
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.decoy.clone());
+    /// Checks a password that came in clear, in any of the forms that clients send. `None` for an
+    /// account that does not exist, which takes as long.
+    pub async fn verify(&self, credentials: Option<Credentials>, password: &str) -> bool {
+        let credentials = credentials.unwrap_or_default();
+        let known = credentials.password_hash.is_some();
+        let hash = credentials.password_hash.unwrap_or_else(|| self.decoy.clone());
         let password = password.to_owned();
-        let matches = self.work(move || verify(&hash, &password)).await;
-        matches == Ok(true) && known
+        let matches = self.work(move || {
+            let matches = verify(&hash, &password) && known;
+            matches || (!known && verify_keys(&credentials.scram, &password))
+        });
+        matches.await == Ok(true)
     }
 
     async fn work<T: Send + 'static>(
@@ -67,20 +73,33 @@ impl Passwords {
     }
 }
 
+/// The keys of a stored row, if it is for this hash.
+pub(super) fn keys_of(row: &Row, hash: ScramHash) -> Option<ScramKeys> {
+    let (salt, iterations) = (&row.salt, row.iterations);
+    ScramKeys::from_keys(hash, salt, iterations, &row.stored_key, &row.server_key)
+        .ok()
+        .filter(|_| row.mechanism == hash.mechanism_name())
+}
+
+pub(super) fn row_of(keys: &ScramKeys) -> Row {
+    Row {
+        mechanism: keys.hash().mechanism_name().into(),
+        salt: keys.salt().to_vec(),
+        iterations: keys.iterations(),
+        stored_key: keys.stored_keys(),
+        server_key: keys.server_keys(),
+    }
+}
+
 fn derive(password: &str, iterations: u32) -> Result<Credentials, PasswordPolicyError> {
     let unusable = |error: KeyError| PasswordPolicyError::Unusable(error.to_string());
     let row = |hash: ScramHash| {
-        let keys = ScramKeys::generate(hash, password, iterations).map_err(unusable)?;
-        Ok(Row {
-            mechanism: hash.mechanism_name().into(),
-            salt: keys.salt().to_vec(),
-            iterations: keys.iterations(),
-            stored_key: keys.stored_keys(),
-            server_key: keys.server_keys(),
-        })
+        ScramKeys::generate(hash, password, iterations).map(|keys| row_of(&keys)).map_err(unusable)
     };
     let scram = ScramHash::ALL.into_iter().map(row).collect::<Result<_, _>>()?;
-    let hash = hash(password).ok_or(PasswordPolicyError::Resources)?;
+    let forms = password_forms(password).map_err(|error| unusable(error.into()))?;
+    // Its first form is the canonical one, and there always is one.
+    let hash = forms.first().and_then(|form| hash(form)).ok_or(PasswordPolicyError::Resources)?;
     Ok(Credentials { scram, password_hash: Some(hash) })
 }
 
@@ -88,7 +107,16 @@ fn hash(password: &str) -> Option<String> {
     Some(Argon2::default().hash_password(password.as_bytes()).ok()?.to_string())
 }
 
+/// Whether the hash is of one of the forms; they agree for ASCII.
 fn verify(hash: &str, password: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else { return false };
-    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+    let verify = |form: &String| Argon2::default().verify_password(form.as_bytes(), &hash).is_ok();
+    password_forms(password).is_ok_and(|forms| forms.iter().any(verify))
+}
+
+/// For accounts that were imported with nothing but keys.
+fn verify_keys(rows: &[Row], password: &str) -> bool {
+    let strongest = ScramHash::ALL.into_iter().rev();
+    let keys = strongest.filter_map(|hash| rows.iter().find_map(|row| keys_of(row, hash))).next();
+    keys.is_some_and(|keys| keys.verify_password(password))
 }

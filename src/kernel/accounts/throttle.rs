@@ -1,6 +1,8 @@
-//! Failed logins by account and by address, so that guessing is slow from wherever it comes.
+//! What is counted against guessing and flooding: failed logins by account and by address, new
+//! accounts by address.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 
 use parking_lot::Mutex;
@@ -8,73 +10,125 @@ use wello_store::Timestamp;
 
 use crate::config::Auth;
 
-/// Counts failures in a window; nothing is allowed above the bound until the window is over.
+/// Failed logins. Nothing is allowed above the bound until the window is over.
 pub struct Throttle {
     max_failures: u32,
-    window_micros: i64,
-    failures: Mutex<HashMap<Key, Failures>>,
+    accounts: Windows<u64>,
+    addresses: Windows<IpAddr>,
+    /// Names are counted by their hash, because a peer may send long ones.
+    hasher: RandomState,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Account(Box<str>),
-    Address(IpAddr),
-}
-
-struct Failures {
-    since: Timestamp,
-    count: u32,
+/// New accounts.
+pub struct Quota {
+    max: u32,
+    addresses: Windows<IpAddr>,
 }
 
 /// An address that many users share may fail more often than one account.
 const ADDRESS_FACTOR: u32 = 5;
-/// Entries before those whose window is over are swept out.
-const MAX_ENTRIES: usize = 50_000;
+const HOUR_SECONDS: u64 = 3600;
 
 impl Throttle {
     pub fn new(config: &Auth) -> Throttle {
-        let window = i64::try_from(config.failure_window_seconds).unwrap_or(i64::MAX);
         Throttle {
             max_failures: config.max_failures,
-            window_micros: window.saturating_mul(1_000_000),
-            failures: Mutex::default(),
+            accounts: Windows::new(config.failure_window_seconds),
+            addresses: Windows::new(config.failure_window_seconds),
+            hasher: RandomState::new(),
         }
     }
 
     pub fn allows(&self, account: &str, from: Option<IpAddr>, now: Timestamp) -> bool {
-        let failures = self.failures.lock();
-        let over = |key: &Key, max: u32| {
-            failures
-                .get(key)
-                .is_some_and(|failed| self.is_recent(failed, now) && failed.count >= max)
-        };
-        let address = from.map(|from| Key::Address(network(from)));
-        !over(&Key::Account(account.into()), self.max_failures)
-            && !address.is_some_and(|key| over(&key, self.max_failures * ADDRESS_FACTOR))
+        let account = self.accounts.count(&self.hasher.hash_one(account), now);
+        let address = from.map_or(0, |from| self.addresses.count(&network(from), now));
+        account < self.max_failures && address < self.max_failures.saturating_mul(ADDRESS_FACTOR)
     }
 
-    pub fn record_failure(&self, account: &str, from: Option<IpAddr>, now: Timestamp) {
-        let mut failures = self.failures.lock();
-        if failures.len() >= MAX_ENTRIES {
-            failures.retain(|_, failed| self.is_recent(failed, now));
+    /// `account` is what the peer called itself, whether there is such an account or not; `None`
+    /// when it did not say.
+    pub fn record_failure(&self, account: Option<&str>, from: Option<IpAddr>, now: Timestamp) {
+        if let Some(account) = account {
+            self.accounts.add(self.hasher.hash_one(account), now);
         }
-        let address = from.map(|from| Key::Address(network(from)));
-        for key in [Some(Key::Account(account.into())), address].into_iter().flatten() {
-            let failed = failures.entry(key).or_insert(Failures { since: now, count: 0 });
-            if !self.is_recent(failed, now) {
-                *failed = Failures { since: now, count: 0 };
-            }
-            failed.count += 1;
+        if let Some(from) = from {
+            self.addresses.add(network(from), now);
         }
     }
 
     /// The account's owner is in: earlier failures were theirs or did not hurt.
     pub fn record_success(&self, account: &str) {
-        self.failures.lock().remove(&Key::Account(account.into()));
+        self.accounts.forget(&self.hasher.hash_one(account));
+    }
+}
+
+impl Quota {
+    /// So many in an hour from one address.
+    pub fn hourly(max: u32) -> Quota {
+        Quota { max, addresses: Windows::new(HOUR_SECONDS) }
     }
 
-    fn is_recent(&self, failed: &Failures, now: Timestamp) -> bool {
-        now < failed.since.plus_micros(self.window_micros)
+    pub fn allows(&self, from: Option<IpAddr>, now: Timestamp) -> bool {
+        from.is_none_or(|from| self.addresses.count(&network(from), now) < self.max)
+    }
+
+    pub fn record(&self, from: Option<IpAddr>, now: Timestamp) {
+        if let Some(from) = from {
+            self.addresses.add(network(from), now);
+        }
+    }
+}
+
+/// Counts by key, each in a window that begins with its first event.
+struct Windows<K> {
+    length_micros: i64,
+    windows: Mutex<HashMap<K, Window>>,
+}
+
+struct Window {
+    since: Timestamp,
+    count: u32,
+}
+
+/// Windows of one kind before those that are over are swept out.
+const MAX_WINDOWS: usize = 50_000;
+
+impl<K: Eq + Hash> Windows<K> {
+    fn new(seconds: u64) -> Windows<K> {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        Windows { length_micros: seconds.saturating_mul(1_000_000), windows: Mutex::default() }
+    }
+
+    fn count(&self, key: &K, now: Timestamp) -> u32 {
+        let windows = self.windows.lock();
+        windows.get(key).filter(|window| self.is_open(window, now)).map_or(0, |w| w.count)
+    }
+
+    fn add(&self, key: K, now: Timestamp) {
+        let mut windows = self.windows.lock();
+        if windows.len() >= MAX_WINDOWS && !windows.contains_key(&key) {
+            windows.retain(|_, window| self.is_open(window, now));
+            // Under a flood of new keys, those that matter are the ones that came back.
+            if windows.len() >= MAX_WINDOWS {
+                windows.retain(|_, window| window.count > 1);
+            }
+            if windows.len() >= MAX_WINDOWS {
+                windows.clear();
+            }
+        }
+        let window = windows.entry(key).or_insert(Window { since: now, count: 0 });
+        if !self.is_open(window, now) {
+            *window = Window { since: now, count: 0 };
+        }
+        window.count += 1;
+    }
+
+    fn forget(&self, key: &K) {
+        self.windows.lock().remove(key);
+    }
+
+    fn is_open(&self, window: &Window, now: Timestamp) -> bool {
+        now < window.since.plus_micros(self.length_micros)
     }
 }
 
@@ -97,13 +151,15 @@ mod tests {
         let address = Some("2001:db8::1".parse().unwrap());
         let neighbour = Some("2001:db8::2".parse().unwrap());
         assert!(throttle.allows("a@b", address, now));
-        throttle.record_failure("a@b", address, now);
-        throttle.record_failure("a@b", address, now);
+        throttle.record_failure(Some("a@b"), address, now);
+        throttle.record_failure(Some("a@b"), address, now);
         assert!(!throttle.allows("a@b", None, now));
         assert!(throttle.allows("b@b", neighbour, now));
-        for number in 0..10 {
-            throttle.record_failure(&format!("{number}@b"), address, now);
+        for number in 0..7 {
+            throttle.record_failure(Some(&format!("{number}@b")), address, now);
         }
+        assert!(throttle.allows("c@b", neighbour, now));
+        throttle.record_failure(None, address, now);
         assert!(!throttle.allows("c@b", neighbour, now));
         let later = Timestamp::from_secs(1000 + 300);
         assert!(throttle.allows("a@b", neighbour, later));
@@ -113,8 +169,33 @@ mod tests {
     fn a_success_forgets_the_failures_of_the_account() {
         let throttle = Throttle::new(&Auth { max_failures: 1, ..Auth::default() });
         let now = Timestamp::from_secs(1000);
-        throttle.record_failure("a@b", None, now);
+        throttle.record_failure(Some("a@b"), None, now);
+        assert!(!throttle.allows("a@b", None, now));
         throttle.record_success("a@b");
         assert!(throttle.allows("a@b", None, now));
+    }
+
+    #[test]
+    fn a_flood_of_names_occupies_bounded_room_and_hides_no_guesser() {
+        let throttle = Throttle::new(&Auth { max_failures: 2, ..Auth::default() });
+        let now = Timestamp::from_secs(1000);
+        throttle.record_failure(Some("a@b"), None, now);
+        throttle.record_failure(Some("a@b"), None, now);
+        for number in 0..MAX_WINDOWS + 10 {
+            throttle.record_failure(Some(&format!("{number}@b")), None, now);
+        }
+        assert!(throttle.accounts.windows.lock().len() < MAX_WINDOWS);
+        assert!(!throttle.allows("a@b", None, now));
+    }
+
+    #[test]
+    fn new_accounts_are_counted_by_the_hour() {
+        let quota = Quota::hourly(1);
+        let now = Timestamp::from_secs(1000);
+        let address = Some("192.0.2.1".parse().unwrap());
+        quota.record(address, now);
+        assert!(!quota.allows(address, now));
+        assert!(quota.allows(Some("192.0.2.2".parse().unwrap()), now));
+        assert!(quota.allows(address, Timestamp::from_secs(1000 + 3600)));
     }
 }

@@ -11,6 +11,7 @@ use wello_wire::xml::Element;
 
 use super::{is_seen, priority};
 use crate::Kernel;
+use crate::router::Target;
 use crate::sessions::Session;
 
 impl Kernel {
@@ -32,7 +33,8 @@ impl Kernel {
             (type_, Some(to)) if type_.is_subscription() => {
                 self.handle_outbound_subscription(session, type_, to, stanza).await;
             }
-            (PresenceType::Probe | PresenceType::Error, Some(_)) => {
+            (PresenceType::Probe, Some(to)) => self.probe(session, &to, stanza).await,
+            (PresenceType::Error, Some(_)) => {
                 self.route_presence(stanza, Some(session)).await;
             }
             (_, None) => {
@@ -89,6 +91,8 @@ impl Kernel {
         let directed = session.take_directed();
         if was_available {
             self.broadcast(session, &presence).await;
+            // Section 4.5.2: the resource itself is told, too.
+            session.reply(presence.clone().with_to(session.bare()));
         }
         for to in directed {
             self.route(presence.clone().with_to(to)).await;
@@ -107,6 +111,25 @@ impl Kernel {
         for hook in &self.hooks.sessions {
             hook.unavailable(self, session, &presence).await;
         }
+    }
+
+    /// Clients need not probe, but may (section 4.3).
+    async fn probe(self: &Arc<Self>, session: &Arc<Session>, to: &Jid, probe: Stanza) {
+        let permitted = match self.resolve(to) {
+            Target::Account => {
+                let account = to.bare();
+                account == session.bare()
+                    || self.sees_presence(&account, &session.bare()).await
+                    || self.sessions.find(to).is_some_and(|found| found.has_directed(&session.jid))
+            }
+            _ => true,
+        };
+        if permitted {
+            return self.route_presence(probe, Some(session)).await;
+        }
+        let mut refusal = Stanza::presence(PresenceType::Unsubscribed);
+        refusal.id.clone_from(&probe.id);
+        session.reply(refusal.with_from(to.bare()).with_to(session.bare()));
     }
 
     /// Section 4.6: remembered, so that unavailability reaches those who saw availability.

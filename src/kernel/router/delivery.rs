@@ -27,10 +27,8 @@ pub fn decide(type_: MessageType, to: &Jid, sessions: &[Arc<Session>]) -> (Verdi
             return (Verdict::Deliver(vec![Arc::clone(session)]), "exact resource");
         }
         return match type_ {
-            // Section 8.5.3.2.1 lets "normal" be dropped or refused, too; that loses mail that
-            // was sent to a device which has just gone.
-            MessageType::Chat | MessageType::Normal => to_bare(sessions),
-            MessageType::Groupchat => (Verdict::Refuse, "no such occupant session"),
+            MessageType::Chat => to_bare(sessions),
+            MessageType::Groupchat | MessageType::Normal => (Verdict::Refuse, "resource is gone"),
             MessageType::Headline | MessageType::Error => (Verdict::Ignore, "resource is gone"),
         };
     }
@@ -106,6 +104,7 @@ mod tests {
             (Chat, "a@b/gone", &several, "0,1"),
             (Chat, "a@b/gone", &[], "Store"),
             (Groupchat, "a@b/gone", &several, "Refuse"),
+            (Normal, "a@b/gone", &several, "Refuse"),
             (Headline, "a@b/gone", &several, "Ignore"),
             (Error, "a@b/gone", &several, "Ignore"),
         ] {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wello_kernel::Kernel;
 use wello_kernel::config::Registration;
-use wello_stream::c2s::{HostSettings, RegistrationOffer, Settings};
+use wello_stream::c2s::{Channel, HostSettings, RegistrationOffer, Settings};
 use wello_stream::sasl::{ChannelBindings, Mechanism};
 use wello_wire::jid::BareJid;
 
@@ -66,7 +66,7 @@ impl C2sServer {
     pub fn serve_tcp(self: &Arc<Self>, accepted: Accepted) {
         let Accepted { stream, peer, permit, .. } = accepted;
         let peer = Peer { address: peer.ip(), transport: "tcp", secure: false };
-        self.spawn(Transport::Tcp(stream), peer, ChannelBindings::default(), Some(permit));
+        self.spawn(Transport::Tcp(stream), peer, Channel::default(), Some(permit));
     }
 
     /// A client that begins with TLS (XEP-0368).
@@ -79,7 +79,7 @@ impl C2sServer {
                 Ok(Some((stream, info))) => {
                     let peer = Peer { address, transport: "tls", secure: true };
                     let transport = Transport::Tls(Box::new(stream));
-                    server.spawn(transport, peer, bindings(&info), Some(permit));
+                    server.spawn(transport, peer, channel(&info), Some(permit));
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),
@@ -98,21 +98,22 @@ impl C2sServer {
         bindings: ChannelBindings,
     ) {
         let peer = Peer { address, transport, secure };
-        self.spawn(Transport::Frames(frames), peer, bindings, None);
+        let channel = Channel { secure, bindings, certificate: false };
+        self.spawn(Transport::Frames(frames), peer, channel, None);
     }
 
     fn spawn(
         self: &Arc<Self>,
         transport: Transport,
         peer: Peer,
-        bindings: ChannelBindings,
+        channel: Channel,
         connection: Option<ConnectionPermit>,
     ) {
         let Ok(permit) = Arc::clone(&self.unauthenticated).try_acquire_owned() else {
             tracing::warn!(address = %peer.address, "too many clients are not logged in");
             return;
         };
-        let task = Task::new(Arc::clone(self), transport, peer, bindings, permit);
+        let task = Task::new(Arc::clone(self), transport, peer, channel, permit);
         self.tasks.spawn(async move {
             task.run(connection).await;
         });
@@ -125,11 +126,16 @@ impl C2sServer {
     }
 }
 
-pub(super) fn bindings(info: &TlsInfo) -> ChannelBindings {
+/// What SASL can bind to.
+pub fn bindings(info: &TlsInfo) -> ChannelBindings {
     ChannelBindings {
         tls_exporter: info.channel_bindings.tls_exporter,
         tls_server_end_point: info.channel_bindings.tls_server_end_point.as_deref().map(Into::into),
     }
+}
+
+fn channel(info: &TlsInfo) -> Channel {
+    Channel { secure: true, bindings: bindings(info), certificate: false }
 }
 
 fn settings(kernel: &Kernel) -> Settings {
@@ -153,6 +159,7 @@ fn settings(kernel: &Kernel) -> Settings {
         hibernation: config.sessions.hibernation(),
         bind_inline: kernel.hooks().bind_inline_features(),
         fakes: kernel.accounts.fakes().clone(),
+        scram_iterations: config.auth.scram_iterations,
     }
 }
 

@@ -11,15 +11,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
 use wello_store::Ticket;
-use wello_stream::c2s::{Action, C2s};
-use wello_stream::sasl::ChannelBindings;
+use wello_stream::c2s::{Action, C2s, Channel};
 use wello_wire::error::{StreamCondition, StreamError};
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
 use super::bucket::Bucket;
 use super::transport::Transport;
-use super::{C2sServer, bindings, hibernate};
+use super::{C2sServer, channel, hibernate};
 use crate::admission::ConnectionPermit;
 use crate::tls::ListenerKind;
 
@@ -80,13 +79,13 @@ impl Task {
         server: Arc<C2sServer>,
         transport: Transport,
         peer: Peer,
-        bindings: ChannelBindings,
+        channel: Channel,
         permit: OwnedSemaphorePermit,
     ) -> Task {
         let limits = &server.kernel.config.limits;
         let now = Instant::now();
         Task {
-            c2s: C2s::new(server.settings(), transport.framing(), peer.secure, bindings),
+            c2s: C2s::new(server.settings(), transport.framing(), channel),
             bucket: Bucket::new(limits.rate_bytes_per_second, limits.burst_bytes, now),
             deadline: now + Duration::from_secs(limits.login_seconds),
             last_read: now,
@@ -181,9 +180,12 @@ impl Task {
             Action::ClientState { active } => {
                 tracing::trace!(address = %self.peer.address, active, "client state");
             }
-            Action::Lookup(lookup) => self.look_up(lookup).await,
+            Action::Lookup { lookup, client } => self.look_up(lookup, client).await,
             Action::Login(login) => self.log_in(login).await,
-            Action::LoginFailed(failure) => self.count_failure(&failure),
+            Action::LoginFailed { failure, mechanism } => self.count_failure(&failure, mechanism),
+            Action::StoreKeys { identity, keys } => self.store_keys(identity, keys).await,
+            // No mechanism that needs one is offered.
+            Action::IssueToken { .. } => self.c2s.handle_token(None),
             Action::Bind(request) => self.bind(request).await,
             Action::Resume(request) => self.resume(request).await,
             Action::Register { host, iq } => self.register(host, iq).await,
@@ -200,7 +202,7 @@ impl Task {
             Ok(Some((stream, info))) => {
                 self.transport = Transport::Tls(Box::new(stream));
                 self.peer.secure = true;
-                self.c2s.handle_secured(bindings(&info));
+                self.c2s.handle_secured(channel(&info));
                 ControlFlow::Continue(())
             }
             Ok(None) => ControlFlow::Break(End::Lost),
@@ -216,7 +218,7 @@ impl Task {
         match self.server.kernel.handle_client(&session, stanza).await {
             Ok(Some(ticket)) => self.unsettled.push_back(Unsettled { ticket }),
             Ok(None) => {}
-            Err(_) => self.c2s.fail(StreamError::new(StreamCondition::InvalidFrom)),
+            Err(_) => self.c2s.fail(&StreamError::new(StreamCondition::InvalidFrom)),
         }
     }
 
@@ -260,7 +262,7 @@ impl Task {
         if !resumable && let Some(established) = self.c2s.established() {
             established.forget();
         }
-        self.c2s.fail(StreamError::new(condition).with_text(text));
+        self.c2s.fail(&StreamError::new(condition).with_text(text));
     }
 
     async fn hand_over(
@@ -276,7 +278,7 @@ impl Task {
             // Whoever asked may have gone away; then the session is lost with it.
             let _ = to.send(management);
         }
-        self.c2s.fail(StreamError::new(StreamCondition::Conflict));
+        self.c2s.fail(&StreamError::new(StreamCondition::Conflict));
         let _ = timeout(LAST_WRITE_TIMEOUT, self.flush()).await;
     }
 
@@ -301,7 +303,7 @@ impl Task {
                     if let Some(established) = self.c2s.established() {
                         established.forget();
                     }
-                    self.c2s.fail(StreamError::new(StreamCondition::InternalServerError));
+                    self.c2s.fail(&StreamError::new(StreamCondition::InternalServerError));
                     return ControlFlow::Break(End::Closed);
                 }
             }
@@ -398,7 +400,7 @@ impl Task {
 
     fn handle_deadline(&mut self) -> ControlFlow<End> {
         if self.session.is_none() {
-            self.c2s.fail(StreamError::new(StreamCondition::ConnectionTimeout));
+            self.c2s.fail(&StreamError::new(StreamCondition::ConnectionTimeout));
             return ControlFlow::Break(End::Closed);
         }
         let idle = Duration::from_secs(self.server.kernel.config.limits.idle_seconds);

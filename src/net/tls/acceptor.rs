@@ -95,7 +95,9 @@ impl TlsAcceptor {
         if kind.is_direct()
             && let Some(answer) = self.store.challenges().answer(&hello)
         {
-            start.into_stream(answer).await?.shutdown().await?;
+            let mut stream = start.into_stream(answer).await?;
+            // The validator has seen the certificate and may be gone already.
+            let _ = stream.shutdown().await;
             return Ok(None);
         }
         let host = self.store.lookup(hello.server_name());

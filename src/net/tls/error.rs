@@ -28,6 +28,8 @@ pub enum CertificateError {
     NotYetValid { path: PathBuf, until: Timestamp },
     #[error("{}: the certificate is for {names}; it does not cover {domain}", path.display())]
     WrongName { path: PathBuf, names: String, domain: String },
+    #[error("the system trusts no certification authority{reason}; install ca-certificates")]
+    NoRoots { reason: String },
     #[error("making a self-signed certificate for {domain}: {reason}")]
     SelfSigned { domain: String, reason: String },
 }

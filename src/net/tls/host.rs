@@ -18,7 +18,7 @@ use super::error::CertificateError;
 use super::fingerprint;
 use super::kind::ListenerKind;
 use super::names::{DnsName, HostName, SubjectNames};
-use super::pem::{CertificateFiles, unusable};
+use super::pem::{CertificateFiles, parse_pair, unusable};
 use super::provider::crypto_provider;
 use super::store::TlsOptions;
 
@@ -195,6 +195,21 @@ impl Leaf {
         } else {
             None
         }
+    }
+}
+
+/// Whether a PEM text (key and chain) would do for this host; `path` is for the error.
+pub(crate) fn check_pem(
+    pem: &[u8],
+    path: &Path,
+    host: &HostName,
+    now: SystemTime,
+) -> Result<(), CertificateError> {
+    let key = parse_pair(pem, pem, path, path)?;
+    let leaf = Leaf::parse(key.end_entity_cert().map_err(|e| invalid(path, &e))?, path)?;
+    match leaf.problem(path, &host.to_string(), host, now) {
+        Some(problem) => Err(problem),
+        None => Ok(()),
     }
 }
 

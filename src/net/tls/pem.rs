@@ -21,25 +21,39 @@ pub struct CertificateFiles {
 
 impl CertificateFiles {
     pub(crate) fn load(&self) -> Result<CertifiedKey, CertificateError> {
-        let chain = load_chain(&self.certificate)?;
-        let key = load_key(&self.key)?;
-        CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch {
-                key: self.key.clone(),
-                certificate: self.certificate.clone(),
-            },
-            rustls::Error::InvalidCertificate(reason) => {
-                unusable(&self.certificate, &format!("not a valid X.509 certificate ({reason:?})"))
-            }
-            other => unusable(&self.key, &format!("this private key cannot be used: {other}")),
-        })
+        let (chain, key) = (read(&self.certificate)?, read(&self.key)?);
+        parse_pair(&chain, &key, &self.certificate, &self.key)
     }
 }
 
 /// Certificates of a PEM file, at least one.
 pub(crate) fn load_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let text = read(path)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
+    parse_chain(&read(path)?, path)
+}
+
+/// A chain and its key from PEM texts; the paths are for the errors.
+pub(crate) fn parse_pair(
+    chain: &[u8],
+    key: &[u8],
+    chain_path: &Path,
+    key_path: &Path,
+) -> Result<CertifiedKey, CertificateError> {
+    let chain = parse_chain(chain, chain_path)?;
+    let key = parse_key(key, key_path)?;
+    CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch {
+            key: key_path.to_owned(),
+            certificate: chain_path.to_owned(),
+        },
+        rustls::Error::InvalidCertificate(reason) => {
+            unusable(chain_path, &format!("not a valid X.509 certificate ({reason:?})"))
+        }
+        other => unusable(key_path, &format!("this private key cannot be used: {other}")),
+    })
+}
+
+fn parse_chain(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(path, &format!("not a valid PEM file: {error}")))?;
     if chain.is_empty() {
@@ -48,10 +62,9 @@ pub(crate) fn load_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Ce
     Ok(chain)
 }
 
-fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    let text = read(path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        pem::Error::NoItemsFound if contains(&text, b"BEGIN ENCRYPTED PRIVATE KEY") => {
+fn parse_key(text: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        pem::Error::NoItemsFound if contains(text, b"BEGIN ENCRYPTED PRIVATE KEY") => {
             unusable(path, "the private key has a passphrase; remove it with: openssl pkey -in KEY")
         }
         pem::Error::NoItemsFound => {

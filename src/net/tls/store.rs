@@ -96,6 +96,11 @@ impl CertificateStore {
         Arc::clone(found.unwrap_or(&table.entries[0]))
     }
 
+    /// The certificate of one host.
+    pub fn host(&self, domain: &str) -> Option<Arc<HostCertificate>> {
+        self.table.read().by_domain(domain).cloned()
+    }
+
     /// All hosts in the configured order (expiry metrics, checks).
     pub fn hosts(&self) -> Vec<Arc<HostCertificate>> {
         self.table.read().entries.clone()
@@ -203,7 +208,8 @@ fn load_host(
     load(&files, CertificateOrigin::SelfSigned)
 }
 
-/// Chain and key in one file, so that no crash can leave a pair that does not match.
+/// Where a certificate from ACME belongs: chain and key in one file, so that no crash can leave a
+/// pair that does not match.
 pub(crate) fn acme_file(data_dir: &Path, host: &HostName) -> PathBuf {
     data_dir.join("acme").join(format!("{host}.pem"))
 }

@@ -43,6 +43,10 @@ impl TestCa {
         Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap() }
     }
 
+    pub(crate) fn issuer(&self) -> &CertifiedIssuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();

@@ -68,25 +68,16 @@ const DELETE_OWNED: [&str; 13] = [
     "DELETE FROM hibernated_session WHERE account = $1",
 ];
 
-type Row = (
-    i64,
-    String,
-    String,
-    String,
-    String,
-    i64,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    i64,
-);
+type Row =
+    (i64, String, String, String, String, i64, Option<i64>, Option<String>, Option<String>, i64);
+
+type ScramRow = (String, Vec<u8>, i64, Vec<u8>, Vec<u8>);
 
 #[async_trait]
 impl Accounts for Database {
     async fn create(&self, account: &NewAccount) -> Result<Creation, StoreError> {
         let account = account.clone();
-        self.write(move |conn| Box::pin(async move { create(conn, &account).await }))
-            .await
+        self.write(move |conn| Box::pin(async move { create(conn, &account).await })).await
     }
 
     async fn find(&self, jid: &str) -> Result<Option<Account>, StoreError> {
@@ -101,19 +92,13 @@ impl Accounts for Database {
     ) -> Result<Option<(Credentials, CredentialEpoch)>, StoreError> {
         let (local, domain) = split_account(jid)?;
         let mut conn = self.read().await?;
-        let row: Option<(i64, i64, Option<String>)> = sqlx::query_as(CREDENTIALS)
-            .bind(domain)
-            .bind(local)
-            .fetch_optional(&mut *conn)
-            .await?;
+        let row: Option<(i64, i64, Option<String>)> =
+            sqlx::query_as(CREDENTIALS).bind(domain).bind(local).fetch_optional(&mut *conn).await?;
         let Some((id, epoch, password_hash)) = row else {
             return Ok(None);
         };
         let scram = scram_keys(&mut conn, id).await?;
-        let credentials = Credentials {
-            scram,
-            password_hash,
-        };
+        let credentials = Credentials { scram, password_hash };
         Ok(Some((credentials, CredentialEpoch(epoch))))
     }
 
@@ -144,9 +129,10 @@ impl Accounts for Database {
     }
 
     async fn delete(&self, jid: &str, now: Timestamp) -> Result<bool, StoreError> {
+        // Its messages must be in the archive before that is taken away.
+        self.queue().settled().await;
         let jid = jid.to_owned();
-        self.write(move |conn| Box::pin(async move { delete(conn, &jid, now).await }))
-            .await
+        self.write(move |conn| Box::pin(async move { delete(conn, &jid, now).await })).await
     }
 
     async fn list(
@@ -256,11 +242,8 @@ impl Accounts for Database {
 
 async fn create(conn: &mut Connection, new: &NewAccount) -> Result<Creation, StoreError> {
     let (local, domain) = split_account(&new.jid)?;
-    let tombstones: i64 = sqlx::query_scalar(TOMBSTONE)
-        .bind(domain)
-        .bind(local)
-        .fetch_one(&mut *conn)
-        .await?;
+    let tombstones: i64 =
+        sqlx::query_scalar(TOMBSTONE).bind(domain).bind(local).fetch_one(&mut *conn).await?;
     if tombstones > 0 && !new.reuse {
         return Ok(Creation::Tombstoned);
     }
@@ -278,11 +261,7 @@ async fn create(conn: &mut Connection, new: &NewAccount) -> Result<Creation, Sto
     let Some(id) = id else {
         return Ok(Creation::Exists);
     };
-    sqlx::query(FORGET_TOMBSTONE)
-        .bind(domain)
-        .bind(local)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(FORGET_TOMBSTONE).bind(domain).bind(local).execute(&mut *conn).await?;
     add_scram_keys(conn, id, &new.credentials.scram).await?;
     let created = find(conn, domain, local).await?;
     created
@@ -292,11 +271,8 @@ async fn create(conn: &mut Connection, new: &NewAccount) -> Result<Creation, Sto
 
 async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool, StoreError> {
     let (local, domain) = split_account(jid)?;
-    let id: Option<i64> = sqlx::query_scalar(DELETE)
-        .bind(domain)
-        .bind(local)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let id: Option<i64> =
+        sqlx::query_scalar(DELETE).bind(domain).bind(local).fetch_optional(&mut *conn).await?;
     let Some(id) = id else {
         return Ok(false);
     };
@@ -305,12 +281,7 @@ async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool
         sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
     }
     maintain::purge(conn, jid).await?;
-    sqlx::query(ADD_TOMBSTONE)
-        .bind(domain)
-        .bind(local)
-        .bind(now.as_micros())
-        .execute(conn)
-        .await?;
+    sqlx::query(ADD_TOMBSTONE).bind(domain).bind(local).bind(now.as_micros()).execute(conn).await?;
     Ok(true)
 }
 
@@ -319,17 +290,13 @@ async fn find(
     domain: &str,
     local: &str,
 ) -> Result<Option<Account>, StoreError> {
-    let row: Option<Row> = sqlx::query_as(FIND)
-        .bind(domain)
-        .bind(local)
-        .fetch_optional(conn)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as(FIND).bind(domain).bind(local).fetch_optional(conn).await?;
     row.map(account).transpose()
 }
 
 async fn scram_keys(conn: &mut Connection, id: i64) -> Result<Vec<ScramKeys>, StoreError> {
-    let rows: Vec<(String, Vec<u8>, i64, Vec<u8>, Vec<u8>)> =
-        sqlx::query_as(SCRAM).bind(id).fetch_all(conn).await?;
+    let rows: Vec<ScramRow> = sqlx::query_as(SCRAM).bind(id).fetch_all(conn).await?;
     rows.into_iter()
         .map(|(mechanism, salt, iterations, stored_key, server_key)| {
             Ok(ScramKeys {

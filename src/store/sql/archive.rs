@@ -47,11 +47,7 @@ impl Archive for Database {
             true => Some(query::count(&mut conn, owner, &shape, &text).await?),
             false => None,
         };
-        Ok(Page {
-            messages,
-            complete,
-            count,
-        })
+        Ok(Page { messages, complete, count })
     }
 
     async fn bounds(&self, owner: &str) -> Result<Option<ArchiveBounds>, StoreError> {
@@ -109,8 +105,7 @@ impl Archive for Database {
 
     async fn set_prefs(&self, owner: &str, prefs: &ArchivePrefs) -> Result<(), StoreError> {
         let (owner, prefs) = (owner.to_owned(), prefs.clone());
-        self.write(move |conn| Box::pin(async move { set_prefs(conn, &owner, &prefs).await }))
-            .await
+        self.write(move |conn| Box::pin(async move { set_prefs(conn, &owner, &prefs).await })).await
     }
 
     async fn expire(
@@ -130,8 +125,7 @@ impl Archive for Database {
     async fn purge(&self, owner: &str) -> Result<(), StoreError> {
         self.queue().settled().await;
         let owner = owner.to_owned();
-        self.write(move |conn| Box::pin(async move { maintain::purge(conn, &owner).await }))
-            .await
+        self.write(move |conn| Box::pin(async move { maintain::purge(conn, &owner).await })).await
     }
 
     async fn stats(&self, owner: Option<&str>) -> Result<ArchiveStats, StoreError> {
@@ -147,14 +141,10 @@ impl Archive for Database {
     }
 
     async fn maintain(&self) -> Result<bool, StoreError> {
-        self.write(|conn| Box::pin(maintain::piece(conn))).await
+        self.piece_of_work().await
     }
 }
 
 fn empty(wanted: &Query) -> Page {
-    Page {
-        messages: Vec::new(),
-        complete: true,
-        count: wanted.count.then_some(0),
-    }
+    Page { messages: Vec::new(), complete: true, count: wanted.count.then_some(0) }
 }

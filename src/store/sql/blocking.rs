@@ -12,10 +12,7 @@ const CLEAR: &str = "DELETE FROM block WHERE account = $1";
 impl BlockLists for Database {
     async fn list(&self, account: &str) -> Result<Vec<String>, StoreError> {
         let mut conn = self.read().await?;
-        let jids = sqlx::query_scalar(LIST)
-            .bind(account)
-            .fetch_all(&mut *conn)
-            .await?;
+        let jids = sqlx::query_scalar(LIST).bind(account).fetch_all(&mut *conn).await?;
         Ok(jids)
     }
 
@@ -52,11 +49,8 @@ impl Database {
             Box::pin(async move {
                 let mut changed = 0;
                 for jid in &jids {
-                    let done = sqlx::query(statement)
-                        .bind(&account)
-                        .bind(jid)
-                        .execute(&mut *conn)
-                        .await?;
+                    let done =
+                        sqlx::query(statement).bind(&account).bind(jid).execute(&mut *conn).await?;
                     changed += done.rows_affected();
                 }
                 Ok(changed)

@@ -15,10 +15,8 @@ const TRIM: &str = "DELETE FROM caps WHERE seq <= (SELECT max(seq) FROM caps) - 
 impl CapsCache for Database {
     async fn get(&self, hash: &str) -> Result<Option<Bytes>, StoreError> {
         let mut conn = self.read().await?;
-        let info: Option<Vec<u8>> = sqlx::query_scalar(GET)
-            .bind(hash)
-            .fetch_optional(&mut *conn)
-            .await?;
+        let info: Option<Vec<u8>> =
+            sqlx::query_scalar(GET).bind(hash).fetch_optional(&mut *conn).await?;
         Ok(info.map(Bytes::from))
     }
 
@@ -27,11 +25,7 @@ impl CapsCache for Database {
         let entries = i64::from(self.options().caps_entries);
         self.write(move |conn| {
             Box::pin(async move {
-                let put = sqlx::query(PUT)
-                    .bind(hash)
-                    .bind(info)
-                    .execute(&mut *conn)
-                    .await?;
+                let put = sqlx::query(PUT).bind(hash).bind(info).execute(&mut *conn).await?;
                 if put.rows_affected() > 0 {
                     sqlx::query(TRIM).bind(entries).execute(conn).await?;
                 }

@@ -41,26 +41,8 @@ const ADVANCE: &str = "UPDATE fast_token SET counter = $3
     WHERE account = $1 AND client = $2 AND counter < $3";
 const DROP: &str = "DELETE FROM fast_token WHERE account = $1 AND client = $2";
 
-type ClientRow = (
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    i64,
-    i64,
-);
-type FastRow = (
-    String,
-    Vec<u8>,
-    i64,
-    i64,
-    Option<Vec<u8>>,
-    Option<i64>,
-    Option<i64>,
-    i64,
-);
+type ClientRow = (String, String, String, Option<String>, Option<String>, Option<String>, i64, i64);
+type FastRow = (String, Vec<u8>, i64, i64, Option<Vec<u8>>, Option<i64>, Option<i64>, i64);
 
 #[async_trait]
 impl Clients for Database {
@@ -88,20 +70,14 @@ impl Clients for Database {
 
     async fn list(&self, account: &str) -> Result<Vec<Client>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<ClientRow> = sqlx::query_as(LIST)
-            .bind(account)
-            .fetch_all(&mut *conn)
-            .await?;
+        let rows: Vec<ClientRow> = sqlx::query_as(LIST).bind(account).fetch_all(&mut *conn).await?;
         rows.into_iter().map(client).collect()
     }
 
     async fn find(&self, account: &str, id: &str) -> Result<Option<Client>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<ClientRow> = sqlx::query_as(FIND)
-            .bind(account)
-            .bind(id)
-            .fetch_optional(&mut *conn)
-            .await?;
+        let row: Option<ClientRow> =
+            sqlx::query_as(FIND).bind(account).bind(id).fetch_optional(&mut *conn).await?;
         row.map(client).transpose()
     }
 
@@ -128,18 +104,15 @@ impl Clients for Database {
 
     async fn revoke(&self, account: &str, id: &str) -> Result<bool, StoreError> {
         let (account, id) = (account.to_owned(), id.to_owned());
-        self.write(move |conn| Box::pin(async move { revoke(conn, &account, &id).await }))
-            .await
+        self.write(move |conn| Box::pin(async move { revoke(conn, &account, &id).await })).await
     }
 
     async fn revoke_others(&self, account: &str, keep: Option<&str>) -> Result<u64, StoreError> {
         let (account, keep) = (account.to_owned(), keep.map(str::to_owned));
         self.write(move |conn| {
             Box::pin(async move {
-                let ids: Vec<String> = sqlx::query_scalar(IDS)
-                    .bind(&account)
-                    .fetch_all(&mut *conn)
-                    .await?;
+                let ids: Vec<String> =
+                    sqlx::query_scalar(IDS).bind(&account).fetch_all(&mut *conn).await?;
                 let mut revoked = 0;
                 for id in ids.iter().filter(|id| Some(*id) != keep.as_ref()) {
                     revoked += u64::from(revoke(conn, &account, id).await?);
@@ -152,11 +125,8 @@ impl Clients for Database {
 
     async fn fast(&self, account: &str, id: &str) -> Result<Option<FastTokens>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<FastRow> = sqlx::query_as(FAST)
-            .bind(account)
-            .bind(id)
-            .fetch_optional(&mut *conn)
-            .await?;
+        let row: Option<FastRow> =
+            sqlx::query_as(FAST).bind(account).bind(id).fetch_optional(&mut *conn).await?;
         row.map(fast_tokens).transpose()
     }
 
@@ -222,11 +192,7 @@ impl Database {
         let (account, id) = (account.to_owned(), id.to_owned());
         self.write(move |conn| {
             Box::pin(async move {
-                let done = sqlx::query(statement)
-                    .bind(account)
-                    .bind(id)
-                    .execute(conn)
-                    .await?;
+                let done = sqlx::query(statement).bind(account).bind(id).execute(conn).await?;
                 Ok(done.rows_affected() > 0)
             })
         })

@@ -68,10 +68,8 @@ impl Documents for Database {
 
     async fn list(&self, account: &str) -> Result<Vec<(DocumentKey, Bytes)>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<(String, String, String, Vec<u8>)> = sqlx::query_as(LIST)
-            .bind(account)
-            .fetch_all(&mut *conn)
-            .await?;
+        let rows: Vec<(String, String, String, Vec<u8>)> =
+            sqlx::query_as(LIST).bind(account).fetch_all(&mut *conn).await?;
         rows.into_iter()
             .map(|(kind, namespace, name, xml)| {
                 Ok((key(&kind, namespace, name)?, Bytes::from(xml)))
@@ -93,8 +91,6 @@ fn key(kind: &str, namespace: String, name: String) -> Result<DocumentKey, Store
         "vcard-temp" => Ok(DocumentKey::VCardTemp),
         "vcard4" => Ok(DocumentKey::VCard4),
         "private" => Ok(DocumentKey::Private { namespace, name }),
-        _ => Err(StoreError::Corrupt(format!(
-            "{kind:?} is not a kind of document"
-        ))),
+        _ => Err(StoreError::Corrupt(format!("{kind:?} is not a kind of document"))),
     }
 }

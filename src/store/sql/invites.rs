@@ -28,17 +28,7 @@ const EXPIRE_USES: &str =
     "DELETE FROM invite_use WHERE token IN (SELECT token FROM invite WHERE expires < $1)";
 const EXPIRE: &str = "DELETE FROM invite WHERE expires < $1";
 
-type Row = (
-    String,
-    String,
-    Option<String>,
-    String,
-    Option<String>,
-    String,
-    i64,
-    Option<i64>,
-    i64,
-);
+type Row = (String, String, Option<String>, String, Option<String>, String, i64, Option<i64>, i64);
 
 #[async_trait]
 impl Invites for Database {
@@ -76,19 +66,15 @@ impl Invites for Database {
         now: Timestamp,
     ) -> Result<Redemption, StoreError> {
         let (token, by) = (token.to_owned(), by.to_owned());
-        self.write(move |conn| Box::pin(async move { redeem(conn, &token, &by, now).await }))
-            .await
+        self.write(move |conn| Box::pin(async move { redeem(conn, &token, &by, now).await })).await
     }
 
     async fn release(&self, token: &str, by: &str) -> Result<bool, StoreError> {
         let (token, by) = (token.to_owned(), by.to_owned());
         self.write(move |conn| {
             Box::pin(async move {
-                let forgotten = sqlx::query(FORGET_USE)
-                    .bind(&token)
-                    .bind(&by)
-                    .execute(&mut *conn)
-                    .await?;
+                let forgotten =
+                    sqlx::query(FORGET_USE).bind(&token).bind(&by).execute(&mut *conn).await?;
                 if forgotten.rows_affected() == 0 {
                     return Ok(false);
                 }
@@ -103,10 +89,7 @@ impl Invites for Database {
         let token = token.to_owned();
         self.write(move |conn| {
             Box::pin(async move {
-                sqlx::query(REVOKE_USES)
-                    .bind(&token)
-                    .execute(&mut *conn)
-                    .await?;
+                sqlx::query(REVOKE_USES).bind(&token).execute(&mut *conn).await?;
                 let revoked = sqlx::query(REVOKE).bind(&token).execute(conn).await?;
                 Ok(revoked.rows_affected() > 0)
             })
@@ -116,11 +99,8 @@ impl Invites for Database {
 
     async fn list(&self, inviter: Option<&str>, limit: u32) -> Result<Vec<Invite>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<Row> = sqlx::query_as(LIST)
-            .bind(inviter)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *conn)
-            .await?;
+        let rows: Vec<Row> =
+            sqlx::query_as(LIST).bind(inviter).bind(i64::from(limit)).fetch_all(&mut *conn).await?;
         let mut invites = Vec::with_capacity(rows.len());
         for row in rows {
             invites.push(invite(&mut conn, row).await?);
@@ -147,14 +127,8 @@ impl Invites for Database {
     async fn expire(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.write(move |conn| {
             Box::pin(async move {
-                sqlx::query(EXPIRE_USES)
-                    .bind(before.as_micros())
-                    .execute(&mut *conn)
-                    .await?;
-                let expired = sqlx::query(EXPIRE)
-                    .bind(before.as_micros())
-                    .execute(conn)
-                    .await?;
+                sqlx::query(EXPIRE_USES).bind(before.as_micros()).execute(&mut *conn).await?;
+                let expired = sqlx::query(EXPIRE).bind(before.as_micros()).execute(conn).await?;
                 Ok(expired.rows_affected())
             })
         })
@@ -169,21 +143,14 @@ async fn redeem(
     now: Timestamp,
 ) -> Result<Redemption, StoreError> {
     // Before it is looked at: this makes two accounts that redeem at the same time wait for each other.
-    let taken = sqlx::query(TAKE_USE)
-        .bind(token)
-        .bind(now.as_micros())
-        .execute(&mut *conn)
-        .await?;
+    let taken = sqlx::query(TAKE_USE).bind(token).bind(now.as_micros()).execute(&mut *conn).await?;
     let Some(found) = find(conn, token).await? else {
         return Ok(Redemption::Unknown);
     };
     let taken = taken.rows_affected() > 0;
     if found.used_by.iter().any(|user| user == by) {
         if taken {
-            sqlx::query(GIVE_USE)
-                .bind(token)
-                .execute(&mut *conn)
-                .await?;
+            sqlx::query(GIVE_USE).bind(token).execute(&mut *conn).await?;
         }
         return find(conn, token)
             .await
@@ -191,27 +158,16 @@ async fn redeem(
     }
     if !taken {
         let expired = found.expires.is_some_and(|expires| expires <= now);
-        return Ok(if expired {
-            Redemption::Expired
-        } else {
-            Redemption::Exhausted
-        });
+        return Ok(if expired { Redemption::Expired } else { Redemption::Exhausted });
     }
-    sqlx::query(RECORD_USE)
-        .bind(token)
-        .bind(by)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(RECORD_USE).bind(token).bind(by).execute(&mut *conn).await?;
     let mut invite = found;
     invite.used_by.push(by.to_owned());
     Ok(Redemption::Redeemed(invite))
 }
 
 async fn find(conn: &mut Connection, token: &str) -> Result<Option<Invite>, StoreError> {
-    let row: Option<Row> = sqlx::query_as(FIND)
-        .bind(token)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let row: Option<Row> = sqlx::query_as(FIND).bind(token).fetch_optional(&mut *conn).await?;
     match row {
         Some(row) => invite(conn, row).await.map(Some),
         None => Ok(None),
@@ -220,10 +176,7 @@ async fn find(conn: &mut Connection, token: &str) -> Result<Option<Invite>, Stor
 
 async fn invite(conn: &mut Connection, row: Row) -> Result<Invite, StoreError> {
     let (token, kind, inviter, domain, username, role, created, expires, uses_left) = row;
-    let used_by = sqlx::query_scalar(USED_BY)
-        .bind(&token)
-        .fetch_all(conn)
-        .await?;
+    let used_by = sqlx::query_scalar(USED_BY).bind(&token).fetch_all(conn).await?;
     Ok(Invite {
         token,
         kind: kind.parse()?,

@@ -11,14 +11,9 @@ const SET: &str = "INSERT INTO last_activity (account, at, status) VALUES ($1, $
 impl LastActivities for Database {
     async fn get(&self, account: &str) -> Result<Option<LastActivity>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<(i64, Option<String>)> = sqlx::query_as(GET)
-            .bind(account)
-            .fetch_optional(&mut *conn)
-            .await?;
-        Ok(row.map(|(at, status)| LastActivity {
-            at: Timestamp::from_micros(at),
-            status,
-        }))
+        let row: Option<(i64, Option<String>)> =
+            sqlx::query_as(GET).bind(account).fetch_optional(&mut *conn).await?;
+        Ok(row.map(|(at, status)| LastActivity { at: Timestamp::from_micros(at), status }))
     }
 
     async fn set(&self, account: &str, last: &LastActivity) -> Result<(), StoreError> {

@@ -13,10 +13,8 @@ const INSERT: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT 
 impl Meta for Database {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         let mut conn = self.read().await?;
-        let value: Option<Vec<u8>> = sqlx::query_scalar(GET)
-            .bind(key)
-            .fetch_optional(&mut *conn)
-            .await?;
+        let value: Option<Vec<u8>> =
+            sqlx::query_scalar(GET).bind(key).fetch_optional(&mut *conn).await?;
         Ok(value.map(Bytes::from))
     }
 
@@ -35,11 +33,7 @@ impl Meta for Database {
         let (key, value) = (key.to_owned(), value.to_vec());
         self.write(move |conn| {
             Box::pin(async move {
-                sqlx::query(INSERT)
-                    .bind(&key)
-                    .bind(value)
-                    .execute(&mut *conn)
-                    .await?;
+                sqlx::query(INSERT).bind(&key).bind(value).execute(&mut *conn).await?;
                 let stored: Vec<u8> = sqlx::query_scalar(GET).bind(&key).fetch_one(conn).await?;
                 Ok(Bytes::from(stored))
             })

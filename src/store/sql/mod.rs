@@ -19,24 +19,27 @@ mod sessions;
 
 use super::{Connection, Database, maintain, query};
 use crate::time::wall_clock;
-use crate::{ArchiveId, StoreError, Timestamp};
+use crate::{ArchiveId, ArchiveIds, StoreError, Timestamp};
 
 const OPENED: &str = "UPDATE archive_progress SET opened = opened + 1 RETURNING opened";
-const NEWEST: &str = "SELECT max(id) FROM message";
+const NEWEST: &str = "SELECT id, time FROM message ORDER BY id DESC LIMIT 1";
 
 /// A clock that was wrong by more than this while messages were written is not followed: it would
 /// make the ids of all messages to come wrong, too.
 const CLOCK_ERROR_MICROS: i64 = 3_600 * 1_000_000;
 
-/// Counts this opening of the database; also returns the moment after which new ids may begin.
-pub(super) async fn open(conn: &mut Connection) -> Result<(i64, Timestamp), StoreError> {
+/// Counts this opening of the database. Returns generators of ids that go on above those in the store: of
+/// messages, which follow the clock of the machine, and of archives, which follow the caller's.
+pub(super) async fn open(conn: &mut Connection) -> Result<(ArchiveIds, ArchiveIds), StoreError> {
     let opened: i64 = sqlx::query_scalar(OPENED).fetch_one(&mut *conn).await?;
-    let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_one(conn).await?;
-    let newest = newest.map_or(Timestamp::default(), |id| ArchiveId::from_i64(id).time());
+    let newest: Option<(i64, i64)> = sqlx::query_as(NEWEST).fetch_optional(conn).await?;
+    let (id, time) = newest.unwrap_or_default();
     let latest = wall_clock().plus_micros(CLOCK_ERROR_MICROS);
-    if newest > latest {
-        tracing::warn!("messages in the store are from the future; the clock was wrong once");
-        return Ok((opened, wall_clock()));
-    }
-    Ok((opened, newest))
+    let follow = |newest: Timestamp| {
+        if newest > latest {
+            tracing::warn!("messages in the store are from the future; the clock was wrong once");
+        }
+        ArchiveIds::new(opened, newest.min(latest))
+    };
+    Ok((follow(ArchiveId::from_i64(id).time()), follow(Timestamp::from_micros(time))))
 }

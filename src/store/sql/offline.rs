@@ -10,11 +10,11 @@ const COUNT: &str = "SELECT count(*) FROM archive_owner o JOIN offline f ON f.ow
 const PAGE: &str = "SELECT m.id, m.time, m.sender, m.recipient, m.stanza
     FROM archive_owner o JOIN offline f ON f.owner = o.id JOIN message m ON m.id = f.message
     WHERE o.jid = $1 AND f.message > $2 ORDER BY f.message LIMIT $3";
-const UP_TO: &str = "SELECT f.owner, f.message, f.message
+const UP_TO: &str = "SELECT f.owner, f.message
     FROM archive_owner o JOIN offline f ON f.owner = o.id WHERE o.jid = $1 AND f.message <= $2";
-const ONE: &str = "SELECT f.owner, f.message, f.message
+const ONE: &str = "SELECT f.owner, f.message
     FROM archive_owner o JOIN offline f ON f.owner = o.id WHERE o.jid = $1 AND f.message = $2";
-const OLD: &str = "SELECT f.owner, f.message, f.message
+const OLD: &str = "SELECT f.owner, f.message
     FROM offline f JOIN message m ON m.id = f.message WHERE m.time < $1 LIMIT $2";
 
 #[async_trait]
@@ -22,10 +22,7 @@ impl Offline for Database {
     async fn count(&self, account: &str) -> Result<u64, StoreError> {
         self.queue().settled().await;
         let mut conn = self.read().await?;
-        let count: i64 = sqlx::query_scalar(COUNT)
-            .bind(account)
-            .fetch_one(&mut *conn)
-            .await?;
+        let count: i64 = sqlx::query_scalar(COUNT).bind(account).fetch_one(&mut *conn).await?;
         number(count)
     }
 
@@ -43,15 +40,13 @@ impl Offline for Database {
             .bind(i64::from(max))
             .fetch_all(&mut *conn)
             .await?;
-        let messages = rows
-            .into_iter()
-            .map(|(id, time, from, to, stanza)| OfflineMessage {
-                id: OfflineId(id),
-                stanza: Bytes::from(stanza),
-                time: Timestamp::from_micros(time),
-                from,
-                to,
-            });
+        let messages = rows.into_iter().map(|(id, time, from, to, stanza)| OfflineMessage {
+            id: OfflineId(id),
+            stanza: Bytes::from(stanza),
+            time: Timestamp::from_micros(time),
+            from,
+            to,
+        });
         Ok(messages.collect())
     }
 
@@ -59,13 +54,9 @@ impl Offline for Database {
         let account = account.to_owned();
         self.write(move |conn| {
             Box::pin(async move {
-                let rows: Vec<_> = sqlx::query_as(UP_TO)
-                    .bind(account)
-                    .bind(last.0)
-                    .fetch_all(&mut *conn)
-                    .await?;
-                maintain::drop_offline(conn, &rows).await?;
-                Ok(rows.len() as u64)
+                let rows: Vec<_> =
+                    sqlx::query_as(UP_TO).bind(account).bind(last.0).fetch_all(&mut *conn).await?;
+                maintain::drop_offline(conn, &rows).await
             })
         })
         .await
@@ -77,15 +68,14 @@ impl Offline for Database {
             Box::pin(async move {
                 let mut rows = Vec::with_capacity(ids.len());
                 for id in ids {
-                    let row: Option<maintain::Gone> = sqlx::query_as(ONE)
+                    let row: Option<(i64, i64)> = sqlx::query_as(ONE)
                         .bind(&account)
                         .bind(id.0)
                         .fetch_optional(&mut *conn)
                         .await?;
                     rows.extend(row);
                 }
-                maintain::drop_offline(conn, &rows).await?;
-                Ok(rows.len() as u64)
+                maintain::drop_offline(conn, &rows).await
             })
         })
         .await
@@ -99,8 +89,7 @@ impl Offline for Database {
                     .bind(i64::from(limit))
                     .fetch_all(&mut *conn)
                     .await?;
-                maintain::drop_offline(conn, &rows).await?;
-                Ok(rows.len() as u64)
+                maintain::drop_offline(conn, &rows).await
             })
         })
         .await

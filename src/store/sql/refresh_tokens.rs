@@ -16,8 +16,7 @@ const EXPIRE: &str = "DELETE FROM refresh_token WHERE expires < $1";
 impl RefreshTokens for Database {
     async fn issue(&self, token: &RefreshToken) -> Result<(), StoreError> {
         let token = token.clone();
-        self.write(move |conn| Box::pin(async move { insert(conn, &token).await }))
-            .await
+        self.write(move |conn| Box::pin(async move { insert(conn, &token).await })).await
     }
 
     async fn rotate(
@@ -38,14 +37,8 @@ impl RefreshTokens for Database {
                 let Some((family, account, client)) = used else {
                     return refuse(conn, &old).await;
                 };
-                let token = RefreshToken {
-                    hash: new,
-                    family,
-                    account,
-                    client,
-                    issued: now,
-                    expires,
-                };
+                let token =
+                    RefreshToken { hash: new, family, account, client, issued: now, expires };
                 insert(conn, &token).await?;
                 Ok(Rotation::Rotated(token))
             })
@@ -57,10 +50,7 @@ impl RefreshTokens for Database {
         let family = family.to_owned();
         self.write(move |conn| {
             Box::pin(async move {
-                let revoked = sqlx::query(REVOKE_FAMILY)
-                    .bind(family)
-                    .execute(conn)
-                    .await?;
+                let revoked = sqlx::query(REVOKE_FAMILY).bind(family).execute(conn).await?;
                 Ok(revoked.rows_affected())
             })
         })
@@ -71,10 +61,7 @@ impl RefreshTokens for Database {
         let account = account.to_owned();
         self.write(move |conn| {
             Box::pin(async move {
-                let revoked = sqlx::query(REVOKE_ACCOUNT)
-                    .bind(account)
-                    .execute(conn)
-                    .await?;
+                let revoked = sqlx::query(REVOKE_ACCOUNT).bind(account).execute(conn).await?;
                 Ok(revoked.rows_affected())
             })
         })
@@ -84,10 +71,7 @@ impl RefreshTokens for Database {
     async fn expire(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.write(move |conn| {
             Box::pin(async move {
-                let expired = sqlx::query(EXPIRE)
-                    .bind(before.as_micros())
-                    .execute(conn)
-                    .await?;
+                let expired = sqlx::query(EXPIRE).bind(before.as_micros()).execute(conn).await?;
                 Ok(expired.rows_affected())
             })
         })
@@ -110,18 +94,13 @@ async fn insert(conn: &mut Connection, token: &RefreshToken) -> Result<(), Store
 
 /// Why a token could not be used, and what follows from it.
 async fn refuse(conn: &mut Connection, old: &TokenHash) -> Result<Rotation, StoreError> {
-    let found: Option<(String, String, Option<i64>)> = sqlx::query_as(FIND)
-        .bind(&old.0[..])
-        .fetch_optional(&mut *conn)
-        .await?;
+    let found: Option<(String, String, Option<i64>)> =
+        sqlx::query_as(FIND).bind(&old.0[..]).fetch_optional(&mut *conn).await?;
     match found {
         None => Ok(Rotation::Unknown),
         Some((_, _, None)) => Ok(Rotation::Expired),
         Some((family, account, Some(_))) => {
-            sqlx::query(REVOKE_FAMILY)
-                .bind(&family)
-                .execute(conn)
-                .await?;
+            sqlx::query(REVOKE_FAMILY).bind(&family).execute(conn).await?;
             Ok(Rotation::Reused { account, family })
         }
     }

@@ -50,10 +50,7 @@ impl Rosters for Database {
         // The version first: a change in between makes the items newer than it says, which
         // costs a client nothing but an update it already has.
         let (version, _) = versions(&mut conn, account).await?;
-        let rows: Vec<ItemRow> = sqlx::query_as(LOAD)
-            .bind(account)
-            .fetch_all(&mut *conn)
-            .await?;
+        let rows: Vec<ItemRow> = sqlx::query_as(LOAD).bind(account).fetch_all(&mut *conn).await?;
         let items = rows.into_iter().map(item).collect::<Result<_, _>>()?;
         Ok(Roster { version, items })
     }
@@ -100,10 +97,7 @@ impl Rosters for Database {
                 if present.item.is_none() {
                     return Ok(RosterUpdate::Stored(version));
                 }
-                let gone = RosterItem {
-                    jid: contact,
-                    ..RosterItem::default()
-                };
+                let gone = RosterItem { jid: contact, ..RosterItem::default() };
                 let update =
                     store(conn, &account, &gone, RosterVersion(version.0 + 1), true).await?;
                 forget_surplus(conn, &account).await?;
@@ -162,11 +156,8 @@ impl Rosters for Database {
         let (account, contact) = (account.to_owned(), contact.to_owned());
         self.write(move |conn| {
             Box::pin(async move {
-                let removed = sqlx::query(REMOVE_REQUEST)
-                    .bind(account)
-                    .bind(contact)
-                    .execute(conn)
-                    .await?;
+                let removed =
+                    sqlx::query(REMOVE_REQUEST).bind(account).bind(contact).execute(conn).await?;
                 Ok(removed.rows_affected() > 0)
             })
         })
@@ -175,16 +166,11 @@ impl Rosters for Database {
 
     async fn requests(&self, account: &str) -> Result<Vec<SubscriptionRequest>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(REQUESTS)
-            .bind(account)
-            .fetch_all(&mut *conn)
-            .await?;
+        let rows: Vec<(String, Vec<u8>)> =
+            sqlx::query_as(REQUESTS).bind(account).fetch_all(&mut *conn).await?;
         let requests = rows
             .into_iter()
-            .map(|(contact, stanza)| SubscriptionRequest {
-                contact,
-                stanza: Bytes::from(stanza),
-            });
+            .map(|(contact, stanza)| SubscriptionRequest { contact, stanza: Bytes::from(stanza) });
         Ok(requests.collect())
     }
 }
@@ -194,23 +180,15 @@ async fn versions(
     conn: &mut Connection,
     account: &str,
 ) -> Result<(RosterVersion, RosterVersion), StoreError> {
-    let row: Option<(i64, i64)> = sqlx::query_as(VERSION)
-        .bind(account)
-        .fetch_optional(conn)
-        .await?;
+    let row: Option<(i64, i64)> =
+        sqlx::query_as(VERSION).bind(account).fetch_optional(conn).await?;
     let (version, forgotten) = row.unwrap_or_default();
-    Ok((
-        RosterVersion(number(version)?),
-        RosterVersion(number(forgotten)?),
-    ))
+    Ok((RosterVersion(number(version)?), RosterVersion(number(forgotten)?)))
 }
 
 /// Takes hold of the roster for a change.
 async fn open(conn: &mut Connection, account: &str) -> Result<RosterVersion, StoreError> {
-    let version: i64 = sqlx::query_scalar(OPEN)
-        .bind(account)
-        .fetch_one(conn)
-        .await?;
+    let version: i64 = sqlx::query_scalar(OPEN).bind(account).fetch_one(conn).await?;
     Ok(RosterVersion(number(version)?))
 }
 
@@ -219,11 +197,8 @@ async fn entry(
     account: &str,
     contact: &str,
 ) -> Result<RosterEntry, StoreError> {
-    let row: Option<ItemRow> = sqlx::query_as(ENTRY)
-        .bind(account)
-        .bind(contact)
-        .fetch_optional(conn)
-        .await?;
+    let row: Option<ItemRow> =
+        sqlx::query_as(ENTRY).bind(account).bind(contact).fetch_optional(conn).await?;
     let Some(row) = row else {
         return Ok(RosterEntry::default());
     };
@@ -242,11 +217,7 @@ async fn store(
     version: RosterVersion,
     removed: bool,
 ) -> Result<RosterUpdate, StoreError> {
-    sqlx::query(ADVANCE)
-        .bind(account)
-        .bind(column(version.0))
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(ADVANCE).bind(account).bind(column(version.0)).execute(&mut *conn).await?;
     sqlx::query(SET)
         .bind(account)
         .bind(&item.jid)
@@ -270,11 +241,7 @@ async fn forget_surplus(conn: &mut Connection, account: &str) -> Result<(), Stor
         .await?;
     if let Some(version) = surplus {
         for statement in [FORGET, FORGOTTEN] {
-            sqlx::query(statement)
-                .bind(account)
-                .bind(version)
-                .execute(&mut *conn)
-                .await?;
+            sqlx::query(statement).bind(account).bind(version).execute(&mut *conn).await?;
         }
     }
     Ok(())

@@ -36,14 +36,12 @@ impl Sessions for Database {
             .write(|conn| Box::pin(async { Ok(sqlx::query_as(TAKE).fetch_all(conn).await?) }))
             .await?;
         let sessions =
-            rows.into_iter().map(
-                |(resumption_id, account, state, expires)| HibernatedSession {
-                    resumption_id,
-                    account,
-                    state: Bytes::from(state),
-                    expires: Timestamp::from_micros(expires),
-                },
-            );
+            rows.into_iter().map(|(resumption_id, account, state, expires)| HibernatedSession {
+                resumption_id,
+                account,
+                state: Bytes::from(state),
+                expires: Timestamp::from_micros(expires),
+            });
         Ok(sessions.filter(|session| session.expires > now).collect())
     }
 }

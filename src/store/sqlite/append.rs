@@ -39,10 +39,7 @@ fn statements(table: &str, columns: usize) -> [String; 5] {
 
 /// A statement for this many rows, or for as many as there can be.
 fn statement(of: &'static [String; 5], rows: usize) -> (&'static str, usize) {
-    let place = SIZES
-        .iter()
-        .position(|size| *size >= rows)
-        .unwrap_or(SIZES.len() - 1);
+    let place = SIZES.iter().position(|size| *size >= rows).unwrap_or(SIZES.len() - 1);
     (&of[place], SIZES[place])
 }
 
@@ -86,22 +83,14 @@ async fn numbered<'a>(
         None => None,
     };
     let id = engine.ids.next(now).as_i64();
-    Ok(Row {
-        id,
-        entry,
-        owners,
-        offline_for,
-    })
+    Ok(Row { id, entry, owners, offline_for })
 }
 
 async fn owner_id(engine: &mut Engine, jid: &str) -> Result<i64, StoreError> {
     if let Some(id) = engine.owners.get(jid) {
         return Ok(*id);
     }
-    let id: i64 = sqlx::query_scalar(OWNER)
-        .bind(jid)
-        .fetch_one(&mut engine.conn)
-        .await?;
+    let id: i64 = sqlx::query_scalar(OWNER).bind(jid).fetch_one(&mut engine.conn).await?;
     engine.owners.insert(jid.to_owned(), id);
     Ok(id)
 }
@@ -164,11 +153,7 @@ async fn insert_archive(conn: &mut SqliteConnection, rows: &[Row<'_>]) -> Result
 async fn insert_offline(conn: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
     for row in rows {
         if let Some(owner) = row.offline_for {
-            sqlx::query(OFFLINE)
-                .bind(owner)
-                .bind(row.id)
-                .execute(&mut *conn)
-                .await?;
+            sqlx::query(OFFLINE).bind(owner).bind(row.id).execute(&mut *conn).await?;
         }
     }
     Ok(())

@@ -36,10 +36,7 @@ impl Backend for Database {
         super::create_private(Path::new(&unfinished))?;
         let name = unfinished.to_string_lossy().into_owned();
         let mut conn = connect_options(&self.path).connect().await?;
-        sqlx::query("VACUUM INTO $1")
-            .bind(name)
-            .execute(&mut conn)
-            .await?;
+        sqlx::query("VACUUM INTO $1").bind(name).execute(&mut conn).await?;
         std::fs::File::open(&unfinished)?.sync_all()?;
         std::fs::rename(&unfinished, to)?;
         Ok(())
@@ -51,20 +48,9 @@ impl Backend for Database {
         let mut problems: Vec<String> = sqlx::query_scalar(INTEGRITY).fetch_all(&mut conn).await?;
         problems.retain(|line| line != "ok");
         sqlx::query(POINTERS).execute(&mut conn).await?;
-        complain(
-            &mut conn,
-            &mut problems,
-            WRONG_REFS,
-            "messages count their archives wrongly",
-        )
-        .await?;
-        complain(
-            &mut conn,
-            &mut problems,
-            LOST,
-            "archive rows have no message",
-        )
-        .await?;
+        complain(&mut conn, &mut problems, WRONG_REFS, "messages count their archives wrongly")
+            .await?;
+        complain(&mut conn, &mut problems, LOST, "archive rows have no message").await?;
         Ok(problems)
     }
 

@@ -39,11 +39,7 @@ pub(super) struct Call<F, T> {
 
 impl<F, T> Call<F, T> {
     pub(super) fn new(body: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self {
-            body: Some(body),
-            result: None,
-            reply,
-        }
+        Self { body: Some(body), result: None, reply }
     }
 }
 
@@ -146,15 +142,11 @@ impl Engine {
         self.begin().await?;
         let mut failed = Vec::new();
         for (place, entry) in entries.iter().enumerate() {
-            sqlx::query("SAVEPOINT entry")
-                .execute(&mut self.conn)
-                .await?;
+            sqlx::query("SAVEPOINT entry").execute(&mut self.conn).await?;
             let one = append::insert(self, std::slice::from_ref(entry), wall_clock()).await;
             if let Err(error) = one {
                 self.owners.clear();
-                sqlx::query("ROLLBACK TO entry")
-                    .execute(&mut self.conn)
-                    .await?;
+                sqlx::query("ROLLBACK TO entry").execute(&mut self.conn).await?;
                 failed.push((place, error));
             }
             sqlx::query("RELEASE entry").execute(&mut self.conn).await?;
@@ -180,9 +172,7 @@ impl Engine {
             sqlx::query("SAVEPOINT job").execute(&mut self.conn).await?;
             if !job.run(&mut self.conn).await {
                 // Fails when the error has already ended the transaction; then the batch is lost.
-                sqlx::query("ROLLBACK TO job")
-                    .execute(&mut self.conn)
-                    .await?;
+                sqlx::query("ROLLBACK TO job").execute(&mut self.conn).await?;
             }
             sqlx::query("RELEASE job").execute(&mut self.conn).await?;
         }
@@ -244,8 +234,7 @@ impl writer::Engine for Engine {
             }
             Err(error) => {
                 self.rollback().await;
-                jobs.into_iter()
-                    .for_each(|job| job.answer(Err(error.clone())));
+                jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
                 Outcome::Lost(error)
             }
         }

@@ -54,13 +54,13 @@ const PURGED_OFFLINE: &str =
     "SELECT owner, message, message FROM offline WHERE owner = $1 LIMIT $2";
 const DROP_PURGED: &str = "DELETE FROM archive_owner WHERE id = $1";
 
-const OLD_ROWS: &str = "SELECT a.owner, a.id, a.message
+const OLD_ROWS: &str = "SELECT a.owner, a.id
     FROM archive_owner o CROSS JOIN archive a ON a.owner = o.id
     WHERE a.id < $1 AND ($2 IS NULL OR o.jid = $2) LIMIT $3";
 const DROP_ROWS: &str = "DELETE FROM archive WHERE (owner, id) IN
-    (SELECT value ->> 0, value ->> 1 FROM json_each($1))";
+    (SELECT value ->> 0, value ->> 1 FROM json_each($1)) RETURNING message";
 const DROP_OFFLINE: &str = "DELETE FROM offline WHERE (owner, message) IN
-    (SELECT value ->> 0, value ->> 1 FROM json_each($1))";
+    (SELECT value ->> 0, value ->> 1 FROM json_each($1)) RETURNING message";
 
 const DROP_MESSAGES: &str = "DELETE FROM message WHERE id IN
     (SELECT m.id FROM json_each($1) j CROSS JOIN message m ON m.id = j.value ->> 0
@@ -70,8 +70,8 @@ const DROP_REFS: &str = "UPDATE message SET refs = refs - (j.value ->> 1) FROM j
     WHERE message.id = j.value ->> 0";
 const DROP_WORDS: &str = "DELETE FROM message_fts WHERE rowid IN (SELECT value FROM json_each($1))";
 
-/// `(owner, archive id, message)` of a row that is to go; of an offline message, `(owner, message, message)`.
-pub(super) type Gone = (i64, i64, i64);
+/// `(owner, archive id)` of a row, or `(owner, message)` of an offline message.
+type Key = (i64, i64);
 
 pub(super) async fn count_recent(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
     let count: i64 = sqlx::query_scalar(COUNT_RECENT).fetch_one(conn).await?;
@@ -127,36 +127,22 @@ pub(super) async fn index_slice(conn: &mut SqliteConnection) -> Result<Indexed, 
 }
 
 pub(super) async fn index_within(conn: &mut SqliteConnection) -> Result<Indexed, StoreError> {
-    let (last, texts, messages): (Option<i64>, i64, i64) = sqlx::query_as(INDEX_END)
-        .bind(INDEX_ROWS)
-        .fetch_one(&mut *conn)
-        .await?;
+    let (last, texts, messages): (Option<i64>, i64, i64) =
+        sqlx::query_as(INDEX_END).bind(INDEX_ROWS).fetch_one(&mut *conn).await?;
     let Some(last) = last else {
-        return Ok(Indexed {
-            indexed: 0,
-            more: false,
-        });
+        return Ok(Indexed { indexed: 0, more: false });
     };
     for statement in [INDEX, INDEXED] {
-        sqlx::query(statement)
-            .bind(last)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(last).execute(&mut *conn).await?;
     }
-    Ok(Indexed {
-        indexed: crate::column::number(texts)?,
-        more: messages == INDEX_ROWS,
-    })
+    Ok(Indexed { indexed: crate::column::number(texts)?, more: messages == INDEX_ROWS })
 }
 
 /// Takes an archive, with its offline messages and preferences, away from its owner. Its rows go later, in
 /// slices: there may be a million of them.
 pub(super) async fn purge(conn: &mut SqliteConnection, owner: &str) -> Result<(), StoreError> {
     for statement in [PURGE, PURGE_PREFS] {
-        sqlx::query(statement)
-            .bind(owner)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(owner).execute(&mut *conn).await?;
     }
     sqlx::query(NEXT_EPOCH).execute(conn).await?;
     Ok(())
@@ -171,32 +157,21 @@ pub(super) async fn purge_slice(conn: &mut SqliteConnection) -> Result<bool, Sto
 }
 
 pub(super) async fn purge_within(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let owner: Option<i64> = sqlx::query_scalar(PURGED)
-        .fetch_optional(&mut *conn)
-        .await?;
+    let owner: Option<i64> = sqlx::query_scalar(PURGED).fetch_optional(&mut *conn).await?;
     let Some(owner) = owner else {
         return Ok(false);
     };
     for statement in [MOVE_OWNER, DROP_OWNER] {
-        sqlx::query(statement)
-            .bind(owner)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(owner).execute(&mut *conn).await?;
     }
-    let archived: Vec<Gone> = sqlx::query_as(PURGED_ROWS)
-        .bind(owner)
-        .bind(PURGE_ROWS)
-        .fetch_all(&mut *conn)
-        .await?;
+    let archived: Vec<Key> =
+        sqlx::query_as(PURGED_ROWS).bind(owner).bind(PURGE_ROWS).fetch_all(&mut *conn).await?;
     if !archived.is_empty() {
-        drop_archived(conn, &archived).await?;
+        drop_rows(conn, DROP_ROWS, &archived).await?;
         return Ok(true);
     }
-    let offline: Vec<Gone> = sqlx::query_as(PURGED_OFFLINE)
-        .bind(owner)
-        .bind(PURGE_ROWS)
-        .fetch_all(&mut *conn)
-        .await?;
+    let offline: Vec<Key> =
+        sqlx::query_as(PURGED_OFFLINE).bind(owner).bind(PURGE_ROWS).fetch_all(&mut *conn).await?;
     if offline.is_empty() {
         sqlx::query(DROP_PURGED).bind(owner).execute(conn).await?;
     } else {
@@ -222,64 +197,53 @@ pub(super) async fn expire(
     limit: u32,
 ) -> Result<u64, StoreError> {
     for statement in [MOVE_OLD, DROP_OLD] {
-        sqlx::query(statement)
-            .bind(before)
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(statement).bind(before).execute(&mut *conn).await?;
     }
-    let old: Vec<Gone> = sqlx::query_as(OLD_ROWS)
+    let old: Vec<Key> = sqlx::query_as(OLD_ROWS)
         .bind(before)
         .bind(owner)
         .bind(i64::from(limit))
         .fetch_all(&mut *conn)
         .await?;
-    drop_archived(conn, &old).await?;
-    Ok(old.len() as u64)
-}
-
-async fn drop_archived(conn: &mut SqliteConnection, rows: &[Gone]) -> Result<(), StoreError> {
-    sqlx::query(DROP_ROWS)
-        .bind(keys(rows))
-        .execute(&mut *conn)
-        .await?;
-    release(conn, rows).await
+    drop_rows(conn, DROP_ROWS, &old).await
 }
 
 pub(super) async fn drop_offline(
     conn: &mut SqliteConnection,
-    rows: &[Gone],
-) -> Result<(), StoreError> {
-    sqlx::query(DROP_OFFLINE)
-        .bind(keys(rows))
-        .execute(&mut *conn)
-        .await?;
-    release(conn, rows).await
+    keys: &[Key],
+) -> Result<u64, StoreError> {
+    drop_rows(conn, DROP_OFFLINE, keys).await
 }
 
-/// Lets go of the rows' messages; those that nothing points to any more are removed.
-async fn release(conn: &mut SqliteConnection, rows: &[Gone]) -> Result<(), StoreError> {
+/// Removes rows and lets go of their messages; how many.
+async fn drop_rows(
+    conn: &mut SqliteConnection,
+    statement: &'static str,
+    keys: &[Key],
+) -> Result<u64, StoreError> {
+    let messages: Vec<i64> = sqlx::query_scalar(statement)
+        .bind(serde_json::json!(keys).to_string())
+        .fetch_all(&mut *conn)
+        .await?;
+    release(conn, &messages).await?;
+    Ok(messages.len() as u64)
+}
+
+/// Messages that nothing points to any more are removed.
+async fn release(conn: &mut SqliteConnection, messages: &[i64]) -> Result<(), StoreError> {
+    if messages.is_empty() {
+        return Ok(());
+    }
     let mut released = HashMap::<i64, i64>::new();
-    for (_, _, message) in rows {
+    for message in messages {
         *released.entry(*message).or_default() += 1;
     }
     let released: Vec<_> = released.into_iter().collect();
     let released = serde_json::json!(released).to_string();
-    let dropped: Vec<i64> = sqlx::query_scalar(DROP_MESSAGES)
-        .bind(&released)
-        .fetch_all(&mut *conn)
-        .await?;
-    sqlx::query(DROP_REFS)
-        .bind(&released)
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query(DROP_WORDS)
-        .bind(serde_json::json!(dropped).to_string())
-        .execute(conn)
-        .await?;
+    let dropped: Vec<i64> =
+        sqlx::query_scalar(DROP_MESSAGES).bind(&released).fetch_all(&mut *conn).await?;
+    sqlx::query(DROP_REFS).bind(&released).execute(&mut *conn).await?;
+    let dropped = serde_json::json!(dropped).to_string();
+    sqlx::query(DROP_WORDS).bind(dropped).execute(conn).await?;
     Ok(())
-}
-
-fn keys(rows: &[Gone]) -> String {
-    let keys: Vec<_> = rows.iter().map(|(owner, id, _)| (owner, id)).collect();
-    serde_json::json!(keys).to_string()
 }

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use self::engine::{Call, Engine, Job};
 use crate::writer::{self, Queue};
-use crate::{ArchiveIds, Options, Store, StoreError, migrations};
+use crate::{Options, Store, StoreError, migrations};
 
 pub(crate) type Connection = SqliteConnection;
 
@@ -55,17 +55,13 @@ impl Database {
     pub(crate) async fn open(path: PathBuf, options: &Options) -> Result<Store, StoreError> {
         create_private(&path)?;
         let connect = connect_options(&path);
-        let mut conn = connect
-            .clone()
-            .pragma("cache_size", WRITER_CACHE)
-            .connect()
-            .await?;
+        let mut conn = connect.clone().pragma("cache_size", WRITER_CACHE).connect().await?;
         migrations::migrator(migrations::SQLITE)
             .run(&mut conn)
             .await
             .map_err(|error| migrations::failure(migrations::SQLITE, error))?;
-        let (opened, newest) = sql::open(&mut conn).await?;
-        let engine = Engine::new(conn, ArchiveIds::new(opened, newest), options).await?;
+        let (message_ids, archive_ids) = sql::open(&mut conn).await?;
+        let engine = Engine::new(conn, message_ids, options).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.connections.max(1))
             // A local file does not go away.
@@ -73,7 +69,7 @@ impl Database {
             .connect_with(connect.read_only(true))
             .await?;
         let queue = Queue::new(options);
-        let writer = tokio::spawn(writer::run(Arc::clone(&queue), engine));
+        let writer = writer::start(&queue, engine);
         let database = Arc::new(Self {
             queue,
             readers,
@@ -81,15 +77,19 @@ impl Database {
             path,
             options: options.clone(),
         });
-        Ok(Store::of(database, ArchiveIds::new(opened, newest)))
+        Ok(Store::of(database, archive_ids))
     }
 
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
 
-    pub(crate) fn queue(&self) -> &Queue<Box<dyn Job>> {
+    fn queue(&self) -> &Queue<Box<dyn Job>> {
         &self.queue
+    }
+
+    async fn piece_of_work(&self) -> Result<bool, StoreError> {
+        self.write(|conn| Box::pin(maintain::piece(conn))).await
     }
 
     /// A connection that sees what is committed.

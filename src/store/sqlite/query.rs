@@ -117,7 +117,7 @@ const DROP_WORDS: &str = "DELETE FROM message_fts WHERE rowid = $1";
 const SIZE: &str =
     "SELECT count(*), coalesce(sum(length(m.stanza)), 0) FROM message m WHERE m.id IN (
     SELECT message FROM archive WHERE owner = $1
-    UNION SELECT message FROM archive_recent WHERE owner = $1)";
+    UNION ALL SELECT message FROM archive_recent WHERE owner = $1)";
 const SIZE_OF_ALL: &str = "SELECT count(*), coalesce(sum(length(stanza)), 0) FROM message";
 
 fn statements(shape: &Shape) -> &'static Statements {
@@ -134,10 +134,7 @@ pub(super) async fn owner(
     conn: &mut SqliteConnection,
     jid: &str,
 ) -> Result<Option<i64>, StoreError> {
-    Ok(sqlx::query_scalar(OWNER)
-        .bind(jid)
-        .fetch_optional(conn)
-        .await?)
+    Ok(sqlx::query_scalar(OWNER).bind(jid).fetch_optional(conn).await?)
 }
 
 /// One of the ids that is not in the archive.
@@ -147,11 +144,7 @@ pub(super) async fn unknown(
     ids: &[i64],
 ) -> Result<Option<i64>, StoreError> {
     let ids = serde_json::json!(ids).to_string();
-    Ok(sqlx::query_scalar(UNKNOWN)
-        .bind(owner)
-        .bind(ids)
-        .fetch_optional(conn)
-        .await?)
+    Ok(sqlx::query_scalar(UNKNOWN).bind(owner).bind(ids).fetch_optional(conn).await?)
 }
 
 /// The full-text conditions of a query.
@@ -169,19 +162,13 @@ pub(super) async fn text(
     text: Option<&str>,
 ) -> Result<Option<Text>, StoreError> {
     let Some(text) = text else {
-        return Ok(Some(Text {
-            expression: None,
-            unindexed: String::new(),
-        }));
+        return Ok(Some(Text { expression: None, unindexed: String::new() }));
     };
     let wanted: Vec<String> = words(text).collect();
     if wanted.is_empty() {
         return Ok(None);
     }
-    let rows: Vec<(i64, String)> = sqlx::query_as(UNINDEXED)
-        .bind(owner)
-        .fetch_all(conn)
-        .await?;
+    let rows: Vec<(i64, String)> = sqlx::query_as(UNINDEXED).bind(owner).fetch_all(conn).await?;
     let unindexed: Vec<i64> = rows
         .into_iter()
         .filter(|(_, text)| contains_all(text, &wanted))
@@ -204,11 +191,7 @@ pub(super) async fn page(
     limit: i64,
 ) -> Result<Vec<ArchivedMessage>, StoreError> {
     let statements = statements(shape);
-    let sql = if shape.backwards {
-        statements.backwards
-    } else {
-        statements.forwards
-    };
+    let sql = if shape.backwards { statements.backwards } else { statements.forwards };
     let rows: Vec<MessageRow> = sqlx::query_as(sql)
         .bind(owner)
         .bind(shape.above)
@@ -250,11 +233,8 @@ pub(super) async fn one(
     owner: i64,
     id: i64,
 ) -> Result<Option<ArchivedMessage>, StoreError> {
-    let row: Option<MessageRow> = sqlx::query_as(ONE)
-        .bind(owner)
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
+    let row: Option<MessageRow> =
+        sqlx::query_as(ONE).bind(owner).bind(id).fetch_optional(conn).await?;
     row.map(message).transpose()
 }
 
@@ -283,10 +263,8 @@ pub(super) async fn ends(
 ) -> Result<Option<[(ArchiveId, Timestamp); 2]>, StoreError> {
     let mut ends = Vec::with_capacity(2);
     for statement in [FIRST, LAST] {
-        let end: Option<(i64, i64)> = sqlx::query_as(statement)
-            .bind(owner)
-            .fetch_optional(&mut *conn)
-            .await?;
+        let end: Option<(i64, i64)> =
+            sqlx::query_as(statement).bind(owner).fetch_optional(&mut *conn).await?;
         let Some((id, time)) = end else {
             return Ok(None);
         };
@@ -324,8 +302,41 @@ pub(super) async fn size(
         Some(owner) => sqlx::query_as(SIZE).bind(owner).fetch_one(conn).await?,
         None => sqlx::query_as(SIZE_OF_ALL).fetch_one(conn).await?,
     };
-    Ok(ArchiveStats {
-        messages: number(messages)?,
-        bytes: number(bytes)?,
-    })
+    Ok(ArchiveStats { messages: number(messages)?, bytes: number(bytes)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
+
+    use super::*;
+    use crate::migrations;
+
+    /// Tables, as the statements name them, that must not be read from end to end.
+    const OURS: [&str; 6] = ["a", "archive", "archive_recent", "m", "message", "f"];
+
+    /// No statement visits other archives, and none sorts more than its page.
+    #[tokio::test]
+    async fn statements_use_the_indexes() {
+        let mut conn = SqliteConnectOptions::new().connect().await.unwrap();
+        migrations::migrator(migrations::SQLITE).run(&mut conn).await.unwrap();
+        let mut statements = vec![OWNER, UNKNOWN, UNINDEXED, ONE, SENT, FIRST, LAST, RETRACT, SIZE];
+        for shape in [&ALL, &WITH, &IDS] {
+            statements.extend([shape.forwards, shape.backwards, shape.count]);
+        }
+        for statement in statements {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let rows = sqlx::query(explain).fetch_all(&mut conn).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let bad = plan.iter().any(|step| {
+                let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+                // A list of ids comes in any order, so what it names is sorted.
+                let sorts = step.contains("TEMP B-TREE") && !step.contains("FOR LAST TERM");
+                let listed = statement.contains("a.id IN");
+                table.is_some_and(|table| OURS.contains(&table)) || sorts && !listed
+            });
+            assert!(!bad, "{statement}\n{plan:#?}");
+        }
+    }
 }

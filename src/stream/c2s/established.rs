@@ -64,6 +64,11 @@ impl Established {
         self.client_state.flush()
     }
 
+    /// Begins with a client that nobody looks at (XEP-0352).
+    pub(super) fn deactivate(&mut self) {
+        self.client_state.handle_inactive();
+    }
+
     /// Nothing is kept for a resumption.
     pub fn forget(&mut self) {
         self.forgotten = true;
@@ -107,10 +112,10 @@ impl C2s {
                 self.actions.push_back(Action::Stanza(stanza));
             }
             Err(StanzaParseError::NotAStanza) => {
-                self.fail(StreamError::new(StreamCondition::UnsupportedStanzaType));
+                self.fail(&StreamError::new(StreamCondition::UnsupportedStanzaType));
             }
             Err(StanzaParseError::BadAddress { attribute: "from", .. }) => {
-                self.fail(StreamError::new(StreamCondition::InvalidFrom));
+                self.fail(&StreamError::new(StreamCondition::InvalidFrom));
             }
             Err(StanzaParseError::BadAddress { error, .. }) => {
                 if let Some(management) = &mut established.management {
@@ -147,7 +152,7 @@ impl C2s {
             "resume" | "r" => {
                 self.output.element(&failed("unexpected-request"));
             }
-            _ => self.fail(StreamError::new(StreamCondition::UnsupportedStanzaType)),
+            _ => self.fail(&StreamError::new(StreamCondition::UnsupportedStanzaType)),
         }
     }
 
@@ -156,8 +161,7 @@ impl C2s {
             self.output.element(&failed("unexpected-request"));
             return;
         }
-        let resume = matches!(element.attr("resume"), Some("true" | "1"));
-        let enabled = self.start_management(established, resume);
+        let enabled = self.start_management(established, wants_resumption(element));
         self.output.element(&enabled);
     }
 
@@ -182,7 +186,7 @@ impl C2s {
     fn handle_acknowledgement(&mut self, established: &mut Established, element: &Element) {
         let h = element.attr("h").and_then(|h| h.parse().ok());
         let (Some(h), Some(management)) = (h, &mut established.management) else {
-            return self.fail(StreamError::new(StreamCondition::BadFormat));
+            return self.fail(&StreamError::new(StreamCondition::BadFormat));
         };
         if let Err(error) = management.handle_acknowledgement(h) {
             established.forgotten = true;
@@ -195,7 +199,7 @@ impl C2s {
             .with_attr("h", error.h.to_string())
             .with_attr("send-count", error.sent.to_string());
         let condition = StreamError::new(StreamCondition::UndefinedCondition);
-        self.fail(condition.with_application(detail).with_text(error.to_string()));
+        self.fail(&condition.with_application(detail).with_text(error.to_string()));
     }
 
     /// Answers [`Action::Acknowledge`]; `h` counts what is handled and durable.
@@ -247,6 +251,11 @@ impl C2s {
 /// XEP-0198: `<failed/>` with a stanza error condition.
 pub(super) fn failed(condition: &'static str) -> Element {
     Element::new("failed", ns::SM).with_child(Element::new(condition, ns::STANZA_ERRORS))
+}
+
+/// Whether an `<enable/>` asks for more than acknowledgements.
+pub(super) fn wants_resumption(enable: &Element) -> bool {
+    matches!(enable.attr("resume"), Some("true" | "1"))
 }
 
 /// What is needed to answer a stanza that does not parse.

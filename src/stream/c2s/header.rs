@@ -15,25 +15,30 @@ impl C2s {
             // RFC 7395 frames could bring a second one.
             other => {
                 self.phase = other;
-                return self.fail(StreamError::new(StreamCondition::BadFormat));
+                return self.fail(&StreamError::new(StreamCondition::BadFormat));
             }
         };
         self.lang = header.lang().map(Into::into);
-        let host = match self.check_header(header, default_ns) {
+        let addressed = self.addressed_host(header);
+        // RFC 6120, section 4.9.1.3: the answer names the host that was asked for, if it is here.
+        if let Ok(host) = &addressed {
+            self.host = Some(host.clone());
+        }
+        let host = match self.check_header(header, default_ns).and(addressed) {
             Ok(host) => host,
-            Err(error) => return self.fail(error),
+            Err(error) => return self.fail(&error),
         };
         if let Some(authenticated) = &authenticated
             && authenticated.identity.domain() != host.domain()
         {
             let error = StreamError::new(StreamCondition::ImproperAddressing);
-            return self.fail(error.with_text("the stream was authenticated for another host"));
+            return self.fail(&error.with_text("the stream was authenticated for another host"));
         }
-        self.send_header(Some(&host));
+        self.send_header();
         self.offer(Negotiation::new(host, authenticated));
     }
 
-    fn check_header(&mut self, header: &Element, default_ns: &str) -> Result<BareJid, StreamError> {
+    fn check_header(&mut self, header: &Element, default_ns: &str) -> Result<(), StreamError> {
         let error = StreamError::new;
         if header.ns() != ns::STREAM {
             return Err(error(StreamCondition::InvalidNamespace));
@@ -44,15 +49,17 @@ impl C2s {
         if default_ns != ns::CLIENT {
             return Err(error(StreamCondition::InvalidNamespace));
         }
-        let host = self.addressed_host(header)?;
         if let Some(from) = header.attr("from") {
             let from = from.parse::<Jid>().ok().and_then(|jid| BareJid::try_from(jid).ok());
+            // XEP-0388, section 2.1: nobody logs in here with an account of elsewhere.
+            let host = self.host.as_ref();
+            let from = from.filter(|from| host.is_none_or(|host| from.domain() == host.domain()));
             self.claimed = Some(from.ok_or_else(|| error(StreamCondition::InvalidFrom))?);
         }
         // Section 4.7.5: whoever sends none speaks a protocol of before RFC 3920.
         let major = header.attr("version").and_then(|version| version.split_once('.'));
         match major.map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>())) {
-            Some((Ok(1..), Ok(_))) => Ok(host),
+            Some((Ok(1..), Ok(_))) => Ok(()),
             _ => Err(error(StreamCondition::UnsupportedVersion)),
         }
     }
@@ -70,11 +77,10 @@ impl C2s {
         }
     }
 
-    /// `from` is left out when the client asked for a host that is not here.
-    pub(super) fn send_header(&mut self, from: Option<&BareJid>) {
+    pub(super) fn send_header(&mut self) {
         let id = stream_id();
         let mut attributes = Vec::with_capacity(5);
-        if let Some(from) = from {
+        if let Some(from) = &self.host {
             attributes.push(("from", from.as_str()));
         }
         if let Some(to) = &self.claimed {

@@ -4,10 +4,19 @@
 //! that ask for an answer before it feeds more; what is to be written collects in
 //! [`C2s::output`].
 
+mod bind;
+mod completion;
 mod established;
+mod exchange;
+mod features;
 mod header;
 mod negotiation;
+mod sasl1;
+mod sasl2;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod upgrades;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,8 +28,8 @@ use wello_wire::stanza::Stanza;
 use wello_wire::xml::{Element, ReadError, StreamEvent};
 
 use crate::framing::{Framing, Input, Output};
-use crate::nonza::UserAgent;
-use crate::sasl::{Answer, ChannelBindings, Failure, Lookup, Mechanism};
+use crate::nonza::{Token, UserAgent, UserAgentId};
+use crate::sasl::{Answer, ChannelBindings, Failure, Lookup, Mechanism, ScramHash, ScramKeys};
 use crate::sm::StreamManagement;
 
 pub use established::Established;
@@ -33,12 +42,29 @@ pub enum Action {
     /// Send what is pending, drop what was read and not handled, do the TLS handshake, then call
     /// [`C2s::handle_secured`].
     StartTls,
-    /// Find out, then call [`C2s::handle_lookup`].
-    Lookup(Lookup),
+    /// Find out, then call [`C2s::handle_lookup`]. `client` is the id of its user agent.
+    Lookup {
+        lookup: Lookup,
+        client: Option<UserAgentId>,
+    },
     /// The client has proved who it is. Call [`C2s::handle_login`].
     Login(Login),
     /// For the count of failures; nothing to answer.
-    LoginFailed(Failure),
+    LoginFailed {
+        failure: Failure,
+        mechanism: Option<Mechanism>,
+    },
+    /// Add keys that the client has computed (XEP-0480), then call [`C2s::handle_keys_stored`].
+    StoreKeys {
+        identity: BareJid,
+        keys: ScramKeys,
+    },
+    /// Make a token (XEP-0484), then call [`C2s::handle_token`].
+    IssueToken {
+        identity: BareJid,
+        client: UserAgentId,
+        mechanism: Mechanism,
+    },
     /// Bind a resource, then call [`C2s::handle_bound`].
     Bind(BindRequest),
     /// Find the session and take its state over, then call [`C2s::handle_resumed`].
@@ -72,21 +98,42 @@ pub struct Login {
     pub identity: BareJid,
     pub mechanism: Mechanism,
     pub user_agent: Option<UserAgent>,
-    /// The client wants a token for its next login (XEP-0484), by this mechanism.
-    pub wants_token: Option<Mechanism>,
-    /// It gives up the token it has.
-    pub invalidates_token: bool,
-    /// The count of this use of the token (XEP-0484, section 3.4).
-    pub token_count: Option<u64>,
-    /// Which of the tokens it has used, 0 for the current one.
-    pub token_used: Option<usize>,
+    /// What it calls itself in its resource (XEP-0386).
+    pub tag: Option<String>,
+    /// The token by which the client came in, if it did (XEP-0484).
+    pub token: Option<TokenUse>,
+    /// The hashes that the client would compute keys for (XEP-0480).
+    pub upgrades: Vec<ScramHash>,
+}
+
+/// How a token was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Which of the tokens in [`Answer::FastTokens`].
+    pub index: usize,
+    /// The count of its uses (XEP-0484, section 3.4).
+    pub count: Option<u64>,
+    /// The client gives it up.
+    pub invalidate: bool,
 }
 
 /// What the driver says to a [`Login`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Welcome {
-    /// A new token with its expiry as XEP-0082 text.
-    pub token: Option<(String, String)>,
+    /// Of the upgrades that the client would do, those that the account lacks.
+    pub upgrades: Vec<ScramHash>,
+    /// The token that was used is to be replaced.
+    pub renews_token: bool,
+}
+
+/// What the transport has brought about.
+#[derive(Clone, Debug, Default)]
+pub struct Channel {
+    /// Confidential, be it by TLS here or in a proxy that we trust.
+    pub secure: bool,
+    pub bindings: ChannelBindings,
+    /// The client showed a certificate that is good for a login (SASL EXTERNAL).
+    pub certificate: bool,
 }
 
 /// What the client wants to be called, and in which way.
@@ -139,11 +186,11 @@ pub struct C2s {
     output: Output,
     phase: Phase,
     actions: VecDeque<Action>,
-    /// Confidential, be it by TLS here or in a proxy that we trust.
-    secure: bool,
-    bindings: ChannelBindings,
+    channel: Channel,
     /// The language of the stream, for stanzas that name none.
     lang: Option<CompactString>,
+    /// The host in the client's header, if it is served here.
+    host: Option<BareJid>,
     /// The address in the client's header.
     claimed: Option<BareJid>,
 }
@@ -157,21 +204,15 @@ enum Phase {
 }
 
 impl C2s {
-    /// `secure` when the transport is confidential already.
-    pub fn new(
-        settings: Arc<Settings>,
-        framing: Framing,
-        secure: bool,
-        bindings: ChannelBindings,
-    ) -> C2s {
+    pub fn new(settings: Arc<Settings>, framing: Framing, channel: Channel) -> C2s {
         C2s {
             input: Input::new(framing, settings.limits_before_login),
             output: Output::new(framing),
             phase: Phase::Opening(None),
             actions: VecDeque::new(),
-            secure,
-            bindings,
+            channel,
             lang: None,
+            host: None,
             claimed: None,
             settings,
         }
@@ -183,7 +224,7 @@ impl C2s {
             match self.input.read(bytes) {
                 Ok(Some(event)) => self.handle_event(event),
                 Ok(None) => return,
-                Err(error) => return self.fail(read_failure(error)),
+                Err(error) => return self.fail(&read_failure(error)),
             }
             if bytes.is_empty() {
                 return;
@@ -207,16 +248,15 @@ impl C2s {
             // RFC 7395: a frame before `<open/>`.
             Phase::Opening(_) => {
                 self.phase = Phase::Opening(None);
-                self.fail(StreamError::new(StreamCondition::BadFormat));
+                self.fail(&StreamError::new(StreamCondition::BadFormat));
             }
             Phase::Closed => {}
         }
     }
 
     /// TLS is up: the client begins again.
-    pub fn handle_secured(&mut self, bindings: ChannelBindings) {
-        self.secure = true;
-        self.bindings = bindings;
+    pub fn handle_secured(&mut self, channel: Channel) {
+        self.channel = channel;
         self.input.restart();
         self.output.restart();
         self.phase = Phase::Opening(None);
@@ -241,6 +281,11 @@ impl C2s {
         self.actions.shrink_to_fit();
     }
 
+    /// The address that the client gave in its header, which nobody has verified.
+    pub fn claimed(&self) -> Option<&BareJid> {
+        self.claimed.as_ref()
+    }
+
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
@@ -254,10 +299,10 @@ impl C2s {
     }
 
     /// Ends the stream with an error and takes the state of a bound session out.
-    pub fn fail(&mut self, error: StreamError) {
+    pub fn fail(&mut self, error: &StreamError) {
         if !self.output.is_open() {
             // RFC 6120, section 4.9.1.2: an error needs a stream around it.
-            self.send_header(None);
+            self.send_header();
         }
         self.output.element(&error.to_element());
         self.close(false);
@@ -289,6 +334,16 @@ impl C2s {
     /// The answer to [`Action::Login`].
     pub fn handle_login(&mut self, answer: Result<Welcome, Failure>) {
         self.with_negotiation(|this, negotiation| this.finish_login(negotiation, answer));
+    }
+
+    /// The answer to [`Action::StoreKeys`], whether they could be stored or not.
+    pub fn handle_keys_stored(&mut self) {
+        self.with_negotiation(C2s::finish_upgrade);
+    }
+
+    /// The answer to [`Action::IssueToken`]; `None` when there is none.
+    pub fn handle_token(&mut self, token: Option<&Token>) {
+        self.with_negotiation(|this, negotiation| this.complete_token(negotiation, token));
     }
 
     /// The answer to [`Action::Bind`].

@@ -22,6 +22,8 @@ pub struct Settings {
     /// Features that take part in Bind 2 (XEP-0386), besides those of the stream itself.
     pub bind_inline: Vec<&'static str>,
     pub fakes: FakeKeys,
+    /// For keys that clients compute (XEP-0480).
+    pub scram_iterations: u32,
 }
 
 /// One domain.

@@ -18,7 +18,7 @@ mod plain;
 mod scram;
 mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod upgrade;
 
 use wello_wire::jid::BareJid;

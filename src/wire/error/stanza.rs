@@ -18,6 +18,7 @@ conditions! {
 
 conditions! {
     /// RFC 6120 §8.3.3.
+    #[expect(clippy::enum_variant_names, reason = "undefined-condition is its name")]
     Condition {
         BadRequest = "bad-request",
         Conflict = "conflict",
@@ -228,6 +229,7 @@ fn text_of(error: &Element) -> Option<String> {
         .find(|t| t.lang().is_some_and(|l| l.starts_with("en")))
         .or_else(|| texts().next())
         .map(|text| text.text().into_owned())
+        .filter(|text| !text.is_empty())
 }
 
 impl From<JidError> for StanzaError {
@@ -263,6 +265,34 @@ mod tests {
             let element = StanzaError::new(condition).to_element(ns::SERVER);
             assert_eq!(StanzaError::from_element(&element).condition, condition);
         }
+    }
+
+    #[test]
+    fn default_types() {
+        use Condition as C;
+        let of = |error_type| {
+            let conditions = C::ALL.iter().copied();
+            conditions.filter(|c| c.default_type() == error_type).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of(ErrorType::Modify),
+            [C::BadRequest, C::JidMalformed, C::NotAcceptable, C::PolicyViolation, C::Redirect]
+        );
+        assert_eq!(
+            of(ErrorType::Auth),
+            [C::Forbidden, C::NotAuthorized, C::RegistrationRequired, C::SubscriptionRequired]
+        );
+        assert_eq!(
+            of(ErrorType::Wait),
+            [
+                C::RecipientUnavailable,
+                C::RemoteServerTimeout,
+                C::ResourceConstraint,
+                C::UnexpectedRequest
+            ]
+        );
+        assert_eq!(of(ErrorType::Cancel).len(), 9);
+        assert_eq!(of(ErrorType::Continue), []);
     }
 
     #[test]

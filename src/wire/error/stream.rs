@@ -106,7 +106,10 @@ impl StreamError {
                 .filter(|_| condition == StreamCondition::SeeOtherHost)
                 .map(|(_, element)| element.text().into_owned())
                 .filter(|host| !host.is_empty()),
-            text: error.child("text", ns::STREAM_ERRORS).map(|text| text.text().into_owned()),
+            text: error
+                .child("text", ns::STREAM_ERRORS)
+                .map(|text| text.text().into_owned())
+                .filter(|text| !text.is_empty()),
             application: error
                 .children()
                 .find(|c| c.ns() != ns::STREAM_ERRORS)

@@ -80,7 +80,10 @@ fn newer_unicode() {
     assert_eq!(jid(&format!("room@b/{coder}")).resource(), Some("\u{1F469}\u{1F4BB}"));
     // Adlam (Unicode 9): capital and small letter are one name.
     assert_eq!(jid("\u{1E900}@b"), jid("\u{1E922}@b"));
-    refusal("a@b/\u{180F}x\u{E0FFF}");
+    refusal("a@b/\u{180F}x");
+    // Assigned in no version so far.
+    refusal("a@b/\u{378}");
+    refusal("\u{378}@b");
 }
 
 #[test]
@@ -101,6 +104,7 @@ fn domains() {
     assert_eq!(jid("a@127.0.0.1").domain(), "127.0.0.1");
     assert_eq!(jid("a@[0:0::1]/x").domain(), "[::1]");
     assert_eq!(jid("my_host").domain(), "my_host");
+    assert_eq!(jid("[::1].").domain(), "[::1]");
     for text in [
         "a..b",
         ".",

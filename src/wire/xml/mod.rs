@@ -19,7 +19,7 @@ pub(crate) use writer::write_attributes;
 pub use writer::{write_attribute, write_element, write_escaped_text};
 
 /// An XML element with everything below it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Element {
     name: CompactString,
     ns: Ns,
@@ -162,9 +162,11 @@ impl Element {
         self.nodes.push(Node::Element(child));
     }
 
+    /// Empty text adds nothing, so that the tree is the one a reader would make.
     pub fn push_text(&mut self, text: impl Into<String>) {
         let text = text.into();
         match self.nodes.last_mut() {
+            _ if text.is_empty() => {}
             Some(Node::Text(last)) => last.push_str(&text),
             _ => self.nodes.push(Node::Text(text)),
         }
@@ -193,6 +195,17 @@ impl Element {
         nodes: Vec<Node>,
     ) -> Element {
         Element { name, ns, attrs, nodes }
+    }
+}
+
+/// The order of attributes means nothing (XML 1.0, section 3.1).
+impl PartialEq for Element {
+    fn eq(&self, other: &Element) -> bool {
+        self.name == other.name
+            && self.ns == other.ns
+            && self.attrs.len() == other.attrs.len()
+            && self.attrs.iter().all(|attr| other.attrs.contains(attr))
+            && self.nodes == other.nodes
     }
 }
 

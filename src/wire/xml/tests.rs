@@ -107,6 +107,15 @@ fn text_from_elsewhere_cannot_break_a_stream() {
     assert_eq!(back.text(), "]]>\u{fffd}\u{fffd}");
 }
 
+#[test]
+fn equal_is_what_reads_the_same() {
+    let element: Element = "<a xmlns='u' b='1' c='2'/>".parse().unwrap();
+    let built = Element::new("a", "u").with_attr("c", "2").with_attr("b", "1").with_text("");
+    assert_eq!(built, element);
+    assert_ne!(built.clone().with_attr("b", "2"), element);
+    assert_ne!(built.with_attr("d", ""), element);
+}
+
 fn any_element() -> impl Strategy<Value = Element> {
     let name = "[a-z][a-z0-9]{0,4}";
     let ns = prop_oneof![Just("u"), Just("jabber:client"), Just("")];

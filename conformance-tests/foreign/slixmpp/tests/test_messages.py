@@ -2,21 +2,8 @@
 
 from xml.etree import ElementTree
 
-from device import Case, is_message, new_account
 import device
-
-CARBONS = "urn:xmpp:carbons:2"
-
-
-def carbon(direction: str, body: str):
-    """Matches a carbon copy ("sent" or "received") of the message with this body."""
-    path = f"{{{CARBONS}}}{direction}/{{urn:xmpp:forward:0}}forwarded/{{jabber:client}}message"
-
-    def match(stanza):
-        inner = stanza.xml.find(path)
-        return inner is not None and inner.findtext("{jabber:client}body") == body
-    return match
-
+from device import CARBONS, Case, carbon, is_message, new_account
 
 def canonical(element) -> str:
     return ElementTree.canonicalize(ElementTree.tostring(element), rewrite_prefixes=True)

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from device import Case, Device, SECONDS, new_account
-from test_messages import carbon
+from device import Case, Device, SECONDS, carbon, new_account
 
 
 class Resumption(Case):

@@ -1,23 +1,23 @@
-//! The client side of SCRAM, for these tests only.
+//! The client side of SCRAM, for tests only.
 
 use super::super::encoding::{encode, strict};
 use super::super::hash::ScramHash;
 
-pub(super) struct ScramClient {
-    pub(super) hash: ScramHash,
-    pub(super) username: &'static str,
-    pub(super) password: String,
+pub(crate) struct ScramClient {
+    pub(crate) hash: ScramHash,
+    pub(crate) username: &'static str,
+    pub(crate) password: String,
     /// The GS2 header, commas included.
-    pub(super) header: String,
+    pub(crate) header: String,
     /// Channel-binding data, appended to the header.
-    pub(super) binding: Vec<u8>,
-    pub(super) nonce: &'static str,
+    pub(crate) binding: Vec<u8>,
+    pub(crate) nonce: &'static str,
     auth_message: String,
     salted: Vec<u8>,
 }
 
 impl ScramClient {
-    pub(super) fn new(hash: ScramHash, username: &'static str, password: &str) -> ScramClient {
+    pub(crate) fn new(hash: ScramHash, username: &'static str, password: &str) -> ScramClient {
         ScramClient {
             hash,
             username,
@@ -30,18 +30,18 @@ impl ScramClient {
         }
     }
 
-    pub(super) fn bound(mut self, binding: &str, data: &[u8]) -> ScramClient {
+    pub(crate) fn bound(mut self, binding: &str, data: &[u8]) -> ScramClient {
         self.header = format!("p={binding},,");
         self.binding = data.to_vec();
         self
     }
 
-    pub(super) fn first(&mut self) -> Vec<u8> {
+    pub(crate) fn first(&mut self) -> Vec<u8> {
         self.auth_message = format!("n={},r={}", self.username, self.nonce);
         format!("{}{}", self.header, self.auth_message).into_bytes()
     }
 
-    pub(super) fn last(&mut self, server_first: &str) -> Vec<u8> {
+    pub(crate) fn last(&mut self, server_first: &str) -> Vec<u8> {
         let attribute = |name: &str| {
             let mut attributes = server_first.split(',');
             attributes.find_map(|attribute| attribute.strip_prefix(name)).unwrap().to_owned()
@@ -62,7 +62,7 @@ impl ScramClient {
     }
 
     /// Whether the server knows the password too.
-    pub(super) fn accepts(&self, server_final: &[u8]) -> bool {
+    pub(crate) fn accepts(&self, server_final: &[u8]) -> bool {
         let server_key = self.hash.hmac(&self.salted, &[b"Server Key"]);
         let signature = self.hash.hmac(&server_key, &[self.auth_message.as_bytes()]);
         server_final == format!("v={}", encode(&signature)).as_bytes()

@@ -1,6 +1,6 @@
 mod base64;
 mod bearer;
-mod client;
+pub(crate) mod client;
 mod external;
 mod ht;
 

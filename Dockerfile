@@ -1,0 +1,26 @@
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build \
+    CARGO_TARGET_DIR=/build cargo build --release --locked --package wello \
+    && cp /build/release/wello /usr/local/bin/wello
+
+FROM debian:bookworm-slim
+# Authorities that ACME directories are checked against.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin wello \
+    && install --directory --owner wello --mode 750 /data
+COPY --from=build /usr/local/bin/wello /usr/local/bin/wello
+COPY config.toml /etc/wello/config.toml
+# Commands find the configuration here: docker exec CONTAINER wello user add alice@example.org
+WORKDIR /etc/wello
+ENV WELLO_DATA_DIR=/data
+VOLUME /data
+USER 10001
+EXPOSE 5222 5223 5443
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["wello", "health"]
+ENTRYPOINT ["wello"]
+CMD ["serve"]

@@ -1,0 +1,133 @@
+//! The message archive (XEP-0313 with `#extended`, XEP-0441, XEP-0359, XEP-0431).
+
+mod policy;
+mod requests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use wello_kernel::Kernel;
+use wello_kernel::hooks::{self, IqScope};
+use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_kernel::passage::Passage;
+use wello_store::ArchivePrefs;
+use wello_wire::jid::{BareJid, Jid};
+use wello_wire::ns;
+
+/// The archive's hooks, requests and caches.
+#[derive(Default)]
+pub struct Archive {
+    /// Preferences of accounts that lately sent or received something.
+    prefs: RwLock<std::collections::HashMap<BareJid, Option<Arc<ArchivePrefs>>>>,
+}
+
+/// Accounts whose preferences are remembered before all are forgotten.
+const MAX_PREFS: usize = 50_000;
+
+const SPECS: &[Spec] = &[Spec {
+    id: "XEP-0359",
+    title: "Unique and Stable Stanza IDs",
+    version: "0.7.0",
+    status: Status::Complete,
+    host_features: &[],
+    account_features: &[ns::STANZA_ID],
+}];
+
+impl Module for Archive {
+    fn name(&self) -> &'static str {
+        "archive"
+    }
+
+    fn specs(&self) -> &'static [Spec] {
+        SPECS
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
+        registrar.rewrite(Arc::clone(&self) as _);
+        registrar.iq(IqScope::Account, ns::MAM, Arc::clone(&self) as _);
+        registrar.bind_inline(Arc::clone(&self) as _);
+        registrar.archive(self);
+    }
+}
+
+impl hooks::Rewrite for Archive {
+    /// XEP-0359, section 6: ids that claim to be of an archive here and are not.
+    fn rewrite(&self, kernel: &Kernel, passage: &mut Passage) {
+        let is_ours =
+            |by: &str| by.parse::<Jid>().map_or(true, |by| kernel.hosts.contains(by.domain()));
+        passage.stanza.retain_children(|child| {
+            !child.is("stanza-id", ns::STANZA_ID) || child.attr("by").is_some_and(|by| !is_ours(by))
+        });
+    }
+}
+
+#[async_trait]
+impl hooks::Archive for Archive {
+    async fn archive(&self, kernel: &Arc<Kernel>, passage: &mut Passage) {
+        if !kernel.config.archive.enabled || !policy::is_archivable(&passage.stanza).0 {
+            return;
+        }
+        let (Some(from), Some(to)) = (passage.stanza.from.clone(), passage.stanza.to.clone())
+        else {
+            return;
+        };
+        if let Some(recipient) = passage.recipient.clone()
+            && self.wants(kernel, &recipient, &from).await
+        {
+            passage.record.recipient_id = Some(self.next_id(kernel));
+        }
+        // What one sends to oneself is in the archive once.
+        if let Some(sender) = passage.sender.clone()
+            && passage.recipient.as_ref() != Some(&sender)
+            && self.wants(kernel, &sender, &to).await
+        {
+            passage.record.sender_id = Some(self.next_id(kernel));
+        }
+        if !passage.record.is_empty() {
+            passage.record.text = policy::searchable_text(&passage.stanza);
+        }
+    }
+}
+
+impl Archive {
+    fn next_id(&self, kernel: &Kernel) -> wello_store::ArchiveId {
+        kernel.store.archive_ids.next(kernel.clock.now())
+    }
+
+    async fn wants(&self, kernel: &Arc<Kernel>, owner: &BareJid, contact: &Jid) -> bool {
+        let prefs = self.prefs(kernel, owner).await;
+        let default = kernel.config.archive.policy;
+        if let (decided, "always" | "never" | "on the never list" | "on the always list") =
+            policy::is_wanted(prefs.as_deref(), default, contact, false)
+        {
+            return decided;
+        }
+        let entry = kernel.store.roster.entry(owner.as_str(), contact.bare_str()).await;
+        let in_roster = entry.is_ok_and(|entry| entry.item.is_some());
+        policy::is_wanted(prefs.as_deref(), default, contact, in_roster).0
+    }
+
+    async fn prefs(&self, kernel: &Arc<Kernel>, owner: &BareJid) -> Option<Arc<ArchivePrefs>> {
+        if let Some(known) = self.prefs.read().get(owner) {
+            return known.clone();
+        }
+        let loaded = match kernel.store.archive.prefs(owner.as_str()).await {
+            Ok(prefs) => prefs.map(Arc::new),
+            Err(error) => {
+                tracing::error!(%owner, %error, "archiving preferences not read");
+                return None;
+            }
+        };
+        self.remember(owner, loaded.clone());
+        loaded
+    }
+
+    fn remember(&self, owner: &BareJid, prefs: Option<Arc<ArchivePrefs>>) {
+        let mut known = self.prefs.write();
+        if known.len() >= MAX_PREFS {
+            known.clear();
+        }
+        known.insert(owner.clone(), prefs);
+    }
+}

@@ -1,0 +1,150 @@
+//! Service discovery (XEP-0030): what hosts and accounts are and offer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wello_kernel::Kernel;
+use wello_kernel::hooks::{DiscoQuery, IqAnswer, IqHandler, IqRequest, IqScope, Request};
+use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_wire::error::StanzaError;
+use wello_wire::jid::Jid;
+use wello_wire::ns;
+use wello_wire::payload::disco::{DiscoInfo, DiscoItem, DiscoItems, Identity};
+
+pub struct Disco;
+
+const SPECS: &[Spec] = &[Spec {
+    id: "XEP-0030",
+    title: "Service Discovery",
+    version: "2.5.0",
+    status: Status::Complete,
+    host_features: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
+    account_features: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
+}];
+
+impl Module for Disco {
+    fn name(&self) -> &'static str {
+        "disco"
+    }
+
+    fn specs(&self) -> &'static [Spec] {
+        SPECS
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
+        for scope in [IqScope::Account, IqScope::Host] {
+            registrar.iq(scope, ns::DISCO_INFO, Arc::clone(&self) as _);
+            registrar.iq(scope, ns::DISCO_ITEMS, Arc::clone(&self) as _);
+        }
+    }
+}
+
+#[async_trait]
+impl IqHandler for Disco {
+    async fn handle(
+        &self,
+        kernel: &Arc<Kernel>,
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        request.expect(Request::Get)?;
+        let scope = if request.to.local().is_some() { IqScope::Account } else { IqScope::Host };
+        let query = DiscoQuery {
+            scope,
+            to: request.to.clone(),
+            from: request.from.clone(),
+            node: request.payload.attr("node").filter(|node| !node.is_empty()).map(str::to_owned),
+        };
+        // Section 8: whoever may not see the account's presence learns nothing of it.
+        if scope == IqScope::Account && !request.is_own() {
+            let viewer = request.from.bare();
+            if viewer != request.to && !kernel.sees_presence(&request.to, &viewer).await {
+                return Err(StanzaError::service_unavailable(""));
+            }
+        }
+        if request.payload.ns() == ns::DISCO_INFO {
+            Ok(info(kernel, &query).await?.to_element().into())
+        } else {
+            Ok(items(kernel, &query).await?.to_element().into())
+        }
+    }
+}
+
+async fn info(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoInfo, StanzaError> {
+    if query.node.is_some() {
+        for hook in &kernel.hooks().discovery {
+            if let Some(mut info) = hook.node(kernel, query).await {
+                info.node.clone_from(&query.node);
+                return Ok(info);
+            }
+        }
+        return Err(StanzaError::item_not_found("no such node"));
+    }
+    let mut answer = own_info(kernel, query.scope);
+    for hook in &kernel.hooks().discovery {
+        hook.info(kernel, query, &mut answer).await;
+    }
+    Ok(answer)
+}
+
+/// What the modules say in their descriptions.
+fn own_info(kernel: &Kernel, scope: IqScope) -> DiscoInfo {
+    let specs = kernel.modules().iter().flat_map(|module| module.specs());
+    let features: BTreeSet<&str> = specs
+        .flat_map(|spec| match scope {
+            IqScope::Account => spec.account_features,
+            IqScope::Host => spec.host_features,
+        })
+        .copied()
+        .collect();
+    let identity = match scope {
+        IqScope::Account => Identity::new("account", "registered", None),
+        IqScope::Host => Identity::new("server", "im", Some("Wello")),
+    };
+    DiscoInfo {
+        identities: vec![identity],
+        features: features.into_iter().map(str::to_owned).collect(),
+        ..DiscoInfo::default()
+    }
+}
+
+async fn items(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoItems, StanzaError> {
+    let mut known = query.node.is_none();
+    let mut items = Vec::new();
+    if query.node.is_none() {
+        items = match query.scope {
+            IqScope::Host => services(kernel, &query.to),
+            IqScope::Account => resources(kernel, &query.to),
+        };
+    }
+    for hook in &kernel.hooks().discovery {
+        if let Some(more) = hook.items(kernel, query).await {
+            known = true;
+            items.extend(more);
+        }
+    }
+    if !known {
+        return Err(StanzaError::item_not_found("no such node"));
+    }
+    Ok(DiscoItems { node: query.node.clone(), items })
+}
+
+/// The services below a host.
+fn services(kernel: &Kernel, host: &Jid) -> Vec<DiscoItem> {
+    let below = format!(".{}", host.domain());
+    let names = kernel.hooks().services.keys().filter(|name| name.ends_with(&below));
+    let mut items: Vec<DiscoItem> = names
+        .filter_map(|name| Some(DiscoItem { jid: name.parse().ok()?, node: None, name: None }))
+        .collect();
+    items.sort_by(|a, b| a.jid.cmp(&b.jid));
+    items
+}
+
+/// Section 4.1: the available resources of an account, for those who may see them.
+fn resources(kernel: &Kernel, account: &Jid) -> Vec<DiscoItem> {
+    let sessions = kernel.sessions.of(account);
+    let available = sessions.iter().filter(|session| session.is_available());
+    available
+        .map(|session| DiscoItem { jid: session.jid.clone().into(), node: None, name: None })
+        .collect()
+}
