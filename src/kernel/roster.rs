@@ -52,10 +52,17 @@ impl Kernel {
         if type_ == PresenceType::Unsubscribed && change.was_seen {
             self.hide_presence(&account, &contact).await;
         }
+        let asks = matches!(type_, PresenceType::Subscribe | PresenceType::Unsubscribe);
+        if asks {
+            // Before the contact's answer changes it again.
+            self.push_change(&account, &change).await;
+        }
         if change.pass {
             self.route(stanza).await;
         }
-        self.push_change(&account, &change).await;
+        if !asks {
+            self.push_change(&account, &change).await;
+        }
         if type_ == PresenceType::Subscribed && change.pass {
             self.show_presence(&account, &contact).await;
         }

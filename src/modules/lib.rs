@@ -3,6 +3,7 @@
 mod archive;
 mod carbons;
 mod disco;
+mod forgery;
 mod offline;
 mod ping;
 mod roster;
@@ -15,6 +16,7 @@ use wello_kernel::module::Module;
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let mut modules: Vec<Arc<dyn Module>> = vec![
+        Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),
