@@ -2,10 +2,12 @@
 
 mod archive;
 mod carbons;
+mod client_access;
 mod disco;
 mod forgery;
 mod offline;
 mod ping;
+mod registration;
 mod roster;
 
 use std::sync::Arc;
@@ -21,6 +23,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),
         Arc::new(carbons::Carbons),
+        Arc::new(registration::Registration),
+        Arc::new(client_access::ClientAccess),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));

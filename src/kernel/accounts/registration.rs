@@ -8,11 +8,15 @@ use wello_store::{
     Account, Invite, Redemption, Role, RosterChange, RosterItem, RosterUpdate, StoreError,
     Subscription, Timestamp,
 };
+use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
+use wello_wire::stanza::{IqType, PresenceType, Stanza};
+use wello_wire::xml::Element;
 
 use super::{AccountError, Accounts};
 use crate::Kernel;
 use crate::config::Registration as Policy;
+use crate::hooks::{Request, Stranger};
 
 /// What somebody wants.
 #[derive(Clone, Debug)]
@@ -148,6 +152,60 @@ impl Kernel {
             tracing::error!(%inviter, %error, "inviter and invited are not contacts");
         }
         Ok(account)
+    }
+
+    /// Answers an IQ of a client that has not logged in; `None` where no answer may be sent.
+    pub async fn answer_stranger(
+        self: &Arc<Self>,
+        stranger: &mut Stranger,
+        iq: &Stanza,
+    ) -> Option<Stanza> {
+        let mut answer = match self.ask_before_login(stranger, iq).await {
+            Ok(payload) => iq.result(payload),
+            Err(error) => iq.refusal(&error)?,
+        };
+        // The client has no address yet, whatever it claims.
+        answer.to = None;
+        Some(answer.with_from(stranger.host.clone()))
+    }
+
+    async fn ask_before_login(
+        self: &Arc<Self>,
+        stranger: &mut Stranger,
+        iq: &Stanza,
+    ) -> Result<Option<Element>, StanzaError> {
+        let request = match iq.iq_type() {
+            Some(IqType::Get) => Request::Get,
+            Some(IqType::Set) => Request::Set,
+            _ => return Err(StanzaError::bad_request("not a request")),
+        };
+        let mut payloads = iq.children();
+        let (Some(payload), None) = (payloads.next(), payloads.next()) else {
+            return Err(StanzaError::bad_request("a request has one payload"));
+        };
+        match &self.hooks().before_login {
+            Some(hook) => hook.answer(self, stranger, request, payload).await,
+            None => Err(StanzaError::service_unavailable("")),
+        }
+    }
+
+    /// Makes an invited contact one without asking the inviter, and asks the contact in turn
+    /// (XEP-0379, section 3.5).
+    pub async fn welcome_contact(
+        self: &Arc<Self>,
+        inviter: &BareJid,
+        contact: &BareJid,
+    ) -> Result<(), StoreError> {
+        if self.accounts.exists(contact).await {
+            return self.befriend(inviter, contact).await;
+        }
+        let wants =
+            |item: &RosterItem| !matches!(item.subscription, Subscription::To | Subscription::Both);
+        let approve = |item| RosterItem { approved: true, ask: wants(&item), ..item };
+        self.change_item(inviter, contact, approve).await?;
+        let request = Stanza::presence(PresenceType::Subscribe);
+        self.route(request.with_from(inviter.clone()).with_to(contact.clone())).await;
+        Ok(())
     }
 
     /// Makes two local accounts contacts of each other, as if both had asked and agreed.

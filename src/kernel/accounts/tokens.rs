@@ -70,6 +70,13 @@ pub enum TokenError {
     Unavailable,
 }
 
+impl From<StoreError> for TokenError {
+    fn from(error: StoreError) -> TokenError {
+        tracing::error!(%error, "tokens not read");
+        TokenError::Unavailable
+    }
+}
+
 /// The content of an access token.
 #[derive(Debug, Deserialize, Serialize)]
 struct Claims {
@@ -179,7 +186,7 @@ impl Accounts {
         visitor: &Visitor<'_>,
     ) -> Result<Granted, TokenError> {
         let now = self.clock.now();
-        self.forget_unused_grants(jid, now).await.map_err(unavailable)?;
+        self.forget_unused_grants(jid, now).await?;
         let client = random_id();
         let row = Client {
             id: client.clone(),
@@ -191,7 +198,7 @@ impl Accounts {
             first_seen: now,
             last_seen: now,
         };
-        self.remember(jid, &row).await.map_err(unavailable)?;
+        self.remember(jid, &row).await?;
         let (refresh, hash) = fresh_token();
         let token = RefreshToken {
             hash,
@@ -202,7 +209,7 @@ impl Accounts {
             issued: now,
             expires: refresh_expiry(now),
         };
-        self.store.refresh_tokens.issue(&token).await.map_err(unavailable)?;
+        self.store.refresh_tokens.issue(&token).await?;
         self.granted(account, client, Some(refresh), now)
     }
 
@@ -220,9 +227,9 @@ impl Accounts {
             (account, used.client.unwrap_or(used.family), Some(refresh))
         };
         let (jid, clients) = (account.jid(), &self.store.clients);
-        let known = clients.find(&jid, &client).await.map_err(unavailable)?;
+        let known = clients.find(&jid, &client).await?;
         let known = Client { last_seen: now, ..known.ok_or(TokenError::Revoked)? };
-        clients.seen(&jid, &known).await.map_err(unavailable)?;
+        clients.seen(&jid, &known).await?;
         self.granted(account, client, refresh, now)
     }
 
@@ -235,7 +242,7 @@ impl Accounts {
             let used = self.rotate(token, &fresh_token().1, self.clock.now()).await?;
             (used.account, used.client.unwrap_or(used.family))
         };
-        self.store.clients.revoke(&jid, &client).await.map_err(unavailable)?;
+        self.store.clients.revoke(&jid, &client).await?;
         Ok(())
     }
 
@@ -247,7 +254,7 @@ impl Accounts {
         let same = account.id.0.to_string() == claims.user_id
             && account.credential_epoch.0 == claims.epoch;
         let client = self.store.clients.find(&claims.sub, &claims.client).await;
-        match client.map_err(unavailable)? {
+        match client? {
             Some(_) if same => Ok(Access { account, client: claims.client }),
             _ => Err(TokenError::Revoked),
         }
@@ -261,11 +268,11 @@ impl Accounts {
     ) -> Result<RefreshToken, TokenError> {
         let tokens = &self.store.refresh_tokens;
         let rotation = tokens.rotate(&hash(token), new, now, refresh_expiry(now)).await;
-        match rotation.map_err(unavailable)? {
+        match rotation? {
             Rotation::Rotated(token) => Ok(token),
             Rotation::Reused { account, family } => {
                 tracing::warn!(account, "a refresh token was used twice, its grant ends");
-                self.store.clients.revoke(&account, &family).await.map_err(unavailable)?;
+                self.store.clients.revoke(&account, &family).await?;
                 Err(TokenError::Revoked)
             }
             Rotation::Expired => Err(TokenError::Expired),
@@ -274,7 +281,7 @@ impl Accounts {
     }
 
     async fn active_account(&self, jid: &str) -> Result<Account, TokenError> {
-        match self.store.accounts.find(jid).await.map_err(unavailable)? {
+        match self.store.accounts.find(jid).await? {
             Some(account) if account.status == AccountStatus::Active => Ok(account),
             Some(_) => Err(TokenError::Disabled),
             None => Err(TokenError::Revoked),
@@ -343,9 +350,4 @@ fn hash(token: &str) -> TokenHash {
 
 fn refresh_expiry(from: Timestamp) -> Timestamp {
     from.plus_micros(REFRESH_DAYS * MICROS_PER_DAY)
-}
-
-fn unavailable(error: StoreError) -> TokenError {
-    tracing::error!(%error, "tokens not read");
-    TokenError::Unavailable
 }

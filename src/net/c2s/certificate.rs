@@ -31,11 +31,8 @@ pub(super) fn accounts(
             return Vec::new();
         }
     };
-    let account = |name: &XmppAddr| match name {
-        XmppAddr::Address(text) => BareJid::try_from(text.parse::<Jid>().ok()?).ok(),
-        XmppAddr::Domain(_) | XmppAddr::Service(..) => None,
-    };
-    let local = |jid: &BareJid| jid.local().is_some() && hosts.contains(jid.domain());
+    let account = |name: &XmppAddr| BareJid::try_from(name.account()?.parse::<Jid>().ok()?).ok();
+    let local = |jid: &BareJid| hosts.contains(jid.domain());
     names.iter().filter_map(account).filter(local).collect()
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wello_kernel::accounts::{FastLogin, LoginError, TokenError};
+use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::metrics::AuthLabels;
 use wello_kernel::sessions::ClientInfo;
@@ -15,7 +16,6 @@ use wello_stream::nonza::UserAgentId;
 use wello_stream::sasl::{
     Answer, Condition, Failure, Lookup, Mechanism, Reason, ScramHash, ScramKeys, Secret,
 };
-use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
 use wello_wire::stanza::Stanza;
 
@@ -270,11 +270,15 @@ impl Task {
     }
 
     /// XEP-0077 and XEP-0445 before login.
-    pub(super) async fn register(&mut self, _host: BareJid, iq: Stanza) {
-        let error = StanzaError::service_unavailable("");
-        if let Some(refusal) = iq.refusal(&error) {
-            self.c2s.send_element(&refusal.to_element());
+    pub(super) async fn register(&mut self, host: BareJid, iq: &Stanza) {
+        let kernel = Arc::clone(&self.server.kernel);
+        let address = Some(self.peer.address);
+        let known = self.stranger.take().filter(|stranger| stranger.host == host);
+        let mut stranger = known.unwrap_or(Stranger { host, address, invite: None });
+        if let Some(answer) = kernel.answer_stranger(&mut stranger, iq).await {
+            self.c2s.send_element(&answer.to_element());
         }
+        self.stranger = Some(stranger);
     }
 }
 

@@ -5,6 +5,8 @@ mod certificate;
 mod hibernate;
 mod login;
 mod task;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::collections::HashMap;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
+use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
 use wello_store::Ticket;
@@ -60,6 +61,8 @@ pub struct Task {
     permit: Option<OwnedSemaphorePermit>,
     pub(super) login: super::login::LoginState,
     pub(super) certified: Vec<BareJid>,
+    /// While it registers.
+    pub(super) stranger: Option<Stranger>,
 }
 
 pub struct Unsettled {
@@ -111,6 +114,7 @@ impl Task {
             permit: Some(permit),
             login: Default::default(),
             certified: secured.accounts,
+            stranger: None,
         }
     }
 
@@ -200,7 +204,7 @@ impl Task {
             }
             Action::Bind(request) => self.bind(request).await,
             Action::Resume(request) => self.resume(request).await,
-            Action::Register { host, iq } => self.register(host, iq).await,
+            Action::Register { host, iq } => self.register(host, &iq).await,
         }
         ControlFlow::Continue(())
     }
@@ -450,6 +454,7 @@ impl Task {
     /// The client is somebody now.
     pub(super) fn adopt(&mut self, session: Arc<Session>) {
         self.permit = None;
+        self.stranger = None;
         self.session = Some(session);
         let idle = self.server.kernel.config.limits.idle_seconds;
         self.deadline = Instant::now() + Duration::from_secs(idle);
