@@ -4,6 +4,7 @@ mod archive;
 mod carbons;
 mod client_access;
 mod disco;
+mod forgery;
 mod offline;
 mod ping;
 mod registration;
@@ -17,6 +18,7 @@ use wello_kernel::module::Module;
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let mut modules: Vec<Arc<dyn Module>> = vec![
+        Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),

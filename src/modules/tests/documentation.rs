@@ -57,8 +57,7 @@ fn table() -> String {
             Status::Complete => "complete".to_owned(),
             Status::Partial(missing) => format!("partial: {missing}"),
         };
-        writeln!(text, "| [{id}]({}): {title} | {version} | {state} | {place} |", link(id))
-            .unwrap();
+        text += &format!("| [{id}]({}): {title} | {version} | {state} | {place} |\n", link(id));
     }
     text
 }

@@ -231,6 +231,10 @@ impl Task {
         let info = self.login.info.clone();
         let answer = match kernel.bind(&request.identity, &request.resource, info).await {
             Ok(session) => {
+                // XEP-0386, section 3.2: such a client catches up from the archive.
+                if request.bind2 && kernel.config.archive.enabled {
+                    session.set_taken_offline();
+                }
                 let inline = match request.bind2 {
                     true => kernel.bind_inline(&session, &request.inline).await,
                     false => Vec::new(),
