@@ -228,6 +228,13 @@ async fn a_grant_ends_with_its_password_its_client_and_its_account() {
     assert_eq!(verified(&server, &first.access).await, Err(TokenError::Revoked));
     assert!(accounts.refresh(refresh_token(&first)).await.is_err());
 
+    // Also when nobody told us that the password is another one.
+    let unaware = granted(&server).await;
+    let store = &kernel.store.accounts;
+    let (credentials, _) = store.credentials(USER).await.unwrap().unwrap();
+    store.set_credentials(USER, &credentials).await.unwrap();
+    assert_eq!(verified(&server, &unaware.access).await, Err(TokenError::Revoked));
+
     let second = granted(&server).await;
     let client = accounts.verify_access(&second.access).await.unwrap().client;
     assert!(kernel.revoke_client(&jid, &client).await.unwrap());

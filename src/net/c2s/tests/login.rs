@@ -136,6 +136,21 @@ async fn guesses_are_counted_whatever_the_mechanism_and_whoever_is_meant() {
 }
 
 #[tokio::test]
+async fn one_guess_counts_once_against_an_address() {
+    let world = World::with("max_failures = 1", RootCertStore::empty()).await;
+    for user in ["a", "b"] {
+        let request = authenticate("PLAIN", format!("\0{user}\0x").as_bytes(), "");
+        assert_eq!(world.refusal(&request).await, "not-authorized");
+        assert_eq!(guess_by_scram(&world, &format!("{user}{user}")).await, "not-authorized");
+    }
+    // Four failures, and five are the bound for an address.
+    world.log_in(&plain(PASSWORD, "")).await;
+    assert_eq!(world.refusal(&plain("wrong", "")).await, "not-authorized");
+    let other = authenticate("PLAIN", format!("\0other\0{PASSWORD}").as_bytes(), "");
+    assert_eq!(world.refusal(&other).await, "temporary-auth-failure");
+}
+
+#[tokio::test]
 async fn unknown_users_and_wrong_passwords_are_answered_alike() {
     let world = World::start().await;
     let mut answers = Vec::new();

@@ -90,6 +90,8 @@ async fn an_access_token_opens_a_session_that_ends_with_its_grant() {
         let inline = format!("{}{BIND}{REQUEST}", user_agent(PHONE));
         authenticate("OAUTHBEARER", message.as_bytes(), &inline)
     };
+    // The same program has been here with the password.
+    issued(&world).await;
     let (mut client, success) = world.log_in(&bearer(&granted.access)).await;
     assert!(identifier(&success).starts_with("user@wello.example/App."));
     // A day's grant makes no token of three weeks.
