@@ -245,10 +245,14 @@ impl C2s {
         match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Negotiating(negotiation) => self.negotiate(*negotiation, element),
             Phase::Established(established) => self.handle_established(established, element),
-            // RFC 7395: a frame before `<open/>`.
+            // RFC 7395, section 3.3.2: a frame before `<open/>`, or one in another namespace.
             Phase::Opening(_) => {
                 self.phase = Phase::Opening(None);
-                self.fail(&StreamError::new(StreamCondition::BadFormat));
+                let condition = match element.name() {
+                    "open" => StreamCondition::InvalidNamespace,
+                    _ => StreamCondition::BadFormat,
+                };
+                self.fail(&StreamError::new(condition));
             }
             Phase::Closed => {}
         }

@@ -24,8 +24,10 @@ fn a_session_is_resumed_after_a_login_without_requests() {
     let management = StreamManagement::restore("prev".into(), 3, 0, []);
     let session = (full("user@example.org/old"), management);
     peer.world.sessions.insert("prev".to_owned(), session);
-    let failed = peer.say_one("<resume xmlns='urn:xmpp:sm:3' previd='other' h='0'/>");
-    assert!(failed.is("failed", ns::SM));
+    for wrong in ["previd='other' h='0'", "h='0'", "previd='prev'", "previd='prev' h='-1'"] {
+        let failed = peer.say_one(&format!("<resume xmlns='urn:xmpp:sm:3' {wrong}/>"));
+        assert!(failed.is("failed", ns::SM), "{wrong}");
+    }
     let resumed = peer.say_one("<resume xmlns='urn:xmpp:sm:3' previd='prev' h='0'/>");
     assert!(resumed.is("resumed", ns::SM) && resumed.attr("h") == Some("3"));
 }

@@ -97,20 +97,27 @@ fn nothing_else_may_be_sent_during_an_exchange() {
     }
 }
 
+/// Sends a frame and returns those that come back.
+fn framed(peer: &mut Peer, frame: &str) -> Vec<Element> {
+    let mut bytes = frame.as_bytes();
+    peer.stream.handle_bytes(&mut bytes);
+    while let Some(action) = peer.stream.poll_action() {
+        peer.perform(action);
+    }
+    let frames = peer.stream.output().take_frames();
+    frames.iter().map(|frame| String::from_utf8_lossy(frame).parse().unwrap()).collect()
+}
+
 #[test]
 fn a_framed_stream_works_alike() {
     let mut peer = Peer::secure(&[Mechanism::Plain]);
     peer.stream = C2s::new(settings(&[Mechanism::Plain]), Framing::Framed, secured());
-    let mut frames = |frame: &str| {
-        let mut bytes = frame.as_bytes();
-        peer.stream.handle_bytes(&mut bytes);
-        while let Some(action) = peer.stream.poll_action() {
-            peer.perform(action);
-        }
-        let frames = peer.stream.output().take_frames();
-        let elements = frames.iter().map(|frame| String::from_utf8_lossy(frame).parse().unwrap());
-        elements.collect::<Vec<Element>>()
-    };
+    let mut frames = |frame: &str| framed(&mut peer, frame);
+    let wrong = "<open xmlns='urn:example' to='example.org' version='1.0'/>";
+    assert!(frames(wrong)[1].to_string().contains("invalid-namespace"));
+    peer.stream = C2s::new(settings(&[Mechanism::Plain]), Framing::Framed, secured());
+    peer.world.closed = false;
+    let mut frames = |frame: &str| framed(&mut peer, frame);
     let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.org' version='1.0'/>";
     assert_eq!(frames(open).len(), 2);
     let answer = frames(&plain_login("<bind xmlns='urn:xmpp:bind:0'/>"));
