@@ -2,10 +2,17 @@
 
 mod archive;
 mod carbons;
+mod contact;
 mod disco;
+mod last;
 mod offline;
 mod ping;
+mod private;
 mod roster;
+mod time;
+mod vcard;
+mod vcard4;
+mod version;
 
 use std::sync::Arc;
 
@@ -18,6 +25,13 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(disco::Disco),
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),
+        Arc::new(version::Version),
+        Arc::new(time::Time),
+        Arc::new(last::Last::new()),
+        Arc::new(contact::Contact),
+        Arc::new(private::Private),
+        Arc::new(vcard::VCard),
+        Arc::new(vcard4::VCard4),
         Arc::new(carbons::Carbons),
     ];
     if config.archive.enabled {
