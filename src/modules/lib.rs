@@ -1,6 +1,7 @@
 //! The features, each in a file or folder of its own.
 
 mod archive;
+mod blocking;
 mod carbons;
 mod contact;
 mod disco;
@@ -23,6 +24,8 @@ use wello_kernel::module::Module;
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(disco::Disco),
+        // Its guard is the first one: a blocked sender learns nothing from those that follow.
+        Arc::new(blocking::Blocking::default()),
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),
         Arc::new(version::Version),
