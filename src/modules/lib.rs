@@ -1,5 +1,6 @@
 //! The features, each in a file or folder of its own.
 
+mod admin;
 mod archive;
 mod blocking;
 mod carbons;
@@ -36,6 +37,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(vcard::VCard),
         Arc::new(vcard4::VCard4),
         Arc::new(carbons::Carbons),
+        Arc::new(admin::Admin::new()),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
