@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::hooks::{
     AccountEvents, After, Archive, BindInline, Copy, Discovery, Guard, Hooks, IqHandler, IqScope,
-    Rewrite, Service, SessionEvents, Undelivered,
+    Rewrite, Service, SessionEvents, StreamFeatures, Undelivered,
 };
 
 /// How much of a specification is there.
@@ -85,6 +85,10 @@ impl<'a> Registrar<'a> {
 
     pub fn bind_inline(&mut self, hook: Arc<dyn BindInline>) {
         self.hooks.bind_inline.push(hook);
+    }
+
+    pub fn stream_features(&mut self, hook: Arc<dyn StreamFeatures>) {
+        self.hooks.stream_features.push(hook);
     }
 
     pub fn discovery(&mut self, hook: Arc<dyn Discovery>) {

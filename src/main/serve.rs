@@ -31,7 +31,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let kernel = Kernel::new(config, store, metrics, modules).await?;
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
-    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor.clone(), shutdown.clone());
+    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor.clone(), shutdown.clone()).await;
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let addresses = listen(&kernel, &c2s, &web.router(), &acceptor, &shutdown)?;
     println!("ready {}", addresses.join(" "));

@@ -3,6 +3,7 @@
 mod admin;
 mod archive;
 mod blocking;
+mod caps;
 mod carbons;
 mod contact;
 mod disco;
@@ -25,6 +26,7 @@ use wello_kernel::module::Module;
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(disco::Disco),
+        Arc::new(caps::EntityCaps::default()),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
         Arc::new(blocking::Blocking::default()),
         Arc::new(roster::Roster),

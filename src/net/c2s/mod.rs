@@ -43,13 +43,13 @@ pub struct C2sServer {
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl C2sServer {
-    pub fn new(
+    pub async fn new(
         kernel: Arc<Kernel>,
         acceptor: TlsAcceptor,
         shutdown: CancellationToken,
     ) -> Arc<C2sServer> {
         Arc::new(C2sServer {
-            settings: RwLock::new(Arc::new(settings(&kernel))),
+            settings: RwLock::new(Arc::new(settings(&kernel).await)),
             unauthenticated: Arc::new(Semaphore::new(kernel.config.limits.unauthenticated)),
             kernel,
             acceptor,
@@ -138,7 +138,7 @@ fn channel(info: &TlsInfo) -> Channel {
     Channel { secure: true, bindings: bindings(info), certificate: false }
 }
 
-fn settings(kernel: &Kernel) -> Settings {
+async fn settings(kernel: &Arc<Kernel>) -> Settings {
     let config = &kernel.config;
     let registration = match config.auth.registration {
         Registration::Closed => RegistrationOffer::Closed,
@@ -146,13 +146,16 @@ fn settings(kernel: &Kernel) -> Settings {
         Registration::Open => RegistrationOffer::Open,
     };
     let mechanisms = with_channel_binding(kernel.accounts.mechanisms());
-    let host = |domain: &String| {
-        let bare = BareJid::from_parts(None, domain).ok()?;
-        let settings = HostSettings { domain: bare, mechanisms: mechanisms.clone(), registration };
-        Some((domain.clone(), settings))
-    };
+    let mut hosts = HashMap::new();
+    for name in &kernel.hosts {
+        let Ok(domain) = BareJid::from_parts(None, name) else { continue };
+        let features = kernel.stream_features(&domain).await;
+        let mechanisms = mechanisms.clone();
+        let settings = HostSettings { domain, mechanisms, registration, features };
+        hosts.insert(name.clone(), settings);
+    }
     Settings {
-        hosts: kernel.hosts.iter().filter_map(host).collect::<HashMap<_, _>>(),
+        hosts,
         limits_before_login: config.limits.before_login(),
         limits: config.limits.stream(),
         idle: Duration::from_secs(config.limits.idle_seconds),
