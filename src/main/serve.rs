@@ -35,7 +35,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
     let authorities = client_authorities(&kernel.config)?;
-    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone());
+    let c2s =
+        C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone()).await;
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let addresses = listen(&kernel, &c2s, &web.router(), &acceptor, &shutdown)?;
     println!("ready {}", addresses.join(" "));

@@ -49,14 +49,14 @@ pub struct C2sServer {
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl C2sServer {
-    pub fn new(
+    pub async fn new(
         kernel: Arc<Kernel>,
         acceptor: TlsAcceptor,
         client_authorities: RootCertStore,
         shutdown: CancellationToken,
     ) -> Arc<C2sServer> {
         Arc::new(C2sServer {
-            settings: RwLock::new(Arc::new(settings(&kernel))),
+            settings: RwLock::new(Arc::new(settings(&kernel).await)),
             unauthenticated: Arc::new(Semaphore::new(kernel.config.limits.unauthenticated)),
             kernel,
             acceptor,
@@ -153,7 +153,7 @@ pub fn bindings(info: &TlsInfo) -> ChannelBindings {
     }
 }
 
-fn settings(kernel: &Kernel) -> Settings {
+async fn settings(kernel: &Arc<Kernel>) -> Settings {
     let config = &kernel.config;
     let registration = match config.auth.registration {
         Registration::Closed => RegistrationOffer::Closed,
@@ -163,13 +163,16 @@ fn settings(kernel: &Kernel) -> Settings {
     let enabled = kernel.accounts.mechanisms().iter().copied();
     let enabled: Vec<_> = enabled.chain(kernel.accounts.fast_mechanisms()).collect();
     let mechanisms = with_channel_binding(&enabled);
-    let host = |domain: &String| {
-        let bare = BareJid::from_parts(None, domain).ok()?;
-        let settings = HostSettings { domain: bare, mechanisms: mechanisms.clone(), registration };
-        Some((domain.clone(), settings))
-    };
+    let mut hosts = HashMap::new();
+    for name in &kernel.hosts {
+        let Ok(domain) = BareJid::from_parts(None, name) else { continue };
+        let features = kernel.stream_features(&domain).await;
+        let mechanisms = mechanisms.clone();
+        let settings = HostSettings { domain, mechanisms, registration, features };
+        hosts.insert(name.clone(), settings);
+    }
     Settings {
-        hosts: kernel.hosts.iter().filter_map(host).collect::<HashMap<_, _>>(),
+        hosts,
         limits_before_login: config.limits.before_login(),
         limits: config.limits.stream(),
         idle: Duration::from_secs(config.limits.idle_seconds),
