@@ -4,9 +4,11 @@
 //! Deliver, After. Within a stage, hooks run in the order of registration, which follows the
 //! modules' dependencies.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
@@ -113,6 +115,29 @@ pub trait BindInline: Send + Sync {
 pub trait StreamFeatures: Send + Sync {
     /// Asked when the server begins to serve the host.
     async fn features(&self, kernel: &Arc<Kernel>, host: &BareJid) -> Vec<Element>;
+}
+
+/// A client that has not logged in.
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    /// Where it wants to log in.
+    pub host: BareJid,
+    pub address: Option<IpAddr>,
+    /// The token of the invitation that it has shown, and when that was found valid (XEP-0445).
+    pub invite: Option<(String, Timestamp)>,
+}
+
+/// What may be asked before login (XEP-0077, section 3.1.1). Nothing said there is verified.
+#[async_trait]
+pub trait BeforeLogin: Send + Sync {
+    /// Answers a get or set with one child; returns the payload of the result.
+    async fn answer(
+        &self,
+        kernel: &Arc<Kernel>,
+        stranger: &mut Stranger,
+        request: Request,
+        payload: &Element,
+    ) -> Result<Option<Element>, StanzaError>;
 }
 
 /// Which addresses an IQ handler answers for.
@@ -240,6 +265,7 @@ pub struct Hooks {
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
     pub(crate) stream_features: Vec<Arc<dyn StreamFeatures>>,
+    pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,
     pub discovery: Vec<Arc<dyn Discovery>>,
     pub(crate) iqs: std::collections::HashMap<(IqScope, &'static str), Arc<dyn IqHandler>>,
     pub services: std::collections::HashMap<String, Arc<dyn Service>>,

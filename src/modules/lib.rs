@@ -5,12 +5,15 @@ mod archive;
 mod blocking;
 mod caps;
 mod carbons;
+mod client_access;
 mod contact;
 mod disco;
+mod forgery;
 mod last;
 mod offline;
 mod ping;
 mod private;
+mod registration;
 mod roster;
 mod time;
 mod vcard;
@@ -25,6 +28,7 @@ use wello_kernel::module::Module;
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let mut modules: Vec<Arc<dyn Module>> = vec![
+        Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
         Arc::new(caps::EntityCaps::default()),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
@@ -40,6 +44,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(vcard4::VCard4),
         Arc::new(carbons::Carbons),
         Arc::new(admin::Admin::new()),
+        Arc::new(registration::Registration),
+        Arc::new(client_access::ClientAccess),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
