@@ -24,6 +24,8 @@ use wello_net::tls::{
 };
 use wello_store::{Options, Store};
 
+use crate::invite;
+
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
@@ -41,6 +43,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let addresses = listen(&kernel, &c2s, &web.router(), &acceptor, &shutdown)?;
     tracing::info!(restored, "sessions wait for their clients");
+    let (config, store) = (&kernel.config, &kernel.store);
+    match invite::first_administrator(config, store, &kernel.accounts).await {
+        Ok(Some(url)) => println!("invitation for the first administrator: {url}"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("no invitation for the first administrator: {error:#}"),
+    }
     println!("ready {}", addresses.join(" "));
     std::io::stdout().flush()?;
     wait_for_signals(&certificates).await?;
