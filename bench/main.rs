@@ -11,6 +11,7 @@ mod pairs;
 mod peer;
 mod process;
 mod receiver;
+mod rooms;
 mod scanner;
 mod scram;
 mod sender;
@@ -25,8 +26,9 @@ use tokio::task::LocalSet;
 use crate::{
     client::Client,
     measure::Subject,
-    pairs::{Flow, Load},
+    pairs::{Flow, Until},
     process::Process,
+    rooms::Shape,
     scram::Mechanism,
 };
 
@@ -55,6 +57,23 @@ enum Mode {
         /// Messages of each pair instead of a time
         #[arg(long)]
         count: Option<u32>,
+    },
+    /// Group chat: a few occupants of each room talk, all listen
+    Rooms {
+        #[command(flatten)]
+        target: Target,
+        #[arg(long, default_value_t = 4)]
+        rooms: usize,
+        /// Occupants of each room
+        #[arg(long, default_value_t = 50)]
+        occupants: usize,
+        /// Occupants of each room that talk
+        #[arg(long, default_value_t = 5)]
+        talkers: usize,
+        #[command(flatten)]
+        flow: Flow,
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
     },
     /// 1:1 chat at a fixed rate: time from sending to receiving
     Latency {
@@ -144,8 +163,13 @@ async fn run(mode: Mode) -> Result<()> {
     let measurement = match mode {
         Mode::Compare(options) => return compare::run(&options).await,
         Mode::Pairs { target, pairs, flow, seconds, count } => {
-            let load = count.map_or(Load::Time(Duration::from_secs(seconds)), Load::Count);
-            target.subject().await?.pairs(pairs, flow, load).await?
+            let until = count.map_or(Until::Time(Duration::from_secs(seconds)), Until::Count);
+            target.subject().await?.pairs(pairs, flow, until).await?
+        }
+        Mode::Rooms { target, rooms, occupants, talkers, flow, seconds } => {
+            let shape = Shape { rooms, occupants, talkers };
+            let until = Until::Time(Duration::from_secs(seconds));
+            target.subject().await?.rooms(shape, flow, until).await?
         }
         Mode::Latency { target, pairs, flow, seconds, rate } => {
             let time = Duration::from_secs(seconds);

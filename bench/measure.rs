@@ -9,8 +9,9 @@ use crate::{
     client::{Account, Agreed, Client},
     histogram::Histogram,
     idle, login,
-    pairs::{self, Flow, Load, Pair},
+    pairs::{self, Flow, Load, Pair, Until},
     process::{Process, own_cpu},
+    rooms::{self, Shape},
 };
 
 /// Messages of each pair before the measured round: fills caches, opens archive files.
@@ -21,7 +22,7 @@ const REST: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Measurement {
-    /// Messages, logins or sessions.
+    /// Messages delivered, logins or sessions.
     pub(crate) work: u64,
     pub(crate) wall_s: f64,
     pub(crate) per_wall_s: f64,
@@ -98,10 +99,15 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) async fn pairs(&self, count: usize, flow: Flow, load: Load) -> Result<Measurement> {
+    pub(crate) async fn pairs(
+        &self,
+        count: usize,
+        flow: Flow,
+        until: Until,
+    ) -> Result<Measurement> {
         let pairs = self.warm_pairs(count, flow).await?;
         let clock = Clock::start(self.process).await?;
-        let (pairs, round) = pairs::round(pairs, load).await?;
+        let (pairs, round) = pairs::round(pairs, Load::Full(until)).await?;
         let measured = clock.stop(round.messages, round.wall)?;
         pairs::close(pairs).await;
         Ok(measured)
@@ -120,7 +126,7 @@ impl Subject {
             Some(rate) => rate,
             None => {
                 let probe;
-                (pairs, probe) = pairs::round(pairs, Load::Time(time / 4)).await?;
+                (pairs, probe) = pairs::round(pairs, Load::Full(Until::Time(time / 4))).await?;
                 probe.messages as f64 / probe.wall.as_secs_f64() / 2.0
             }
         };
@@ -134,7 +140,22 @@ impl Subject {
 
     async fn warm_pairs(&self, count: usize, flow: Flow) -> Result<Vec<Pair>> {
         let pairs = pairs::open(&self.client, &self.accounts, count, flow).await?;
-        Ok(pairs::round(pairs, Load::Count(WARM_UP)).await?.0)
+        Ok(pairs::round(pairs, Load::Full(Until::Count(WARM_UP))).await?.0)
+    }
+
+    pub(crate) async fn rooms(
+        &self,
+        shape: Shape,
+        flow: Flow,
+        until: Until,
+    ) -> Result<Measurement> {
+        let rooms = rooms::open(&self.client, &self.accounts, shape, flow).await?;
+        let (rooms, _) = rooms::round(rooms, Until::Count(flow.window)).await?;
+        let clock = Clock::start(self.process).await?;
+        let (rooms, round) = rooms::round(rooms, until).await?;
+        let measured = clock.stop(round.deliveries, round.wall)?;
+        rooms::close(rooms).await;
+        Ok(measured)
     }
 
     pub(crate) async fn login(&self, concurrency: usize, time: Duration) -> Result<Measurement> {

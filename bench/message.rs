@@ -52,14 +52,13 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    pub(crate) fn new(to: &str, pair: usize, body_bytes: usize) -> Self {
+    pub(crate) fn new(to: &str, kind: &str, number: usize, body_bytes: usize) -> Self {
         LazyLock::force(&EPOCH);
-        let text = format!(
-            "Pair {pair}: the quick brown fox jumps over the lazy dog while we measure it. "
-        );
+        let text =
+            format!("{number}: the quick brown fox jumps over the lazy dog while we measure it. ");
         let body: String = text.chars().cycle().take(body_bytes).collect();
         Self {
-            before: format!("<message to='{to}' type='chat' id='").into_bytes(),
+            before: format!("<message to='{to}' type='{kind}' id='").into_bytes(),
             after: format!("'><body>{body}</body></message>").into_bytes(),
         }
     }
@@ -85,7 +84,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let id = Id { last: true, sequence: 0xabcdef, sent: Instant::now() };
         let mut bytes = Vec::new();
-        Template::new("b@localhost", 3, 100).write(id, &mut bytes);
+        Template::new("b@localhost", "chat", 3, 100).write(id, &mut bytes);
         let back = Id::parse(attr(&bytes, "id").unwrap()).unwrap();
         assert_eq!((back.last, back.sequence), (true, 0xabcdef));
         assert!(id.sent.saturating_duration_since(back.sent).as_nanos() == 0);

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a round may take to deliver and acknowledge its last messages.
-const DRAIN: Duration = Duration::from_secs(60);
+pub(crate) const DRAIN: Duration = Duration::from_secs(60);
 
 /// How a sender's messages look and how many may be on the way.
 #[derive(Args, Clone, Copy, Debug)]
@@ -43,13 +43,36 @@ impl Default for Flow {
 
 /// When a sender stops.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Load {
-    /// Messages of each pair (rounded up to whole batches), as fast as the window allows.
+pub(crate) enum Until {
+    /// Messages of each sender, rounded up to whole batches.
     Count(u32),
-    /// As fast as the window allows.
     Time(Duration),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Load {
+    /// As fast as the window allows.
+    Full(Until),
     /// At a fixed rate (messages per second of each pair), whatever the server does.
     Paced { rate: f64, time: Duration },
+}
+
+impl Until {
+    /// Whether the batch that makes it `sent` messages is the last one.
+    pub(crate) fn last(self, sent: u32, elapsed: Duration) -> bool {
+        match self {
+            Self::Count(count) => sent >= count,
+            Self::Time(time) => elapsed >= time,
+        }
+    }
+
+    /// Time that sending may take; a count is expected to be small.
+    pub(crate) fn time(self) -> Duration {
+        match self {
+            Self::Count(_) => DRAIN,
+            Self::Time(time) => time,
+        }
+    }
 }
 
 pub(crate) struct Pair {
@@ -79,7 +102,7 @@ pub(crate) async fn open(
     let mut pairs = Vec::new();
     for (number, two) in accounts.chunks_exact(2).take(count).enumerate() {
         let to = format!("{}@{}", two[1].user, client.domain());
-        let template = Template::new(&to, number, flow.body);
+        let template = Template::new(&to, "chat", number, flow.body);
         let phase = number as f64 / count as f64;
         let receiver = Receiver::new(Peer::open(client, &two[1], "receiver").await?);
         let sender = Peer::open(client, &two[0], "sender").await?;
@@ -99,12 +122,11 @@ pub(crate) async fn close(pairs: Vec<Pair>) {
 /// One load on all pairs, from silence to silence: ends when every message is acknowledged and delivered.
 pub(crate) async fn round(pairs: Vec<Pair>, load: Load) -> Result<(Vec<Pair>, Round)> {
     let begin = Instant::now();
-    let deadline = begin
-        + DRAIN
-        + match load {
-            Load::Time(time) | Load::Paced { time, .. } => time,
-            Load::Count(_) => DRAIN,
-        };
+    let time = match load {
+        Load::Full(until) => until.time(),
+        Load::Paced { time, .. } => time,
+    };
+    let deadline = begin + DRAIN + time;
     let start = |p: Pair| (spawn_local(p.sender.run(load)), spawn_local(p.receiver.run()));
     let halves: Vec<_> = pairs.into_iter().map(start).collect();
     let mut sum = Round::default();

@@ -89,7 +89,7 @@ impl Peer {
                     );
                 }
                 [b'<', b'a', b' ', ..] => {
-                    *acknowledged = acknowledgement(element, *acknowledged, *sent)?
+                    *acknowledged = acknowledgement(element, *acknowledged, *sent)?;
                 }
                 stanza => {
                     *received = received.wrapping_add(1);

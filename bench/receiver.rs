@@ -53,7 +53,8 @@ impl Receiver {
     }
 }
 
-fn message_id(stanza: &[u8]) -> Result<Id> {
+/// Id of a message that the generator sent.
+pub(crate) fn message_id(stanza: &[u8]) -> Result<Id> {
     let id = attr(stanza, "id").and_then(Id::parse).filter(|_| !has(stanza, "<error"));
     id.with_context(|| format!("not a message of ours: {}", String::from_utf8_lossy(stanza)))
 }

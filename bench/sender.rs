@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     message::{Id, Template},
-    pairs::{Flow, Load},
+    pairs::{Flow, Load, Until},
     peer::Peer,
     scanner::attr,
 };
@@ -32,10 +32,8 @@ impl Sender {
 
     /// Sends the load and waits until all of it is acknowledged.
     pub(crate) async fn run(mut self, load: Load) -> Result<Self> {
-        let batch = self.flow.ack_every;
         match load {
-            Load::Count(count) => self.windowed(|sent, _| sent + batch >= count).await?,
-            Load::Time(time) => self.windowed(|_, elapsed| elapsed >= time).await?,
+            Load::Full(until) => self.windowed(until).await?,
             Load::Paced { rate, time } => self.paced(rate, time).await?,
         }
         while self.peer.in_flight() > 0 {
@@ -44,15 +42,15 @@ impl Sender {
         Ok(self)
     }
 
-    /// Keeps the window full; `last(sent, elapsed)` says whether the batch about to go is the last one.
-    async fn windowed(&mut self, last: impl Fn(u32, Duration) -> bool) -> Result<()> {
+    /// Keeps the window full.
+    async fn windowed(&mut self, until: Until) -> Result<()> {
         let (begin, first, batch) = (Instant::now(), self.next, self.flow.ack_every);
         loop {
             while self.peer.in_flight() + batch > self.flow.window {
                 self.peer.turn(refuse).await?;
             }
             let now = Instant::now();
-            let end = last(self.next - first, now - begin);
+            let end = until.last(self.next - first + batch, now - begin);
             self.batch(batch, end, |_| now).await?;
             if end {
                 return Ok(());
@@ -60,20 +58,18 @@ impl Sender {
         }
     }
 
-    /// Sends what is due at every tick of the clock, and at least one message.
+    /// Sends each message when it is due, and at least one.
     async fn paced(&mut self, rate: f64, time: Duration) -> Result<()> {
-        let mut clock = interval(Duration::from_millis(1));
-        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (begin, first, phase) = (Instant::now(), self.next, self.phase);
         let planned = |n: u32| begin + Duration::from_secs_f64((f64::from(n) + phase) / rate);
         loop {
+            let sent = self.next - first;
             tokio::select! {
-                _ = clock.tick() => {}
+                () = sleep_until(planned(sent).min(begin + time)) => {}
                 heard = self.peer.listen(refuse) => heard?,
             }
             self.peer.reply().await?;
             let now = Instant::now();
-            let sent = self.next - first;
             let due = ((now - begin).min(time).as_secs_f64() * rate - phase).ceil() as u32;
             let end = now - begin >= time;
             if due > sent || end {

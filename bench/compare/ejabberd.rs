@@ -116,6 +116,7 @@ modules:
   mod_carboncopy: {{}}
   mod_client_state: {{}}
   mod_disco: {{}}
+  mod_muc: {{default_room_options: {{mam: {rooms}}}}}
   mod_ping: {{}}
   mod_roster: {{}}
   mod_stream_mgmt: {{max_ack_queue: infinity}}
@@ -123,6 +124,7 @@ modules:
         certificate = setup.certificate.both.display(),
         port = setup.port,
         hash = hash(setup.mechanism),
+        rooms = setup.archive,
         database = setup.folder.join("ejabberd.db").display(),
     )
 }

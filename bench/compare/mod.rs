@@ -23,11 +23,12 @@ use crate::{
     client::Account,
     idle::raise_file_limit,
     measure::{Measurement, Subject},
-    pairs::{Flow, Load},
+    pairs::{Flow, Until},
+    rooms::Shape,
     scram::Mechanism,
 };
 
-/// Accounts of every server; the pairs need 100, the idle sessions spread over all of them.
+/// Accounts of every server; the rooms need them all, the idle sessions take turns.
 const ACCOUNTS: usize = 200;
 
 /// Logins going on at the same time.
@@ -63,6 +64,10 @@ pub(crate) enum Figure {
     PairsArchive,
     /// 1:1 chat with the archive off
     PairsRouting,
+    /// Group chat with the archive on
+    RoomsArchive,
+    /// Group chat with the archive off
+    RoomsRouting,
     /// Delivery time at half of the archive figure's rate
     Latency,
     LoginSha1,
@@ -81,12 +86,12 @@ const STAGES: [Stage; 4] = [
     Stage {
         archive: true,
         mechanism: Mechanism::Sha1,
-        figures: &[Figure::PairsArchive, Figure::Latency],
+        figures: &[Figure::PairsArchive, Figure::Latency, Figure::RoomsArchive],
     },
     Stage {
         archive: false,
         mechanism: Mechanism::Sha1,
-        figures: &[Figure::PairsRouting, Figure::LoginSha1],
+        figures: &[Figure::PairsRouting, Figure::RoomsRouting, Figure::LoginSha1],
     },
     Stage { archive: false, mechanism: Mechanism::Sha256, figures: &[Figure::LoginSha256] },
     // Memory is measured on a server that has done nothing else.
@@ -197,11 +202,15 @@ impl Figure {
         full: Option<f64>,
     ) -> Result<Measurement> {
         const PAIRS: usize = 50;
+        const ROOMS: Shape = Shape { rooms: 4, occupants: 50, talkers: 5 };
         let time = Duration::from_secs(options.seconds);
         let flow = Flow::default();
         match self {
             Self::PairsArchive | Self::PairsRouting => {
-                subject.pairs(PAIRS, flow, Load::Time(time)).await
+                subject.pairs(PAIRS, flow, Until::Time(time)).await
+            }
+            Self::RoomsArchive | Self::RoomsRouting => {
+                subject.rooms(ROOMS, flow, Until::Time(time)).await
             }
             Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
             Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,

@@ -73,10 +73,13 @@ default_archive_policy = true
 c2s_require_encryption = true
 ssl = {{ certificate = "{certificate}", key = "{key}" }}
 VirtualHost "{DOMAIN}"
+Component "conference.{DOMAIN}" "muc"
+modules_enabled = {{ {room_archive} }}
 "#,
         folder = setup.folder.display(),
         port = setup.port,
         archive = if setup.archive { r#", "mam""# } else { "" },
+        room_archive = if setup.archive { r#""muc_mam""# } else { "" },
         certificate = setup.certificate.certificate.display(),
         key = setup.certificate.key.display(),
     )

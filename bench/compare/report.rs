@@ -70,6 +70,8 @@ impl Figure {
         match self {
             Self::PairsArchive => "1:1 chat, archive on",
             Self::PairsRouting => "1:1 chat, archive off",
+            Self::RoomsArchive => "rooms, archive on",
+            Self::RoomsRouting => "rooms, archive off",
             Self::Latency => "delivery time, p99",
             Self::LoginSha1 => "login, SCRAM-SHA-1",
             Self::LoginSha256 => "login, SCRAM-SHA-256",
@@ -80,6 +82,7 @@ impl Figure {
     fn unit(self) -> &'static str {
         match self {
             Self::PairsArchive | Self::PairsRouting => "messages/CPU-s",
+            Self::RoomsArchive | Self::RoomsRouting => "deliveries/CPU-s",
             Self::Latency => "ms",
             Self::LoginSha1 | Self::LoginSha256 => "logins/CPU-s",
             Self::Idle => "KiB",
@@ -95,6 +98,7 @@ impl Figure {
         match self {
             Self::PairsArchive => Some(12_000.0),
             Self::PairsRouting => Some(40_000.0),
+            Self::RoomsArchive | Self::RoomsRouting => Some(100_000.0),
             Self::Latency => None,
             Self::LoginSha1 | Self::LoginSha256 => Some(1_500.0),
             Self::Idle => Some(20.0),
@@ -206,13 +210,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { processor, processors, kernel, load } = &self.machine;
         writeln!(f, "{processors} × {processor}, Linux {kernel}, load before {load}")?;
-        write!(f, "{:38}", "")?;
+        write!(f, "{:39}", "")?;
         for server in self.versions.keys() {
             write!(f, "{:>10}", server.name())?;
         }
         writeln!(f, "{:>9}{:>10}", "ratio", "at least")?;
         for row in &self.figures {
-            write!(f, "{:23}{:15}", row.figure.title(), row.unit)?;
+            write!(f, "{:22}{:17}", row.figure.title(), row.unit)?;
             for server in self.versions.keys() {
                 write!(f, "{:>10}", row.value(*server).map_or("-".into(), short))?;
             }

@@ -91,7 +91,8 @@ async fn receive<'a>(
     source: &mut SplitStream<WebSocket>,
     to_task: &'a mpsc::Sender<Bytes>,
 ) -> Received<'a> {
-    let Ok(permit) = to_task.reserve().await else { return Received::End(close_code::NORMAL) };
+    // A task that reads no more may still have something to say: its frames end the loop.
+    let Ok(permit) = to_task.reserve().await else { return std::future::pending().await };
     match source.next().await {
         Some(Ok(Message::Text(text))) => Received::Frame(Bytes::from(text), permit),
         // RFC 7395, section 3.2: XMPP is text.

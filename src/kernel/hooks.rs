@@ -4,9 +4,11 @@
 //! Deliver, After. Within a stage, hooks run in the order of registration, which follows the
 //! modules' dependencies.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
@@ -105,6 +107,37 @@ pub trait BindInline: Send + Sync {
         session: &Arc<Session>,
         request: &[Element],
     ) -> Vec<Element>;
+}
+
+/// A client that has not logged in.
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    /// Where it wants to log in.
+    pub host: BareJid,
+    pub address: Option<IpAddr>,
+    /// The token of the invitation that it has shown, and when that was found valid (XEP-0445).
+    pub invite: Option<(String, Timestamp)>,
+}
+
+/// What may be asked before login (XEP-0077, section 3.1.1). Nothing said there is verified.
+#[async_trait]
+pub trait BeforeLogin: Send + Sync {
+    /// Answers a get or set with one child; returns the payload of the result.
+    async fn answer(
+        &self,
+        kernel: &Arc<Kernel>,
+        stranger: &mut Stranger,
+        request: Request,
+        payload: &Element,
+    ) -> Result<Option<Element>, StanzaError>;
+}
+
+/// What a feature adds to the features of a stream (RFC 6120, section 4.3.2) once its client has
+/// logged in.
+#[async_trait]
+pub trait StreamFeatures: Send + Sync {
+    /// Asked when the server begins to serve the host.
+    async fn features(&self, kernel: &Arc<Kernel>, host: &BareJid) -> Vec<Element>;
 }
 
 /// Which addresses an IQ handler answers for.
@@ -231,6 +264,8 @@ pub struct Hooks {
     pub(crate) sessions: Vec<Arc<dyn SessionEvents>>,
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
+    pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,
+    pub(crate) stream_features: Vec<Arc<dyn StreamFeatures>>,
     pub discovery: Vec<Arc<dyn Discovery>>,
     pub(crate) iqs: std::collections::HashMap<(IqScope, &'static str), Arc<dyn IqHandler>>,
     pub services: std::collections::HashMap<String, Arc<dyn Service>>,
@@ -240,5 +275,16 @@ impl Hooks {
     /// Features that take part in Bind 2.
     pub fn bind_inline_features(&self) -> Vec<&'static str> {
         self.bind_inline.iter().flat_map(|hook| hook.features()).collect()
+    }
+}
+
+impl Kernel {
+    /// What the features add to the streams of a host.
+    pub async fn stream_features(self: &Arc<Self>, host: &BareJid) -> Vec<Element> {
+        let mut features = Vec::new();
+        for hook in &self.hooks().stream_features {
+            features.extend(hook.features(self, host).await);
+        }
+        features
     }
 }

@@ -109,7 +109,7 @@ fn resource(
     info: &ClientInfo,
 ) -> Result<FullJid, StanzaError> {
     let resource = match wish {
-        ResourceWish::Any => random_id(),
+        ResourceWish::Any => return resource_of_ours(account),
         ResourceWish::Exactly(wish) => wish.clone(),
         ResourceWish::Tagged(tag) => match &info.client_id {
             // XEP-0386, section 4.2: the same for the same client, but not telling its id.
@@ -117,7 +117,17 @@ fn resource(
             None => format!("{tag}.{}", &random_id()[..10]),
         },
     };
-    account.with_resource(&resource).map_err(|error| StanzaError::bad_request(error.to_string()))
+    match account.with_resource(&resource) {
+        Ok(jid) => Ok(jid),
+        // A tag is a wish, not a demand (XEP-0386, section 3.2.1).
+        Err(_) if matches!(wish, ResourceWish::Tagged(_)) => resource_of_ours(account),
+        Err(error) => Err(StanzaError::bad_request(error.to_string())),
+    }
+}
+
+fn resource_of_ours(account: &BareJid) -> Result<FullJid, StanzaError> {
+    let made = account.with_resource(&random_id());
+    made.map_err(|error| StanzaError::bad_request(error.to_string()))
 }
 
 fn fingerprint(account: &BareJid, client_id: &str) -> String {

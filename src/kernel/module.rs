@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::hooks::{
-    AccountEvents, After, Archive, BindInline, Copy, Discovery, Guard, Hooks, IqHandler, IqScope,
-    Rewrite, Service, SessionEvents, Undelivered,
+    AccountEvents, After, Archive, BeforeLogin, BindInline, Copy, Discovery, Guard, Hooks,
+    IqHandler, IqScope, Rewrite, Service, SessionEvents, StreamFeatures, Undelivered,
 };
 
 /// How much of a specification is there.
@@ -85,6 +85,15 @@ impl<'a> Registrar<'a> {
 
     pub fn bind_inline(&mut self, hook: Arc<dyn BindInline>) {
         self.hooks.bind_inline.push(hook);
+    }
+
+    /// Takes what clients ask before they have logged in.
+    pub fn before_login(&mut self, hook: Arc<dyn BeforeLogin>) {
+        self.hooks.before_login = Some(hook);
+    }
+
+    pub fn stream_features(&mut self, hook: Arc<dyn StreamFeatures>) {
+        self.hooks.stream_features.push(hook);
     }
 
     pub fn discovery(&mut self, hook: Arc<dyn Discovery>) {

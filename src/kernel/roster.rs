@@ -52,10 +52,17 @@ impl Kernel {
         if type_ == PresenceType::Unsubscribed && change.was_seen {
             self.hide_presence(&account, &contact).await;
         }
+        let asks = matches!(type_, PresenceType::Subscribe | PresenceType::Unsubscribe);
+        if asks {
+            // Before the contact's answer changes it again.
+            self.push_change(&account, &change).await;
+        }
         if change.pass {
             self.route(stanza).await;
         }
-        self.push_change(&account, &change).await;
+        if !asks {
+            self.push_change(&account, &change).await;
+        }
         if type_ == PresenceType::Subscribed && change.pass {
             self.show_presence(&account, &contact).await;
         }
@@ -209,8 +216,10 @@ impl Kernel {
     ) -> Result<(), StanzaError> {
         for _ in 0..MAX_CONFLICTS {
             let entry = self.store.roster.entry(account.as_str(), contact.as_str()).await;
-            let entry = entry.map_err(store_failed)?;
-            if entry.item.is_none() && !self.has_room(account).await.map_err(store_failed)? {
+            let entry = entry.map_err(|error| store_failed(&error))?;
+            if entry.item.is_none()
+                && !self.has_room(account).await.map_err(|error| store_failed(&error))?
+            {
                 return Err(StanzaError::resource_constraint("the roster is full"));
             }
             let item = RosterItem {
@@ -220,7 +229,7 @@ impl Kernel {
                 ..entry.item.unwrap_or_default()
             };
             let update = self.store.roster.set(account.as_str(), &item, entry.version).await;
-            if let RosterUpdate::Stored(version) = update.map_err(store_failed)? {
+            if let RosterUpdate::Stored(version) = update.map_err(|error| store_failed(&error))? {
                 self.push_roster(account, version, &RosterChange::Set(item)).await;
                 return Ok(());
             }
@@ -236,13 +245,16 @@ impl Kernel {
     ) -> Result<(), StanzaError> {
         for _ in 0..MAX_CONFLICTS {
             let entry = self.store.roster.entry(account.as_str(), contact.as_str()).await;
-            let entry = entry.map_err(store_failed)?;
+            let entry = entry.map_err(|error| store_failed(&error))?;
             let Some(item) = entry.item else {
                 return Err(StanzaError::item_not_found("no such contact"));
             };
             let roster = &self.store.roster;
             let update = roster.remove(account.as_str(), contact.as_str(), entry.version).await;
-            let RosterUpdate::Stored(version) = update.map_err(store_failed)? else { continue };
+            let RosterUpdate::Stored(version) = update.map_err(|error| store_failed(&error))?
+            else {
+                continue;
+            };
             let removed = RosterChange::Removed(item.jid.clone());
             self.push_roster(account, version, &removed).await;
             self.cancel_subscriptions(account, contact, &item).await;
@@ -335,7 +347,7 @@ pub fn change_element(change: &RosterChange) -> Element {
     }
 }
 
-fn store_failed(error: StoreError) -> StanzaError {
+fn store_failed(error: &StoreError) -> StanzaError {
     tracing::error!(%error, "roster not changed");
     StanzaError::internal_server_error("")
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use axum::Router;
+use rustls::RootCertStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wello_http::Web;
@@ -18,7 +19,9 @@ use wello_net::admission::Admission;
 use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
 use wello_net::ip_network::IpNetwork;
 use wello_net::listener::{Accepted, ListenOptions, Listener};
-use wello_net::tls::{CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions};
+use wello_net::tls::{
+    CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions, roots_from_file,
+};
 use wello_store::{Options, Store};
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
@@ -31,7 +34,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let kernel = Kernel::new(config, store, metrics, modules).await?;
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
-    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor.clone(), shutdown.clone());
+    let authorities = client_authorities(&kernel.config)?;
+    let c2s =
+        C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone()).await;
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let addresses = listen(&kernel, &c2s, &web.router(), &acceptor, &shutdown)?;
     println!("ready {}", addresses.join(" "));
@@ -60,6 +65,14 @@ pub async fn open_store(config: &Config, metrics: Option<&Arc<Metrics>>) -> anyh
         .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
     let store = Store::open(&config.storage.url, &config.data_dir, &options).await;
     store.with_context(|| "storage".to_owned())
+}
+
+/// Those whose certificates name accounts (SASL EXTERNAL).
+fn client_authorities(config: &Config) -> anyhow::Result<RootCertStore> {
+    match &config.auth.client_ca {
+        Some(file) => roots_from_file(file).context("auth.client_ca"),
+        None => Ok(RootCertStore::empty()),
+    }
 }
 
 fn open_certificates(config: &Config) -> anyhow::Result<CertificateStore> {

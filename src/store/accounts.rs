@@ -165,6 +165,10 @@ pub trait Accounts: Send + Sync {
 
     async fn find(&self, jid: &str) -> Result<Option<Account>, StoreError>;
 
+    /// Accounts with this e-mail address (ASCII letters compare without case), two of them at
+    /// most: enough to know whether it names one.
+    async fn find_by_email(&self, email: &str) -> Result<Vec<Account>, StoreError>;
+
     /// The credentials and the epoch they belong to; `None` without such an account.
     async fn credentials(
         &self,

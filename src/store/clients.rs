@@ -119,7 +119,8 @@ pub trait Clients: Send + Sync {
         token: &FastToken,
     ) -> Result<bool, StoreError>;
 
-    /// Drops the previous token, once the client used the current one.
+    /// Drops the previous token, once the client used the current one, with which its counter
+    /// begins anew. Nothing happens when there is no previous token.
     async fn settle_fast(&self, account: &str, id: &str) -> Result<(), StoreError>;
 
     /// Moves the counter up. `false` when `count` is not above what was seen: a replay.

@@ -6,11 +6,15 @@ use crate::StoreError;
 /// Number, name and text of a migration.
 type Script = (i64, &'static str, &'static str);
 
-pub(crate) const SQLITE: &[Script] =
-    &[(1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql"))];
+pub(crate) const SQLITE: &[Script] = &[
+    (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
+    (2, "account email", include_str!("../../migrations/sqlite/0002_account_email.sql")),
+];
 
-pub(crate) const POSTGRES: &[Script] =
-    &[(1, "initial", include_str!("../../migrations/postgres/0001_initial.sql"))];
+pub(crate) const POSTGRES: &[Script] = &[
+    (1, "initial", include_str!("../../migrations/postgres/0001_initial.sql")),
+    (2, "account email", include_str!("../../migrations/postgres/0002_account_email.sql")),
+];
 
 pub(crate) fn migrator(scripts: &[Script]) -> Migrator {
     let migrations = scripts.iter().map(|&(version, name, sql)| {

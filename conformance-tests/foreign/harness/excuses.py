@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-FIELDS = {"suite", "test", "target", "reason", "clause", "until", "run"}
+FIELDS = {"suite", "test", "target", "reason", "clause", "until", "run", "flaky"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Excuse:
     target: str = ""
     #: Whether the test runs all the same; one that would only wait for its time-outs need not.
     run: bool = True
+    #: Whether it passes at times, by no merit of the server.
+    flaky: bool = False
 
     def covers(self, suite: str, test: str) -> bool:
         return self.suite == suite and fnmatchcase(test, self.test)
@@ -55,6 +57,8 @@ def judge(result: Result, excuses: list) -> Result:
     """What a test's outcome counts as, given the excuses."""
     excuse = next((e for e in excuses if e.covers(result.suite, result.test)), None)
     if excuse is None or result.outcome == "skipped" and excuse.run:
+        return result
+    if result.outcome == "passed" and excuse.flaky:
         return result
     if result.outcome == "passed":
         return Result(result.suite, result.test, "failed",

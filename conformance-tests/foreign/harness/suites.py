@@ -46,7 +46,7 @@ def _programs() -> list:
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("slixmpp", _slixmpp, 900),
+        Suite("slixmpp", _slixmpp, 1800),
         Suite("xmpp.js", _xmpp_js, 600),
         Suite("tokio-xmpp", _tokio_xmpp, 600),
         Suite("programs", _programs, 600),

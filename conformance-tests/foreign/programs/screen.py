@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-SECONDS = 20
+SECONDS = 30
 
 
 class Screen:

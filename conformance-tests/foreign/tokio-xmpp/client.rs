@@ -21,7 +21,7 @@ use crate::target::{Account, Target, Transport};
 
 /// Every wait for the server is bounded by this; a healthy one answers in milliseconds.
 /// tokio-xmpp waits a second before it connects again.
-const WAIT: Duration = Duration::from_secs(15);
+const WAIT: Duration = Duration::from_secs(20);
 
 /// Stanzas in each direction; no test has more under way.
 const QUEUE: usize = 64;

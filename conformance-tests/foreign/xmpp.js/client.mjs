@@ -7,7 +7,7 @@ import { client as xmppClient, xml } from "@xmpp/client";
 export const TRANSPORTS = ["xmpp", "xmpps", "wss"];
 
 // Every wait for the server is bounded by this; a healthy one answers in milliseconds.
-const MILLISECONDS = 10_000;
+const MILLISECONDS = 20_000;
 
 let target;
 export function setTarget(description) {

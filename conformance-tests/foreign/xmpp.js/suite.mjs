@@ -141,7 +141,7 @@ for (const [name, body] of tests) {
   let outcome = "passed";
   let reason = "";
   try {
-    await within(body(), "end of the test", 60_000);
+    await within(body(), "end of the test", 120_000);
   } catch (error) {
     outcome = "failed";
     reason = String(error?.message ?? error);

@@ -8,7 +8,7 @@ use wello_wire::jid::BareJid;
 
 use super::Accounts;
 use crate::Kernel;
-use crate::sessions::{EndReason, Session};
+use crate::sessions::{ClientInfo, EndReason, Session};
 
 /// Clients of one account that are remembered; the longest unseen ones are forgotten, with their
 /// tokens.
@@ -63,6 +63,18 @@ impl Kernel {
             session.end(EndReason::CredentialsChanged);
         }
         Ok(revoked)
+    }
+
+    /// What the client behind a session may do with its account.
+    pub async fn permission(&self, session: &Session) -> Result<ClientPermission, StoreError> {
+        let ClientInfo { grant, client_id, .. } = &session.info;
+        // Whoever gives no id has shown the password.
+        let Some(id) = grant.as_ref().or(client_id.as_ref()) else {
+            return Ok(ClientPermission::Unrestricted);
+        };
+        let client = self.store.clients.find(session.jid.bare_str(), id).await?;
+        // One that is revoked at this moment may do no more than is safe.
+        Ok(client.map_or(ClientPermission::Normal, |client| client.permission))
     }
 
     /// The sessions that this client has opened.

@@ -53,6 +53,17 @@ impl Accounts {
         Ok(epoch)
     }
 
+    /// Refuses a login by a name that nobody can have, as late as any other.
+    pub(super) async fn refuse_stranger(&self, password: &str, from: Option<IpAddr>) -> LoginError {
+        let now = self.clock.now();
+        if !self.throttle.allows("", from, now) {
+            return LoginError::Throttled;
+        }
+        self.passwords.verify(None, password).await;
+        self.throttle.record_failure(None, from, now);
+        LoginError::Refused
+    }
+
     /// An account that was imported with keys of some mechanisms only has shown its password.
     async fn complete_credentials(
         &self,

@@ -3,8 +3,12 @@
 mod changes;
 mod clients;
 mod credentials;
+mod fast;
+mod invites;
 mod passwords;
+mod registration;
 mod throttle;
+mod tokens;
 
 use std::collections::HashSet;
 
@@ -16,10 +20,15 @@ use wello_stream::sasl::{FakeKeys, Mechanism};
 use wello_wire::jid::{BareJid, Jid};
 
 use crate::clock::{Clock, random_bytes};
-use crate::config::Config;
+use crate::config::{self, Config};
 
+pub use fast::FastLogin;
+pub use invites::{AccountInvite, InviteError};
 pub use passwords::{PasswordPolicyError, Passwords};
+pub use registration::{Registration, RegistrationError};
 pub use throttle::{Quota, Throttle};
+use tokens::Signer;
+pub use tokens::{ACCESS_SECONDS, Access, Granted, REFRESH_DAYS, TokenError, Visitor, role_name};
 
 /// Accounts, their credentials and who may try to log in.
 pub struct Accounts {
@@ -27,6 +36,14 @@ pub struct Accounts {
     clock: Clock,
     passwords: Passwords,
     throttle: Throttle,
+    registrations: Quota,
+    registration: config::Registration,
+    signer: Signer,
+    /// Lifetime of FAST tokens; 0 for no such tokens.
+    token_micros: i64,
+    invite_micros: i64,
+    /// Of whoever logs in by a name without a domain.
+    first_host: String,
     /// Held while credentials are read and written back.
     changes: Semaphore,
     mechanisms: Vec<Mechanism>,
@@ -34,6 +51,8 @@ pub struct Accounts {
     /// Accounts that were seen to exist, so that routing asks the store only once.
     known: RwLock<HashSet<Box<str>>>,
 }
+
+const MICROS_PER_DAY: i64 = 24 * 3600 * 1_000_000;
 
 /// Addresses remembered as existing before all are forgotten.
 const MAX_KNOWN: usize = 100_000;
@@ -62,6 +81,9 @@ pub enum LoginError {
     Refused,
     #[error("account is switched off")]
     Disabled,
+    /// The peer had a good token for too long.
+    #[error("token has expired")]
+    Expired,
     #[error("too many failures, try again later")]
     Throttled,
     #[error("the account store does not answer")]
@@ -74,13 +96,18 @@ impl Accounts {
         store: &Store,
         clock: Clock,
     ) -> Result<Accounts, StoreError> {
-        let fresh = random_bytes::<32>().to_vec().into();
-        let secret = store.meta.get_or_insert("scram-fake-secret", &fresh).await?;
-        let secret = <[u8; 32]>::try_from(&secret[..])
-            .map_err(|_| StoreError::Corrupt("scram-fake-secret".into()))?;
         let named = |name: &String| name.parse::<Mechanism>().ok();
         Ok(Accounts {
-            fakes: FakeKeys::new(secret, config.auth.scram_iterations),
+            fakes: FakeKeys::new(
+                secret(store, "scram-fake-secret").await?,
+                config.auth.scram_iterations,
+            ),
+            signer: Signer::new(&secret(store, "token-secret").await?),
+            registrations: Quota::hourly(config.auth.registrations_per_hour),
+            registration: config.auth.registration,
+            token_micros: i64::from(config.auth.token_days) * MICROS_PER_DAY,
+            invite_micros: i64::from(config.auth.invite_days) * MICROS_PER_DAY,
+            first_host: config.domains().first().copied().unwrap_or_default().to_owned(),
             mechanisms: config.auth.mechanisms.iter().filter_map(named).collect(),
             passwords: Passwords::new(config.auth.scram_iterations),
             throttle: Throttle::new(&config.auth),
@@ -166,6 +193,13 @@ impl Accounts {
             tracing::warn!(%jid, %error, "last login not recorded");
         }
     }
+}
+
+/// A secret of the server, made at the first start and the same ever after.
+async fn secret(store: &Store, name: &str) -> Result<[u8; 32], StoreError> {
+    let fresh = random_bytes::<32>().to_vec().into();
+    let secret = store.meta.get_or_insert(name, &fresh).await?;
+    <[u8; 32]>::try_from(&secret[..]).map_err(|_| StoreError::Corrupt(name.to_owned()))
 }
 
 /// Parses an address for an account that is to be made: strict, and with a localpart.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
+use wello_stream::sasl::Mechanism;
 use wello_wire::xml::Limits;
 
 pub use env::overrides_from_env;
@@ -111,6 +112,9 @@ pub struct Auth {
     pub failure_window_seconds: u64,
     pub token_days: u32,
     pub invite_days: u32,
+    pub registrations_per_hour: u32,
+    /// PEM file of the authorities whose certificates name accounts (SASL EXTERNAL).
+    pub client_ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -285,8 +289,30 @@ impl Config {
         if self.limits.outbox_bytes < self.limits.stanza_bytes {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
-        if self.auth.scram_iterations < 4096 {
-            return Err(value("auth.scram_iterations", "must be at least 4096 (RFC 7677)"));
+        self.auth.check()
+    }
+}
+
+impl Auth {
+    fn check(&self) -> Result<(), ConfigError> {
+        let value = |key, reason: String| Err(ConfigError::Value { key, reason });
+        if self.scram_iterations < 4096 {
+            let reason = "must be at least 4096 (RFC 7677)".to_owned();
+            return value("auth.scram_iterations", reason);
+        }
+        // The others come by themselves: -PLUS with TLS, HT-* with token_days.
+        let usable = |one: &Mechanism| !one.is_fast() && !one.name().ends_with("-PLUS");
+        for name in &self.mechanisms {
+            if !name.parse::<Mechanism>().is_ok_and(|mechanism| usable(&mechanism)) {
+                let names: Vec<_> =
+                    Mechanism::ALL.iter().filter(|m| usable(m)).map(|m| m.name()).collect();
+                let reason = format!("{name:?} is none of {}", names.join(", "));
+                return value("auth.mechanisms", reason);
+            }
+        }
+        let external = self.mechanisms.iter().any(|name| name == Mechanism::External.name());
+        if external && self.client_ca.is_none() {
+            return value("auth.client_ca", "EXTERNAL needs it".to_owned());
         }
         Ok(())
     }
@@ -380,7 +406,7 @@ impl Default for Storage {
 
 impl Default for Auth {
     fn default() -> Auth {
-        let mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"];
+        let mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "PLAIN"];
         Auth {
             mechanisms: mechanisms.map(str::to_owned).to_vec(),
             scram_iterations: 10_000,
@@ -389,6 +415,8 @@ impl Default for Auth {
             failure_window_seconds: 300,
             token_days: 21,
             invite_days: 7,
+            registrations_per_hour: 10,
+            client_ca: None,
         }
     }
 }
@@ -491,6 +519,11 @@ mod tests {
         assert!(parse("hosts = []").is_err());
         assert!(parse("hosts = ['a@b']").is_err());
         assert!(parse("[limits]\nstanza_bytes = 9999").is_err());
+        let text = parse("[auth]\nmechanisms = ['SCRAM-MD5']").unwrap_err().to_string();
+        assert!(text.contains("SCRAM-SHA-256") && !text.contains("PLUS"), "{text}");
+        assert!(parse("[auth]\nmechanisms = ['HT-SHA-256-NONE']").is_err());
+        assert!(parse("[auth]\nmechanisms = ['EXTERNAL']").is_err());
+        assert!(parse("[auth]\nmechanisms = ['EXTERNAL']\nclient_ca = 'x'").is_ok());
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The message archive (XEP-0313 with `#extended`, XEP-0441, XEP-0359, XEP-0431).
+//! The message archive (XEP-0313 with `#extended`, XEP-0424, XEP-0431, XEP-0441).
 
 mod policy;
 mod requests;
+mod retraction;
 
 use std::sync::Arc;
 
@@ -25,14 +26,40 @@ pub struct Archive {
 /// Accounts whose preferences are remembered before all are forgotten.
 const MAX_PREFS: usize = 50_000;
 
-const SPECS: &[Spec] = &[Spec {
-    id: "XEP-0359",
-    title: "Unique and Stable Stanza IDs",
-    version: "0.7.0",
-    status: Status::Complete,
-    host_features: &[],
-    account_features: &[ns::STANZA_ID],
-}];
+const SPECS: &[Spec] = &[
+    Spec {
+        id: "XEP-0313",
+        title: "Message Archive Management",
+        version: "1.1.3",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[ns::MAM, ns::MAM_EXTENDED],
+    },
+    Spec {
+        id: "XEP-0424",
+        title: "Message Retraction",
+        version: "0.4.2",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[ns::RETRACT, ns::RETRACT_TOMBSTONE],
+    },
+    Spec {
+        id: "XEP-0431",
+        title: "Full Text Search in MAM",
+        version: "0.3.0",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[ns::FULL_TEXT],
+    },
+    Spec {
+        id: "XEP-0441",
+        title: "Message Archive Management Preferences",
+        version: "0.2.0",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[],
+    },
+];
 
 impl Module for Archive {
     fn name(&self) -> &'static str {
@@ -44,21 +71,10 @@ impl Module for Archive {
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
-        registrar.rewrite(Arc::clone(&self) as _);
+        registrar.after(Arc::clone(&self) as _);
         registrar.iq(IqScope::Account, ns::MAM, Arc::clone(&self) as _);
         registrar.bind_inline(Arc::clone(&self) as _);
         registrar.archive(self);
-    }
-}
-
-impl hooks::Rewrite for Archive {
-    /// XEP-0359, section 6: ids that claim to be of an archive here and are not.
-    fn rewrite(&self, kernel: &Kernel, passage: &mut Passage) {
-        let is_ours =
-            |by: &str| by.parse::<Jid>().map_or(true, |by| kernel.hosts.contains(by.domain()));
-        passage.stanza.retain_children(|child| {
-            !child.is("stanza-id", ns::STANZA_ID) || child.attr("by").is_some_and(|by| !is_ours(by))
-        });
     }
 }
 

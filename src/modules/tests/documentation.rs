@@ -14,9 +14,18 @@ const BELOW: &[Spec] = &[
     spec("XEP-0198", "Stream Management", "1.6.3", Status::Complete),
     spec("XEP-0352", "Client State Indication", "1.0.0", Status::Complete),
     spec("XEP-0368", "SRV records for XMPP over TLS", "1.1.0", Status::Partial("clients only")),
+    spec("XEP-0386", "Bind 2", "1.1.0", Status::Complete),
+    spec("XEP-0388", "Extensible SASL Profile", "1.0.4", Status::Complete),
     spec("XEP-0440", "SASL Channel-Binding Type Capability", "1.0.0", Status::Complete),
     spec("XEP-0474", "SASL SCRAM Downgrade Protection", "0.5.0", Status::Complete),
     spec("XEP-0478", "Stream Limits Advertisement", "0.2.0", Status::Complete),
+    spec("XEP-0480", "SASL Upgrade Tasks", "0.2.0", Status::Complete),
+    spec(
+        "XEP-0484",
+        "Fast Authentication Streamlining Tokens",
+        "0.2.0",
+        Status::Partial("no TLS early data"),
+    ),
 ];
 
 #[test]
@@ -48,8 +57,7 @@ fn table() -> String {
             Status::Complete => "complete".to_owned(),
             Status::Partial(missing) => format!("partial: {missing}"),
         };
-        writeln!(text, "| [{id}]({}): {title} | {version} | {state} | {place} |", link(id))
-            .unwrap();
+        text += &format!("| [{id}]({}): {title} | {version} | {state} | {place} |\n", link(id));
     }
     text
 }

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use wello_kernel::accounts::LoginError;
+use wello_kernel::accounts::{FastLogin, LoginError, TokenError};
+use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::metrics::AuthLabels;
 use wello_kernel::sessions::ClientInfo;
 use wello_store::{CredentialEpoch, StoreError};
 use wello_stream::c2s::{BindRequest, Bound, Login, ResumeRequest, Resumed, Welcome};
 use wello_stream::nonza::UserAgentId;
-use wello_stream::sasl::{Answer, Condition, Failure, Lookup, Mechanism, Reason, ScramKeys};
-use wello_wire::error::StanzaError;
+use wello_stream::sasl::{
+    Answer, Condition, Failure, Lookup, Mechanism, Reason, ScramHash, ScramKeys, Secret,
+};
 use wello_wire::jid::BareJid;
 use wello_wire::stanza::Stanza;
 
+use super::certificate::choose;
 use super::task::Task;
 
 /// What is remembered of a login until the session exists.
@@ -26,6 +29,11 @@ pub struct LoginState {
     account: Option<BareJid>,
     /// Which password was shown; upgrades are to be of the same one.
     epoch: Option<CredentialEpoch>,
+    /// The tokens that were looked up, then which of them was used (XEP-0484).
+    tokens: FastLogin,
+    used_token: Option<usize>,
+    /// The client whose access token was shown.
+    grant: Option<String>,
     info: ClientInfo,
 }
 
@@ -33,24 +41,10 @@ pub struct LoginState {
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Task {
-    pub(super) async fn look_up(&mut self, lookup: Lookup, _client: Option<UserAgentId>) {
+    pub(super) async fn look_up(&mut self, lookup: Lookup, client: Option<UserAgentId>) {
         self.login = LoginState::default();
         let answer = match lookup {
-            Lookup::ScramKeys { account, hash } => {
-                self.login.account = Some(account.clone());
-                if self.may_try(Some(&account)) {
-                    match self.server.kernel.accounts.scram_keys(&account, hash).await {
-                        Ok(found) => {
-                            let (keys, epoch) = found.unzip();
-                            self.login.epoch = epoch;
-                            Answer::ScramKeys(keys)
-                        }
-                        Err(error) => unavailable(&error),
-                    }
-                } else {
-                    Answer::Unavailable
-                }
-            }
+            Lookup::ScramKeys { account, hash } => self.look_up_keys(account, hash).await,
             Lookup::Password { account, password } => {
                 let address = Some(self.peer.address);
                 let accounts = &self.server.kernel.accounts;
@@ -62,11 +56,71 @@ impl Task {
                     Err(error) => Answer::Verdict(Err(failure(error))),
                 }
             }
-            Lookup::Bearer { .. } | Lookup::FastTokens { .. } | Lookup::Certificate { .. } => {
-                Answer::Unavailable
+            Lookup::FastTokens { account, mechanism } => {
+                self.look_up_tokens(account, client, mechanism).await
+            }
+            Lookup::Bearer { token, .. } => self.look_up_bearer(&token).await,
+            Lookup::Certificate { authzid } => {
+                let claimed = self.c2s.claimed();
+                Answer::Verdict(choose(&self.certified, authzid.as_ref(), claimed))
             }
         };
         self.c2s.handle_lookup(answer);
+    }
+
+    async fn look_up_keys(&mut self, account: BareJid, hash: ScramHash) -> Answer {
+        self.login.account = Some(account.clone());
+        if !self.may_try(Some(&account)) {
+            return Answer::Unavailable;
+        }
+        match self.server.kernel.accounts.scram_keys(&account, hash).await {
+            Ok(found) => {
+                let (keys, epoch) = found.unzip();
+                self.login.epoch = epoch;
+                Answer::ScramKeys(keys)
+            }
+            Err(error) => unavailable(&error),
+        }
+    }
+
+    async fn look_up_tokens(
+        &mut self,
+        account: BareJid,
+        client: Option<UserAgentId>,
+        mechanism: Mechanism,
+    ) -> Answer {
+        self.login.account = Some(account.clone());
+        let Some(client) = client.filter(|_| self.may_try(Some(&account))) else {
+            return Answer::Unavailable;
+        };
+        let accounts = &self.server.kernel.accounts;
+        match accounts.fast_tokens(&account, &client.to_string(), mechanism).await {
+            Ok(tokens) => {
+                self.login.tokens = tokens;
+                Answer::FastTokens(self.login.tokens.secrets())
+            }
+            Err(error) => unavailable(&error),
+        }
+    }
+
+    async fn look_up_bearer(&mut self, token: &Secret) -> Answer {
+        if !self.may_try(None) {
+            return Answer::Unavailable;
+        }
+        let access = self.server.kernel.accounts.verify_access(token.expose()).await;
+        let failure = |condition| Failure::new(condition, Reason::Credentials);
+        Answer::Verdict(match access {
+            Ok(access) => {
+                self.login.grant = Some(access.client);
+                access.account.jid().parse().map_err(|_| Failure::UNAVAILABLE)
+            }
+            Err(TokenError::Invalid | TokenError::Revoked) => {
+                Err(failure(Condition::NotAuthorized))
+            }
+            Err(TokenError::Expired) => Err(failure(Condition::CredentialsExpired)),
+            Err(TokenError::Disabled) => Err(failure(Condition::AccountDisabled)),
+            Err(TokenError::Unavailable) => Err(Failure::UNAVAILABLE),
+        })
     }
 
     fn may_try(&self, account: Option<&BareJid>) -> bool {
@@ -85,34 +139,39 @@ impl Task {
 
     async fn admit(&mut self, login: &Login) -> Result<Welcome, LoginError> {
         let kernel = Arc::clone(&self.server.kernel);
-        let accounts = &kernel.accounts;
-        accounts.may_log_in(&login.identity).await?;
-        accounts.record_login(&login.identity).await;
+        let (accounts, jid) = (&kernel.accounts, &login.identity);
+        accounts.may_log_in(jid).await?;
         let agent = login.user_agent.clone().unwrap_or_default();
-        if let Some(id) = agent.id {
+        let mut welcome = Welcome::default();
+        if let (Some(used), Some(id)) = (login.token, agent.id) {
+            let tokens = &self.login.tokens;
+            welcome.renews_token =
+                accounts.use_fast_token(jid, &id.to_string(), tokens, used).await?;
+            self.login.used_token = Some(used.index);
+        }
+        accounts.record_login(jid).await;
+        // A grant stands for itself among the account's clients, whatever the program is.
+        let id = agent.id.filter(|_| self.login.grant.is_none());
+        if let Some(id) = id {
             let tag = login.tag.as_deref();
-            accounts
-                .record_client(&login.identity, id, &agent, tag)
-                .await
-                .map_err(|error| lost(&error))?;
+            accounts.record_client(jid, id, &agent, tag).await.map_err(|error| lost(&error))?;
+        }
+        // Only who has shown the password may add keys for it.
+        if self.login.epoch.is_some() {
+            let missing = accounts.missing_keys(jid, &login.upgrades).await;
+            welcome.upgrades = missing.map_err(|error| lost(&error))?;
         }
         self.login.info = ClientInfo {
             transport: self.peer.transport,
             address: Some(self.peer.address),
             encrypted: self.peer.secure,
             mechanism: login.mechanism.name(),
-            client_id: agent.id.map(|id| id.to_string()),
-            grant: None,
+            client_id: id.map(|id| id.to_string()),
+            grant: self.login.grant.take(),
             software: agent.software,
             device: agent.device,
             since: kernel.clock.now(),
         };
-        let mut welcome = Welcome::default();
-        // Only who has shown the password may add keys for it.
-        if self.login.epoch.is_some() {
-            let missing = accounts.missing_keys(&login.identity, &login.upgrades).await;
-            welcome.upgrades = missing.map_err(|error| lost(&error))?;
-        }
         Ok(welcome)
     }
 
@@ -146,11 +205,36 @@ impl Task {
         self.c2s.handle_keys_stored();
     }
 
+    /// XEP-0484: the login goes on whether there is a token or not.
+    pub(super) async fn issue_token(
+        &mut self,
+        identity: &BareJid,
+        client: UserAgentId,
+        mechanism: Mechanism,
+    ) {
+        // What is granted for a day must not turn into something that lasts.
+        if self.login.info.grant.is_some() {
+            return self.c2s.handle_token(None);
+        }
+        let (accounts, client) = (&self.server.kernel.accounts, client.to_string());
+        let used = self.login.used_token;
+        let issued = accounts.issue_fast_token(identity, &client, mechanism, used).await;
+        let token = issued.unwrap_or_else(|error| {
+            tracing::error!(%error, "token not stored");
+            None
+        });
+        self.c2s.handle_token(token.as_ref());
+    }
+
     pub(super) async fn bind(&mut self, request: BindRequest) {
         let kernel = Arc::clone(&self.server.kernel);
         let info = self.login.info.clone();
         let answer = match kernel.bind(&request.identity, &request.resource, info).await {
             Ok(session) => {
+                // XEP-0386, section 3.2: such a client catches up from the archive.
+                if request.bind2 && kernel.config.archive.enabled {
+                    session.set_taken_offline();
+                }
                 let inline = match request.bind2 {
                     true => kernel.bind_inline(&session, &request.inline).await,
                     false => Vec::new(),
@@ -186,11 +270,15 @@ impl Task {
     }
 
     /// XEP-0077 and XEP-0445 before login.
-    pub(super) async fn register(&mut self, _host: BareJid, iq: Stanza) {
-        let error = StanzaError::service_unavailable("");
-        if let Some(refusal) = iq.refusal(&error) {
-            self.c2s.send_element(&refusal.to_element());
+    pub(super) async fn register(&mut self, host: BareJid, iq: &Stanza) {
+        let kernel = Arc::clone(&self.server.kernel);
+        let address = Some(self.peer.address);
+        let known = self.stranger.take().filter(|stranger| stranger.host == host);
+        let mut stranger = known.unwrap_or(Stranger { host, address, invite: None });
+        if let Some(answer) = kernel.answer_stranger(&mut stranger, iq).await {
+            self.c2s.send_element(&answer.to_element());
         }
+        self.stranger = Some(stranger);
     }
 }
 
@@ -208,6 +296,7 @@ fn failure(error: LoginError) -> Failure {
     match error {
         LoginError::Refused => Failure::new(Condition::NotAuthorized, Reason::Credentials),
         LoginError::Disabled => Failure::new(Condition::AccountDisabled, Reason::Account),
+        LoginError::Expired => Failure::new(Condition::CredentialsExpired, Reason::Credentials),
         LoginError::Throttled | LoginError::Unavailable => Failure::UNAVAILABLE,
     }
 }

@@ -1,9 +1,12 @@
 //! Client connections: one task owns each of them.
 
 mod bucket;
+mod certificate;
 mod hibernate;
 mod login;
 mod task;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::collections::HashMap;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +29,7 @@ use crate::admission::ConnectionPermit;
 use crate::listener::Accepted;
 use crate::tls::{ListenerKind, TlsAcceptor, TlsInfo};
 
-use task::{Peer, Task};
+use task::{Peer, Secured, Task};
 pub use transport::{Frames, Transport};
 
 /// Serves clients on whatever transport they come.
@@ -33,6 +37,8 @@ pub struct C2sServer {
     pub(super) kernel: Arc<Kernel>,
     pub(super) acceptor: TlsAcceptor,
     settings: RwLock<Arc<Settings>>,
+    /// Those whose certificates name accounts.
+    client_authorities: RootCertStore,
     /// Taken while a client is not logged in.
     unauthenticated: Arc<Semaphore>,
     pub(super) shutdown: CancellationToken,
@@ -43,16 +49,18 @@ pub struct C2sServer {
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl C2sServer {
-    pub fn new(
+    pub async fn new(
         kernel: Arc<Kernel>,
         acceptor: TlsAcceptor,
+        client_authorities: RootCertStore,
         shutdown: CancellationToken,
     ) -> Arc<C2sServer> {
         Arc::new(C2sServer {
-            settings: RwLock::new(Arc::new(settings(&kernel))),
+            settings: RwLock::new(Arc::new(settings(&kernel).await)),
             unauthenticated: Arc::new(Semaphore::new(kernel.config.limits.unauthenticated)),
             kernel,
             acceptor,
+            client_authorities,
             shutdown,
             tasks: TaskTracker::new(),
         })
@@ -66,7 +74,7 @@ impl C2sServer {
     pub fn serve_tcp(self: &Arc<Self>, accepted: Accepted) {
         let Accepted { stream, peer, permit, .. } = accepted;
         let peer = Peer { address: peer.ip(), transport: "tcp", secure: false };
-        self.spawn(Transport::Tcp(stream), peer, Channel::default(), Some(permit));
+        self.spawn(Transport::Tcp(stream), peer, Secured::default(), Some(permit));
     }
 
     /// A client that begins with TLS (XEP-0368).
@@ -79,7 +87,8 @@ impl C2sServer {
                 Ok(Some((stream, info))) => {
                     let peer = Peer { address, transport: "tls", secure: true };
                     let transport = Transport::Tls(Box::new(stream));
-                    server.spawn(transport, peer, channel(&info), Some(permit));
+                    let secured = server.secured(&info);
+                    server.spawn(transport, peer, secured, Some(permit));
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),
@@ -99,21 +108,31 @@ impl C2sServer {
     ) {
         let peer = Peer { address, transport, secure };
         let channel = Channel { secure, bindings, certificate: false };
-        self.spawn(Transport::Frames(frames), peer, channel, None);
+        let secured = Secured { channel, accounts: Vec::new() };
+        self.spawn(Transport::Frames(frames), peer, secured, None);
+    }
+
+    /// What a handshake is good for.
+    pub(super) fn secured(&self, info: &TlsInfo) -> Secured {
+        let (hosts, now) = (&self.kernel.hosts, self.kernel.clock.now());
+        let accounts = certificate::accounts(info, &self.client_authorities, hosts, now);
+        let certificate = !accounts.is_empty();
+        let channel = Channel { secure: true, bindings: bindings(info), certificate };
+        Secured { channel, accounts }
     }
 
     fn spawn(
         self: &Arc<Self>,
         transport: Transport,
         peer: Peer,
-        channel: Channel,
+        secured: Secured,
         connection: Option<ConnectionPermit>,
     ) {
         let Ok(permit) = Arc::clone(&self.unauthenticated).try_acquire_owned() else {
             tracing::warn!(address = %peer.address, "too many clients are not logged in");
             return;
         };
-        let task = Task::new(Arc::clone(self), transport, peer, channel, permit);
+        let task = Task::new(Arc::clone(self), transport, peer, secured, permit);
         self.tasks.spawn(async move {
             task.run(connection).await;
         });
@@ -134,25 +153,26 @@ pub fn bindings(info: &TlsInfo) -> ChannelBindings {
     }
 }
 
-fn channel(info: &TlsInfo) -> Channel {
-    Channel { secure: true, bindings: bindings(info), certificate: false }
-}
-
-fn settings(kernel: &Kernel) -> Settings {
+async fn settings(kernel: &Arc<Kernel>) -> Settings {
     let config = &kernel.config;
     let registration = match config.auth.registration {
         Registration::Closed => RegistrationOffer::Closed,
         Registration::Invite => RegistrationOffer::Invite,
         Registration::Open => RegistrationOffer::Open,
     };
-    let mechanisms = with_channel_binding(kernel.accounts.mechanisms());
-    let host = |domain: &String| {
-        let bare = BareJid::from_parts(None, domain).ok()?;
-        let settings = HostSettings { domain: bare, mechanisms: mechanisms.clone(), registration };
-        Some((domain.clone(), settings))
-    };
+    let enabled = kernel.accounts.mechanisms().iter().copied();
+    let enabled: Vec<_> = enabled.chain(kernel.accounts.fast_mechanisms()).collect();
+    let mechanisms = with_channel_binding(&enabled);
+    let mut hosts = HashMap::new();
+    for name in &kernel.hosts {
+        let Ok(domain) = BareJid::from_parts(None, name) else { continue };
+        let features = kernel.stream_features(&domain).await;
+        let mechanisms = mechanisms.clone();
+        let settings = HostSettings { domain, mechanisms, registration, features };
+        hosts.insert(name.clone(), settings);
+    }
     Settings {
-        hosts: kernel.hosts.iter().filter_map(host).collect::<HashMap<_, _>>(),
+        hosts,
         limits_before_login: config.limits.before_login(),
         limits: config.limits.stream(),
         idle: Duration::from_secs(config.limits.idle_seconds),

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
+use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
 use wello_store::Ticket;
 use wello_stream::c2s::{Action, C2s, Channel};
 use wello_wire::error::{StreamCondition, StreamError};
+use wello_wire::jid::BareJid;
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
 use super::bucket::Bucket;
 use super::transport::Transport;
-use super::{C2sServer, channel, hibernate};
+use super::{C2sServer, hibernate};
 use crate::admission::ConnectionPermit;
 use crate::tls::ListenerKind;
 
@@ -28,6 +30,14 @@ pub struct Peer {
     pub address: IpAddr,
     pub transport: &'static str,
     pub secure: bool,
+}
+
+/// What is known of the client by its connection.
+#[derive(Default)]
+pub struct Secured {
+    pub channel: Channel,
+    /// The accounts that its certificate names.
+    pub accounts: Vec<BareJid>,
 }
 
 /// Owns one connection.
@@ -50,6 +60,9 @@ pub struct Task {
     pinged: bool,
     permit: Option<OwnedSemaphorePermit>,
     pub(super) login: super::login::LoginState,
+    pub(super) certified: Vec<BareJid>,
+    /// While it registers.
+    pub(super) stranger: Option<Stranger>,
 }
 
 pub struct Unsettled {
@@ -79,13 +92,13 @@ impl Task {
         server: Arc<C2sServer>,
         transport: Transport,
         peer: Peer,
-        channel: Channel,
+        secured: Secured,
         permit: OwnedSemaphorePermit,
     ) -> Task {
         let limits = &server.kernel.config.limits;
         let now = Instant::now();
         Task {
-            c2s: C2s::new(server.settings(), transport.framing(), channel),
+            c2s: C2s::new(server.settings(), transport.framing(), secured.channel),
             bucket: Bucket::new(limits.rate_bytes_per_second, limits.burst_bytes, now),
             deadline: now + Duration::from_secs(limits.login_seconds),
             last_read: now,
@@ -100,6 +113,8 @@ impl Task {
             acknowledge: false,
             permit: Some(permit),
             login: Default::default(),
+            certified: secured.accounts,
+            stranger: None,
         }
     }
 
@@ -184,11 +199,12 @@ impl Task {
             Action::Login(login) => self.log_in(login).await,
             Action::LoginFailed { failure, mechanism } => self.count_failure(&failure, mechanism),
             Action::StoreKeys { identity, keys } => self.store_keys(identity, keys).await,
-            // No mechanism that needs one is offered.
-            Action::IssueToken { .. } => self.c2s.handle_token(None),
+            Action::IssueToken { identity, client, mechanism } => {
+                self.issue_token(&identity, client, mechanism).await;
+            }
             Action::Bind(request) => self.bind(request).await,
             Action::Resume(request) => self.resume(request).await,
-            Action::Register { host, iq } => self.register(host, iq).await,
+            Action::Register { host, iq } => self.register(host, &iq).await,
         }
         ControlFlow::Continue(())
     }
@@ -202,7 +218,9 @@ impl Task {
             Ok(Some((stream, info))) => {
                 self.transport = Transport::Tls(Box::new(stream));
                 self.peer.secure = true;
-                self.c2s.handle_secured(channel(&info));
+                let secured = self.server.secured(&info);
+                self.certified = secured.accounts;
+                self.c2s.handle_secured(secured.channel);
                 ControlFlow::Continue(())
             }
             Ok(None) => ControlFlow::Break(End::Lost),
@@ -436,6 +454,7 @@ impl Task {
     /// The client is somebody now.
     pub(super) fn adopt(&mut self, session: Arc<Session>) {
         self.permit = None;
+        self.stranger = None;
         self.session = Some(session);
         let idle = self.server.kernel.config.limits.idle_seconds;
         self.deadline = Instant::now() + Duration::from_secs(idle);

@@ -19,6 +19,10 @@ const FIND: &str =
     "SELECT id, local, domain, role, status, created, last_login, display_name, email,
         credential_epoch
     FROM account WHERE domain = $1 AND local = $2";
+const FIND_BY_EMAIL: &str =
+    "SELECT id, local, domain, role, status, created, last_login, display_name, email,
+        credential_epoch
+    FROM account WHERE lower(email) = $1 ORDER BY id LIMIT 2";
 const CREDENTIALS: &str =
     "SELECT id, credential_epoch, password_hash FROM account WHERE domain = $1 AND local = $2";
 const SCRAM: &str = "SELECT mechanism, salt, iterations, stored_key, server_key FROM scram_key
@@ -84,6 +88,15 @@ impl Accounts for Database {
         let (local, domain) = split_account(jid)?;
         let mut conn = self.read().await?;
         find(&mut conn, domain, local).await
+    }
+
+    async fn find_by_email(&self, email: &str) -> Result<Vec<Account>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows: Vec<Row> = sqlx::query_as(FIND_BY_EMAIL)
+            .bind(email.to_ascii_lowercase())
+            .fetch_all(&mut *conn)
+            .await?;
+        rows.into_iter().map(account).collect()
     }
 
     async fn credentials(

@@ -32,10 +32,12 @@ const ROTATE: &str = "INSERT INTO fast_token
             THEN fast_token.issued END,
         previous_expires = CASE WHEN fast_token.mechanism = excluded.mechanism
             THEN fast_token.expires END,
+        counter = CASE WHEN fast_token.mechanism = excluded.mechanism
+            THEN fast_token.counter ELSE 0 END,
         mechanism = excluded.mechanism, secret = excluded.secret,
         issued = excluded.issued, expires = excluded.expires";
 const SETTLE: &str = "UPDATE fast_token
-    SET previous_secret = NULL, previous_issued = NULL, previous_expires = NULL
+    SET previous_secret = NULL, previous_issued = NULL, previous_expires = NULL, counter = 0
     WHERE account = $1 AND client = $2 AND previous_secret IS NOT NULL";
 const ADVANCE: &str = "UPDATE fast_token SET counter = $3
     WHERE account = $1 AND client = $2 AND counter < $3";

@@ -80,9 +80,9 @@ impl C2s {
     pub(super) fn send_header(&mut self) {
         let id = stream_id();
         let mut attributes = Vec::with_capacity(5);
-        if let Some(from) = &self.host {
-            attributes.push(("from", from.as_str()));
-        }
+        // RFC 6120, section 4.9.1.3: empty for a host that is not here.
+        let from = self.host.as_ref().map_or("", |host| host.as_str());
+        attributes.push(("from", from));
         if let Some(to) = &self.claimed {
             attributes.push(("to", to.as_str()));
         }

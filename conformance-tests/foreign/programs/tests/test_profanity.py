@@ -19,6 +19,7 @@ class Profanity(Case):
 
     async def asyncTearDown(self):
         for screen in self._screens:
+            print(f"-- {self.id()}\n{screen.text().strip()}", flush=True)
             screen.close()
         await super().asyncTearDown()
 

@@ -157,3 +157,25 @@ pub(crate) async fn changed(database: &Database) {
     let banned = AccountFilter { status: Some(AccountStatus::Banned), ..Default::default() };
     assert_eq!(accounts.count(&banned).await.unwrap(), 1);
 }
+
+pub(crate) async fn found_by_email(database: &Database) {
+    let accounts = &database.store.accounts;
+    let email = |email: &str| Some(email.to_owned());
+    accounts
+        .create(&NewAccount { email: email("Romeo@Mail.example"), ..new(ROMEO) })
+        .await
+        .unwrap();
+    accounts.create(&new(JULIET)).await.unwrap();
+    let found = async |text: &str| {
+        let found = accounts.find_by_email(text).await.unwrap();
+        found.into_iter().map(|account| account.local).collect::<Vec<_>>()
+    };
+    assert_eq!(found("romeo@mail.EXAMPLE").await, ["romeo"]);
+    assert_eq!(found("romeo@mail").await, [""; 0]);
+    assert_eq!(found("%").await, [""; 0]);
+    accounts
+        .create(&NewAccount { email: email("romeo@mail.example"), ..new(NURSE) })
+        .await
+        .unwrap();
+    assert_eq!(found("romeo@mail.example").await, ["romeo", "nurse"]);
+}

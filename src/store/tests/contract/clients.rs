@@ -105,3 +105,21 @@ pub(crate) async fn fast_counters_only_grow(database: &Database) {
     let tokens = clients.fast(ROMEO, "phone").await.unwrap().unwrap();
     assert_eq!(tokens.count, 6);
 }
+
+pub(crate) async fn fast_counters_begin_anew_with_a_token(database: &Database) {
+    let clients = &database.store.clients;
+    let (none, expr) = ("HT-SHA-256-NONE", "HT-SHA-256-EXPR");
+    clients.seen(ROMEO, &client("phone", 1)).await.unwrap();
+    clients.rotate_fast(ROMEO, "phone", none, &token(b"1", 1)).await.unwrap();
+    assert!(clients.advance_fast(ROMEO, "phone", 5).await.unwrap());
+    // Nothing to settle, so a replay stays one.
+    clients.settle_fast(ROMEO, "phone").await.unwrap();
+    assert!(!clients.advance_fast(ROMEO, "phone", 5).await.unwrap());
+    // Until the new token is used, the old one goes on counting.
+    clients.rotate_fast(ROMEO, "phone", none, &token(b"2", 2)).await.unwrap();
+    assert!(!clients.advance_fast(ROMEO, "phone", 5).await.unwrap());
+    clients.settle_fast(ROMEO, "phone").await.unwrap();
+    assert!(clients.advance_fast(ROMEO, "phone", 1).await.unwrap());
+    clients.rotate_fast(ROMEO, "phone", expr, &token(b"3", 3)).await.unwrap();
+    assert!(clients.advance_fast(ROMEO, "phone", 1).await.unwrap());
+}

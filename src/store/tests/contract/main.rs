@@ -51,6 +51,7 @@ on_each_database! {
         credentials_are_replaced_and_counted,
         listed_in_pages,
         searched,
+        found_by_email,
         changed,
     }
     archive {
@@ -78,6 +79,7 @@ on_each_database! {
         seen_listed_and_revoked,
         fast_tokens_rotate,
         fast_counters_only_grow,
+        fast_counters_begin_anew_with_a_token,
     }
     offline {
         delivered_in_order_and_removed,

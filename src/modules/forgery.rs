@@ -1,0 +1,64 @@
+//! What only the server may say of a message is taken off those that clients send.
+
+use std::sync::Arc;
+
+use wello_kernel::Kernel;
+use wello_kernel::hooks;
+use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_kernel::passage::Passage;
+use wello_wire::jid::Jid;
+use wello_wire::ns;
+
+pub struct Forgery;
+
+const SPECS: &[Spec] = &[
+    Spec {
+        id: "XEP-0203",
+        title: "Delayed Delivery",
+        version: "2.0",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[],
+    },
+    Spec {
+        id: "XEP-0359",
+        title: "Unique and Stable Stanza IDs",
+        version: "0.7.0",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[ns::STANZA_ID],
+    },
+];
+
+impl Module for Forgery {
+    fn name(&self) -> &'static str {
+        "forgery"
+    }
+
+    fn specs(&self) -> &'static [Spec] {
+        SPECS
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
+        registrar.rewrite(self);
+    }
+}
+
+impl hooks::Rewrite for Forgery {
+    fn rewrite(&self, kernel: &Kernel, passage: &mut Passage) {
+        // An address that cannot be read proves nothing, so it counts as ours.
+        let is_ours = |address: &str| {
+            address.parse::<Jid>().map_or(true, |jid| kernel.hosts.contains(jid.domain()))
+        };
+        let from_client = passage.session.is_some();
+        passage.stanza.retain_children(|child| match (child.name(), child.ns()) {
+            // XEP-0359, section 6: an archive's id is the archive's to give.
+            ("stanza-id", ns::STANZA_ID) => child.attr("by").is_some_and(|by| !is_ours(by)),
+            // XEP-0203, section 5: who claims that this server held the message up.
+            ("delay", ns::DELAY) if from_client => {
+                child.attr("from").is_none_or(|from| !is_ours(from))
+            }
+            _ => true,
+        });
+    }
+}
