@@ -10,6 +10,7 @@ use regex::Regex;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
+use crate::client::sasl::salted_password;
 use crate::xml::escape;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,11 +72,19 @@ impl Template {
     }
 
     pub(crate) fn without_children_mark(&self) -> Self {
-        Self(self.0.iter().filter(|p| **p != Piece::Children).cloned().collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|p| **p != Piece::Children)
+                .cloned()
+                .collect(),
+        )
     }
 
     pub(crate) fn is_blank(&self) -> bool {
-        self.0.iter().all(|p| matches!(p, Piece::Literal(l) if l.trim().is_empty()))
+        self.0
+            .iter()
+            .all(|p| matches!(p, Piece::Literal(l) if l.trim().is_empty()))
     }
 
     /// Text to send in well-formed XML: values are escaped, literals are the script's own markup.
@@ -127,8 +136,9 @@ impl Template {
         }
         source.push('$');
         let regex = Regex::new(&source).map_err(|e| e.to_string())?;
-        let found =
-            regex.captures(got).ok_or_else(|| format!("is {got:?}, does not match {source}"))?;
+        let found = regex
+            .captures(got)
+            .ok_or_else(|| format!("is {got:?}, does not match {source}"))?;
         Ok(names
             .into_iter()
             .enumerate()
@@ -189,7 +199,9 @@ impl Vars {
 
     /// A copy that changes apart from the original.
     pub(crate) fn snapshot(&self) -> Self {
-        Self { map: Rc::new(RefCell::new(self.map.borrow().clone())) }
+        Self {
+            map: Rc::new(RefCell::new(self.map.borrow().clone())),
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {
@@ -198,7 +210,9 @@ impl Vars {
 
     fn lookup(&self, name: &str) -> Result<String, String> {
         if name == "now" {
-            return Ok(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+            return Ok(jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string());
         }
         if let Some(value) = self.get(name) {
             return Ok(value);
@@ -297,10 +311,11 @@ fn quote_end(text: &str) -> Option<usize> {
     None
 }
 
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 12] = [
     "repeat",
     "base64-hex",
     "count",
+    "salted",
     "upper",
     "base64",
     "unbase64",
@@ -312,17 +327,26 @@ const FUNCTIONS: [&str; 11] = [
 ];
 
 fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
-    let bytes: Vec<Vec<u8>> = args.iter().map(|a| a.render_raw(vars)).collect::<Result<_, _>>()?;
+    let bytes: Vec<Vec<u8>> = args
+        .iter()
+        .map(|a| a.render_raw(vars))
+        .collect::<Result<_, _>>()?;
     let arg = |i: usize| bytes.get(i).map_or(&[][..], Vec::as_slice);
     let text = |i: usize| String::from_utf8_lossy(arg(i)).into_owned();
     match name {
         "repeat" => {
-            let times: usize = text(0).parse().map_err(|_| "repeat needs a number".to_owned())?;
+            let times: usize = text(0)
+                .parse()
+                .map_err(|_| "repeat needs a number".to_owned())?;
             Ok(text(1).repeat(times))
         }
         "count" => {
-            let times: usize = text(0).parse().map_err(|_| "count needs a number".to_owned())?;
-            Ok((0..times).map(|i| text(1).replace('%', &i.to_string())).collect())
+            let times: usize = text(0)
+                .parse()
+                .map_err(|_| "count needs a number".to_owned())?;
+            Ok((0..times)
+                .map(|i| text(1).replace('%', &i.to_string()))
+                .collect())
         }
         "base64" => Ok(BASE64.encode(arg(0))),
         "base64-hex" => {
@@ -336,6 +360,9 @@ fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
         }
         "sha1" => Ok(BASE64.encode(Sha1::digest(arg(0)))),
         "sha256" => Ok(BASE64.encode(Sha256::digest(arg(0)))),
+        "salted" => {
+            salted_password(&text(0), &text(1), &text(2), &text(3)).map_err(|e| e.to_string())
+        }
         "lower" => Ok(text(0).to_lowercase()),
         "upper" => Ok(text(0).to_uppercase()),
         // XEP-0484 tokens: authcid NUL HMAC(token, "Initiator" || channel binding in hex)
@@ -406,7 +433,14 @@ pub(crate) fn random_hex(bytes: usize) -> String {
 
 fn random_uuid() -> String {
     let h = random_hex(16);
-    format!("{}-{}-4{}-8{}-{}", &h[..8], &h[8..12], &h[13..16], &h[17..20], &h[20..32])
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &h[..8],
+        &h[8..12],
+        &h[13..16],
+        &h[17..20],
+        &h[20..32]
+    )
 }
 
 #[cfg(test)]
@@ -446,7 +480,9 @@ mod tests {
 
     #[test]
     fn raw_text_resolves_escapes() {
-        let raw = Template::parse("a\\xff\\n\\\\").unwrap().render_raw(&Vars::default());
+        let raw = Template::parse("a\\xff\\n\\\\")
+            .unwrap()
+            .render_raw(&Vars::default());
         assert_eq!(raw.unwrap(), b"a\xff\n\\");
     }
 }

@@ -186,6 +186,21 @@ impl Hash {
     }
 }
 
+/// SCRAM's SaltedPassword in base64, which XEP-0480 has clients send.
+pub(crate) fn salted_password(
+    mechanism: &str,
+    password: &str,
+    salt: &str,
+    rounds: &str,
+) -> anyhow::Result<String> {
+    let sasl = Exchange::new(mechanism, "", password, None, HashMap::new());
+    let salt = BASE64.decode(salt)?;
+    Ok(BASE64.encode(
+        sasl.hash()?
+            .salted(password.as_bytes(), &salt, rounds.parse()?),
+    ))
+}
+
 fn mac<M: Mac>(mac: Result<M, hmac::digest::InvalidLength>, data: &[u8]) -> Vec<u8> {
     // HMAC takes keys of every length (RFC 2104 §2).
     let mut mac = mac.expect("any key length is valid");

@@ -11,7 +11,6 @@ mod web;
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
 use tokio::time::{Duration, Instant};
 
 use crate::script::{Action, Comparison, Script, Step};
@@ -19,9 +18,6 @@ use crate::target::Server;
 use crate::text::{Vars, random_hex};
 
 use actor::Actor;
-
-/// A server that drains takes longer than a step may.
-const RESTART_LIMIT: Duration = Duration::from_secs(20);
 
 /// Why a script failed, and at which line of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,12 +106,8 @@ impl Play<'_> {
         }
     }
 
-    /// Clients behave well meanwhile: the server does not have to wait for them.
     async fn restart(&mut self, kill: bool) -> Outcome {
-        let deadline = Instant::now() + RESTART_LIMIT;
-        let leaving = join_all(self.actors.values_mut().map(|a| a.leave(deadline)));
-        let (restarted, _) = tokio::join!(self.server.restart(kill), leaving);
-        restarted.map_err(|e| format!("{e:#}"))
+        self.server.restart(kill).await.map_err(|e| format!("{e:#}"))
     }
 
     fn keep(&self, captures: impl IntoIterator<Item = (String, String)>) {

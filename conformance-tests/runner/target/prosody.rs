@@ -44,7 +44,7 @@ pub(crate) struct Prosody {
 
 impl Prosody {
     pub(super) async fn start() -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("prosody-play").tempdir()?;
+        let dir = tempfile::Builder::new().prefix("prosody-conformance").tempdir()?;
         let endpoint = free()?;
         for domain in [DOMAIN, SECOND_DOMAIN] {
             write_certificate(dir.path(), domain)?;

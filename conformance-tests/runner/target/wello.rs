@@ -30,7 +30,7 @@ pub(crate) struct Wello {
 
 impl Wello {
     pub(super) async fn start(binary: &Path, overrides: Option<&Table>) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("wello-play").tempdir()?;
+        let dir = tempfile::Builder::new().prefix("wello-conformance").tempdir()?;
         let endpoint = free()?;
         let mut config = base_config(&endpoint, dir.path());
         if let Some(overrides) = overrides {
