@@ -37,8 +37,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let authorities = client_authorities(&kernel.config)?;
     let c2s =
         C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone()).await;
+    let restored = c2s.restore_sessions().await.context("stored sessions")?;
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let addresses = listen(&kernel, &c2s, &web.router(), &acceptor, &shutdown)?;
+    tracing::info!(restored, "sessions wait for their clients");
     println!("ready {}", addresses.join(" "));
     std::io::stdout().flush()?;
     wait_for_signals(&certificates).await?;
@@ -47,6 +49,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let drain = Duration::from_secs(kernel.config.sessions.drain_seconds);
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
         tracing::warn!("some connections did not close in time");
+    }
+    match c2s.save_sessions().await {
+        Ok(saved) => tracing::info!(saved, "sessions wait for their clients"),
+        Err(error) => tracing::error!(%error, "sessions not stored"),
     }
     kernel.store.close().await;
     Ok(())

@@ -165,14 +165,18 @@ impl Accounts {
         password: &str,
         role: Role,
     ) -> Result<wello_store::Account, AccountError> {
+        let account = NewAccount { jid: jid.to_string(), role, ..NewAccount::default() };
+        self.insert(jid, password, account).await
+    }
+
+    async fn insert(
+        &self,
+        jid: &BareJid,
+        password: &str,
+        account: NewAccount,
+    ) -> Result<wello_store::Account, AccountError> {
         let credentials = self.passwords.derive(password).await?;
-        let account = NewAccount {
-            jid: jid.to_string(),
-            role,
-            created: self.clock.now(),
-            credentials,
-            ..NewAccount::default()
-        };
+        let account = NewAccount { created: self.clock.now(), credentials, ..account };
         match self.store.accounts.create(&account).await? {
             Creation::Created(account) => Ok(account),
             Creation::Exists => Err(AccountError::Exists(jid.clone())),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use wello_store::{
-    Account, Invite, Redemption, Role, RosterChange, RosterItem, RosterUpdate, StoreError,
-    Subscription, Timestamp,
+    Account, Invite, NewAccount, Redemption, Role, RosterChange, RosterItem, RosterUpdate,
+    StoreError, Subscription, Timestamp,
 };
 use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
@@ -124,14 +124,14 @@ impl Accounts {
         {
             return Err(RegistrationError::EmailTaken);
         }
-        let role = invite.map_or(Role::User, |invite| invite.role);
-        let account = self.create(wish.jid, wish.password, role).await?;
-        if wish.email.is_some() || wish.display_name.is_some() {
-            let jid = wish.jid.as_str();
-            self.store.accounts.set_profile(jid, wish.display_name, wish.email).await?;
-        }
-        let email = wish.email.map(str::to_owned);
-        Ok(Account { email, display_name: wish.display_name.map(str::to_owned), ..account })
+        let account = NewAccount {
+            jid: wish.jid.to_string(),
+            role: invite.map_or(Role::User, |invite| invite.role),
+            email: wish.email.map(str::to_owned),
+            display_name: wish.display_name.map(str::to_owned),
+            ..NewAccount::default()
+        };
+        Ok(self.insert(wish.jid, wish.password, account).await?)
     }
 }
 

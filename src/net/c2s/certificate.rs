@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(choose(&both, Some(&b), None), Ok(b.clone()));
         assert_eq!(choose(&both, None, Some(&b)), Ok(b.clone()));
         assert_eq!(choose(&both, Some(&a), Some(&b)), Ok(a.clone()));
-        assert_eq!(choose(&both[..1], None, None), Ok(a.clone()));
+        assert_eq!(choose(&both[..1], None, None), Ok(a));
         assert_eq!(condition(choose(&both, None, None)), Condition::NotAuthorized);
         assert_eq!(condition(choose(&both, None, Some(&c))), Condition::NotAuthorized);
         assert_eq!(condition(choose(&both, Some(&c), None)), Condition::InvalidAuthzid);

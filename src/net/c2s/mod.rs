@@ -4,6 +4,7 @@ mod bucket;
 mod certificate;
 mod hibernate;
 mod login;
+mod snapshot;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -14,13 +15,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wello_kernel::Kernel;
 use wello_kernel::config::Registration;
+use wello_store::StoreError;
 use wello_stream::c2s::{Channel, HostSettings, RegistrationOffer, Settings};
 use wello_stream::sasl::{ChannelBindings, Mechanism};
 use wello_wire::jid::BareJid;
@@ -29,6 +31,7 @@ use crate::admission::ConnectionPermit;
 use crate::listener::Accepted;
 use crate::tls::{ListenerKind, TlsAcceptor, TlsInfo};
 
+use hibernate::Sleeper;
 use task::{Peer, Secured, Task};
 pub use transport::{Frames, Transport};
 
@@ -43,6 +46,8 @@ pub struct C2sServer {
     unauthenticated: Arc<Semaphore>,
     pub(super) shutdown: CancellationToken,
     pub(super) tasks: TaskTracker,
+    /// Sessions that outlive the process; none once they are stored.
+    sleepers: Mutex<Option<Vec<Sleeper>>>,
 }
 
 /// How long a TLS handshake may take.
@@ -63,6 +68,7 @@ impl C2sServer {
             client_authorities,
             shutdown,
             tasks: TaskTracker::new(),
+            sleepers: Mutex::new(Some(Vec::new())),
         })
     }
 
@@ -142,6 +148,18 @@ impl C2sServer {
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Takes up the sessions that waited for their clients when the server was stopped; how many.
+    /// To be called before any client is served.
+    pub async fn restore_sessions(self: &Arc<Self>) -> Result<usize, StoreError> {
+        hibernate::restore(self).await
+    }
+
+    /// Stores the sessions that wait for their clients; how many. To be called when the
+    /// connections are closed.
+    pub async fn save_sessions(self: &Arc<Self>) -> Result<usize, StoreError> {
+        hibernate::save(self).await
     }
 }
 

@@ -87,7 +87,8 @@ impl C2s {
             return self.wait(negotiation);
         };
         let Some(Resumption { id, h }) = Resumption::read(element) else {
-            return self.fail(&StreamError::new(StreamCondition::BadFormat));
+            self.output.element(&failed("bad-request"));
+            return self.wait(negotiation);
         };
         let identity = identity.clone();
         let request = ResumeRequest { identity: identity.clone(), id, h };

@@ -248,7 +248,11 @@ impl C2s {
             // RFC 7395: a frame before `<open/>`.
             Phase::Opening(_) => {
                 self.phase = Phase::Opening(None);
-                self.fail(&StreamError::new(StreamCondition::BadFormat));
+                let condition = match element.name() {
+                    "open" => StreamCondition::InvalidNamespace,
+                    _ => StreamCondition::BadFormat,
+                };
+                self.fail(&StreamError::new(condition));
             }
             Phase::Closed => {}
         }
