@@ -1,5 +1,6 @@
 //! Everything that is reached by HTTP: WebSocket, BOSH, discovery, health, metrics, the API.
 
+mod api;
 mod bosh;
 mod health;
 mod host_meta;
@@ -23,6 +24,7 @@ pub struct Web(Arc<WebState>);
 pub struct WebState {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) c2s: Arc<C2sServer>,
+    pub(crate) rates: api::Rates,
     pub(crate) bosh: bosh::BoshSessions,
     pub(crate) trusted_proxies: Vec<IpNetwork>,
     pub(crate) metrics_from: Vec<IpNetwork>,
@@ -49,6 +51,7 @@ impl Web {
         Ok(Web(Arc::new(WebState {
             trusted_proxies: networks("trusted_proxies", &http.trusted_proxies)?,
             metrics_from: networks("metrics_from", &http.metrics_from)?,
+            rates: api::Rates::default(),
             bosh: bosh::BoshSessions::default(),
             kernel,
             c2s,
@@ -65,6 +68,7 @@ impl Web {
             .route("/.well-known/host-meta.json", get(host_meta::json))
             .route("/xmpp-websocket", get(websocket::upgrade))
             .route("/http-bind", post(bosh::post))
+            .nest("/api/v1", api::routes(self))
             .layer(self.cors())
             .with_state(self.clone())
     }

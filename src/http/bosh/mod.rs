@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use wello_kernel::clock::random_id;
 use wello_net::c2s::Frames;
+use wello_stream::sasl::ChannelBindings;
 
 use crate::Web;
 use crate::server::Client;
@@ -104,7 +105,8 @@ async fn create(web: &Web, client: Client, document: Document<'_>) -> Result<Byt
     let logged_in = Arc::clone(&entry.logged_in);
     let listed = web.bosh.list(&terms.sid, entry, config.limits.connections)?;
     let frames = Frames { incoming, outgoing };
-    let bindings = (*client.bindings).clone();
+    // Each request may come on another connection: there is no one channel to bind to.
+    let bindings = ChannelBindings::default();
     web.c2s.serve_frames(frames, client.address, "bosh", client.secure, bindings);
     let (reply, answer) = oneshot::channel();
     let session = Session::new(terms, open, request, reply, Instant::now());
