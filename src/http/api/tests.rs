@@ -57,7 +57,8 @@ impl Server {
             acceptor,
             RootCertStore::empty(),
             Default::default(),
-        );
+        )
+        .await;
         Server { web: Web::new(kernel, c2s).unwrap(), _dir: dir }
     }
 

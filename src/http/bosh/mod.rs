@@ -111,6 +111,10 @@ async fn create(web: &Web, client: Client, document: Document<'_>) -> Result<Byt
     let (reply, answer) = oneshot::channel();
     let session = Session::new(terms, open, request, reply, Instant::now());
     let driver = Driver { session, waiting, to_task, from_task, logged_in, listed };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ends with the stream, which the server waits for"
+    )]
     tokio::spawn(driver.run());
     answer.await.map_err(|_| "internal-server-error")
 }

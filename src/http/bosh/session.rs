@@ -156,9 +156,8 @@ impl<T> Session<T> {
     }
 
     fn handle(&mut self, request: Request, reply: T, now: Instant) -> Result<(), &'static str> {
-        let key = request.key.clone();
         let deadline = now + self.terms.wait;
-        self.held.insert(request.rid, Held { reply, deadline, key: key.clone() });
+        self.held.insert(request.rid, Held { reply, deadline, key: request.key.clone() });
         self.check_key(&request)?;
         self.check_polling(&request, now)?;
         if let Some(ack) = request.ack {

@@ -1,5 +1,7 @@
 //! The commands of an operator, on the built program and a folder of its own.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, like the tests.
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
