@@ -1,9 +1,11 @@
 //! Everything that is reached by HTTP: WebSocket, BOSH, discovery, health, metrics, the API.
 
+pub mod acme;
 mod api;
 mod bosh;
 mod health;
 mod host_meta;
+mod invite;
 pub mod server;
 mod websocket;
 
@@ -66,6 +68,7 @@ impl Web {
             .route("/metrics", get(health::metrics))
             .route("/.well-known/host-meta", get(host_meta::xml))
             .route("/.well-known/host-meta.json", get(host_meta::json))
+            .route("/invite/{token}", get(invite::page))
             .route("/xmpp-websocket", get(websocket::upgrade))
             .route("/http-bind", post(bosh::post))
             .nest("/api/v1", api::routes(self))
