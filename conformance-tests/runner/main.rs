@@ -1,9 +1,6 @@
 //! Plays scripted conversations against a server and judges what it answers.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that panics has failed")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed"))]
 
 mod client;
 mod pattern;
@@ -85,16 +82,7 @@ fn start(args: &Args) -> anyhow::Result<bool> {
         .into_iter()
         .filter(|s| args.filter.is_empty() || args.filter.iter().any(|f| s.id.contains(f)))
         .filter(|s| !args.unskip || s.skips.iter().any(|(t, _)| t == target.name()))
-        .map(|s| {
-            if args.unskip {
-                Script {
-                    skips: Vec::new(),
-                    ..s
-                }
-            } else {
-                s
-            }
-        })
+        .map(|s| if args.unskip { Script { skips: Vec::new(), ..s } } else { s })
         .collect();
     if args.check {
         println!("{} scripts are well-formed", wanted.len());

@@ -72,19 +72,11 @@ impl Template {
     }
 
     pub(crate) fn without_children_mark(&self) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|p| **p != Piece::Children)
-                .cloned()
-                .collect(),
-        )
+        Self(self.0.iter().filter(|p| **p != Piece::Children).cloned().collect())
     }
 
     pub(crate) fn is_blank(&self) -> bool {
-        self.0
-            .iter()
-            .all(|p| matches!(p, Piece::Literal(l) if l.trim().is_empty()))
+        self.0.iter().all(|p| matches!(p, Piece::Literal(l) if l.trim().is_empty()))
     }
 
     /// Text to send in well-formed XML: values are escaped, literals are the script's own markup.
@@ -136,9 +128,8 @@ impl Template {
         }
         source.push('$');
         let regex = Regex::new(&source).map_err(|e| e.to_string())?;
-        let found = regex
-            .captures(got)
-            .ok_or_else(|| format!("is {got:?}, does not match {source}"))?;
+        let found =
+            regex.captures(got).ok_or_else(|| format!("is {got:?}, does not match {source}"))?;
         Ok(names
             .into_iter()
             .enumerate()
@@ -199,9 +190,7 @@ impl Vars {
 
     /// A copy that changes apart from the original.
     pub(crate) fn snapshot(&self) -> Self {
-        Self {
-            map: Rc::new(RefCell::new(self.map.borrow().clone())),
-        }
+        Self { map: Rc::new(RefCell::new(self.map.borrow().clone())) }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {
@@ -210,9 +199,7 @@ impl Vars {
 
     fn lookup(&self, name: &str) -> Result<String, String> {
         if name == "now" {
-            return Ok(jiff::Timestamp::now()
-                .strftime("%Y-%m-%dT%H:%M:%SZ")
-                .to_string());
+            return Ok(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         }
         if let Some(value) = self.get(name) {
             return Ok(value);
@@ -327,26 +314,17 @@ const FUNCTIONS: [&str; 12] = [
 ];
 
 fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
-    let bytes: Vec<Vec<u8>> = args
-        .iter()
-        .map(|a| a.render_raw(vars))
-        .collect::<Result<_, _>>()?;
+    let bytes: Vec<Vec<u8>> = args.iter().map(|a| a.render_raw(vars)).collect::<Result<_, _>>()?;
     let arg = |i: usize| bytes.get(i).map_or(&[][..], Vec::as_slice);
     let text = |i: usize| String::from_utf8_lossy(arg(i)).into_owned();
     match name {
         "repeat" => {
-            let times: usize = text(0)
-                .parse()
-                .map_err(|_| "repeat needs a number".to_owned())?;
+            let times: usize = text(0).parse().map_err(|_| "repeat needs a number".to_owned())?;
             Ok(text(1).repeat(times))
         }
         "count" => {
-            let times: usize = text(0)
-                .parse()
-                .map_err(|_| "count needs a number".to_owned())?;
-            Ok((0..times)
-                .map(|i| text(1).replace('%', &i.to_string()))
-                .collect())
+            let times: usize = text(0).parse().map_err(|_| "count needs a number".to_owned())?;
+            Ok((0..times).map(|i| text(1).replace('%', &i.to_string())).collect())
         }
         "base64" => Ok(BASE64.encode(arg(0))),
         "base64-hex" => {
@@ -433,14 +411,7 @@ pub(crate) fn random_hex(bytes: usize) -> String {
 
 fn random_uuid() -> String {
     let h = random_hex(16);
-    format!(
-        "{}-{}-4{}-8{}-{}",
-        &h[..8],
-        &h[8..12],
-        &h[13..16],
-        &h[17..20],
-        &h[20..32]
-    )
+    format!("{}-{}-4{}-8{}-{}", &h[..8], &h[8..12], &h[13..16], &h[17..20], &h[20..32])
 }
 
 #[cfg(test)]
@@ -480,9 +451,7 @@ mod tests {
 
     #[test]
     fn raw_text_resolves_escapes() {
-        let raw = Template::parse("a\\xff\\n\\\\")
-            .unwrap()
-            .render_raw(&Vars::default());
+        let raw = Template::parse("a\\xff\\n\\\\").unwrap().render_raw(&Vars::default());
         assert_eq!(raw.unwrap(), b"a\xff\n\\");
     }
 }

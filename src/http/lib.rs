@@ -1,14 +1,19 @@
 //! Everything that is reached by HTTP: WebSocket, BOSH, discovery, health, metrics, the API.
 
+pub mod acme;
+mod api;
+mod bosh;
 mod health;
 mod host_meta;
+mod invite;
 pub mod server;
 mod websocket;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::http::Method;
+use axum::routing::{get, post};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use wello_kernel::Kernel;
 use wello_net::c2s::C2sServer;
@@ -21,6 +26,8 @@ pub struct Web(Arc<WebState>);
 pub struct WebState {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) c2s: Arc<C2sServer>,
+    pub(crate) rates: api::Rates,
+    pub(crate) bosh: bosh::BoshSessions,
     pub(crate) trusted_proxies: Vec<IpNetwork>,
     pub(crate) metrics_from: Vec<IpNetwork>,
 }
@@ -46,6 +53,8 @@ impl Web {
         Ok(Web(Arc::new(WebState {
             trusted_proxies: networks("trusted_proxies", &http.trusted_proxies)?,
             metrics_from: networks("metrics_from", &http.metrics_from)?,
+            rates: api::Rates::default(),
+            bosh: bosh::BoshSessions::default(),
             kernel,
             c2s,
         })))
@@ -59,7 +68,10 @@ impl Web {
             .route("/metrics", get(health::metrics))
             .route("/.well-known/host-meta", get(host_meta::xml))
             .route("/.well-known/host-meta.json", get(host_meta::json))
+            .route("/invite/{token}", get(invite::page))
             .route("/xmpp-websocket", get(websocket::upgrade))
+            .route("/http-bind", post(bosh::post))
+            .nest("/api/v1", api::routes(self))
             .layer(self.cors())
             .with_state(self.clone())
     }
@@ -72,6 +84,7 @@ impl Web {
         } else {
             AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
         };
-        CorsLayer::new().allow_origin(allowed).allow_methods(Any).allow_headers(Any)
+        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        CorsLayer::new().allow_origin(allowed).allow_methods(methods).allow_headers(Any)
     }
 }

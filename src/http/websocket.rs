@@ -58,6 +58,15 @@ async fn carry(
             received = receive(&mut source, &to_task) => match received {
                 Received::Frame(frame, permit) => permit.send(frame),
                 Received::Other => {}
+                Received::Gone => {
+                    // Its last words may still be on their way, such as why it ended.
+                    while let Some(Ok(text)) = from_task.recv().await.map(Utf8Bytes::try_from) {
+                        if sink.send(Message::Text(text)).await.is_err() {
+                            return;
+                        }
+                    }
+                    break;
+                }
                 Received::End(reason) => {
                     code = Some(reason);
                     // The task takes it for the end of the connection.
@@ -82,6 +91,8 @@ async fn carry(
 enum Received<'a> {
     Frame(Bytes, mpsc::Permit<'a, Bytes>),
     Other,
+    /// The task has ended.
+    Gone,
     /// With the status code to close with.
     End(u16),
 }
@@ -91,8 +102,7 @@ async fn receive<'a>(
     source: &mut SplitStream<WebSocket>,
     to_task: &'a mpsc::Sender<Bytes>,
 ) -> Received<'a> {
-    // A task that reads no more may still have something to say: its frames end the loop.
-    let Ok(permit) = to_task.reserve().await else { return std::future::pending().await };
+    let Ok(permit) = to_task.reserve().await else { return Received::Gone };
     match source.next().await {
         Some(Ok(Message::Text(text))) => Received::Frame(Bytes::from(text), permit),
         // RFC 7395, section 3.2: XMPP is text.

@@ -132,6 +132,14 @@ pub trait BeforeLogin: Send + Sync {
     ) -> Result<Option<Element>, StanzaError>;
 }
 
+/// What a feature adds to the features of a stream (RFC 6120, section 4.3.2) once its client has
+/// logged in.
+#[async_trait]
+pub trait StreamFeatures: Send + Sync {
+    /// Asked when the server begins to serve the host.
+    async fn features(&self, kernel: &Arc<Kernel>, host: &BareJid) -> Vec<Element>;
+}
+
 /// Which addresses an IQ handler answers for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IqScope {
@@ -257,6 +265,7 @@ pub struct Hooks {
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
     pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,
+    pub(crate) stream_features: Vec<Arc<dyn StreamFeatures>>,
     pub discovery: Vec<Arc<dyn Discovery>>,
     pub(crate) iqs: std::collections::HashMap<(IqScope, &'static str), Arc<dyn IqHandler>>,
     pub services: std::collections::HashMap<String, Arc<dyn Service>>,
@@ -266,5 +275,16 @@ impl Hooks {
     /// Features that take part in Bind 2.
     pub fn bind_inline_features(&self) -> Vec<&'static str> {
         self.bind_inline.iter().flat_map(|hook| hook.features()).collect()
+    }
+}
+
+impl Kernel {
+    /// What the features add to the streams of a host.
+    pub async fn stream_features(self: &Arc<Self>, host: &BareJid) -> Vec<Element> {
+        let mut features = Vec::new();
+        for hook in &self.hooks().stream_features {
+            features.extend(hook.features(self, host).await);
+        }
+        features
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::hooks::{
     AccountEvents, After, Archive, BeforeLogin, BindInline, Copy, Discovery, Guard, Hooks,
-    IqHandler, IqScope, Rewrite, Service, SessionEvents, Undelivered,
+    IqHandler, IqScope, Rewrite, Service, SessionEvents, StreamFeatures, Undelivered,
 };
 
 /// How much of a specification is there.
@@ -90,6 +90,10 @@ impl<'a> Registrar<'a> {
     /// Takes what clients ask before they have logged in.
     pub fn before_login(&mut self, hook: Arc<dyn BeforeLogin>) {
         self.hooks.before_login = Some(hook);
+    }
+
+    pub fn stream_features(&mut self, hook: Arc<dyn StreamFeatures>) {
+        self.hooks.stream_features.push(hook);
     }
 
     pub fn discovery(&mut self, hook: Arc<dyn Discovery>) {

@@ -78,10 +78,8 @@ impl Kernel {
         let Some(contact) = stanza.from.as_ref().map(|from| from.bare()) else { return };
         let answer =
             |type_| Stanza::presence(type_).with_from(account.clone()).with_to(contact.clone());
+        // Section 8.5.1: nobody learns which accounts exist.
         if !self.accounts.exists(&account).await {
-            if type_ == PresenceType::Subscribe {
-                self.route(answer(PresenceType::Unsubscribed)).await;
-            }
             return;
         }
         let stanza = stanza.with_from(contact.clone()).with_to(account.clone());

@@ -22,6 +22,34 @@ pub enum Command {
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
+    /// Make an invitation and print its links.
+    Invite(InviteOptions),
+    /// Ask the running server whether it lives.
+    Health,
+    /// Copy the database into a new file, also while the server runs (SQLite).
+    Backup {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub struct InviteOptions {
+    /// Where the account will be; the first host without it.
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// The only name that can be taken, which is kept for whom is invited.
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// The account may administer the server.
+    #[arg(long)]
+    pub admin: bool,
+    /// Valid for so long; auth.invite_days without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub days: Option<u32>,
+    /// How many accounts can be made with it.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub uses: u32,
 }
 
 #[derive(Subcommand)]

@@ -1,6 +1,9 @@
 //! The `wello` binary: reads the command line, wires the parts together, runs them.
 
+mod backup;
 mod cli;
+mod health;
+mod invite;
 mod logging;
 mod serve;
 mod user;
@@ -33,6 +36,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 serve::serve(config).await
             }
             Command::User(command) => user::run(&config, command).await,
+            Command::Invite(options) => invite::run(&config, options).await,
+            Command::Health => health::run(&config).await,
+            Command::Backup { file } => backup::run(&config, &file).await,
         }
     })
 }

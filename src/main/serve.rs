@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use wello_http::Web;
 use wello_http::server::{serve_http, serve_https};
 use wello_kernel::Kernel;
-use wello_kernel::config::{Config, TlsVersion};
+use wello_kernel::config::{AcmeChallenge, Config, TlsVersion};
 use wello_kernel::metrics::Metrics;
+use wello_net::acme::{AcmeManager, AcmeOptions, ChallengeKind, ChallengeStore};
 use wello_net::admission::Admission;
 use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
 use wello_net::ip_network::IpNetwork;
@@ -23,6 +24,8 @@ use wello_net::tls::{
     CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions, roots_from_file,
 };
 use wello_store::{Options, Store};
+
+use crate::invite;
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data_dir)
@@ -35,9 +38,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
     let authorities = client_authorities(&kernel.config)?;
-    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone());
+    let c2s =
+        C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone()).await;
+    let restored = c2s.restore_sessions().await.context("stored sessions")?;
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
-    let addresses = listen(&kernel, &c2s, &web.router(), &acceptor, &shutdown)?;
+    let challenges = Arc::new(ChallengeStore::default());
+    let router = web.router().merge(wello_http::acme::router(Arc::clone(&challenges)));
+    let addresses = listen(&kernel, &c2s, &router, &acceptor, &shutdown)?;
+    if kernel.config.acme.enabled {
+        obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
+    }
+    tracing::info!(restored, "sessions wait for their clients");
+    let (config, store) = (&kernel.config, &kernel.store);
+    match invite::first_administrator(config, store, &kernel.accounts).await {
+        Ok(Some(url)) => println!("invitation for the first administrator: {url}"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("no invitation for the first administrator: {error:#}"),
+    }
     println!("ready {}", addresses.join(" "));
     std::io::stdout().flush()?;
     wait_for_signals(&certificates).await?;
@@ -46,6 +63,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let drain = Duration::from_secs(kernel.config.sessions.drain_seconds);
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
         tracing::warn!("some connections did not close in time");
+    }
+    match c2s.save_sessions().await {
+        Ok(saved) => tracing::info!(saved, "sessions wait for their clients"),
+        Err(error) => tracing::error!(%error, "sessions not stored"),
     }
     kernel.store.close().await;
     Ok(())
@@ -94,6 +115,34 @@ fn open_certificates(config: &Config) -> anyhow::Result<CertificateStore> {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow!(all.join("; "))
     })
+}
+
+/// Has the authority sign certificates for the hosts that have none of their own, and renews them.
+fn obtain_certificates(
+    config: &Config,
+    certificates: &Arc<CertificateStore>,
+    challenges: Arc<ChallengeStore>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let own = |domain: &str| {
+        config.host.iter().any(|host| host.domain == domain && host.certificate.is_some())
+    };
+    let options = AcmeOptions {
+        directory: config.acme.directory.clone(),
+        contact: config.acme.contact.clone(),
+        challenge: match config.acme.challenge {
+            AcmeChallenge::Http01 => ChallengeKind::Http01,
+            AcmeChallenge::TlsAlpn01 => ChallengeKind::TlsAlpn01,
+        },
+        root: config.acme.root.clone(),
+        data_dir: config.data_dir.clone(),
+        domains: config.domains().into_iter().filter(|d| !own(d)).map(str::to_owned).collect(),
+    };
+    let now = Arc::new(std::time::SystemTime::now);
+    let manager = AcmeManager::new(options, Arc::clone(certificates), challenges, now)?;
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move { manager.run(shutdown.cancelled()).await });
+    Ok(())
 }
 
 /// Binds every listener, then accepts; returns the bound addresses.

@@ -8,7 +8,7 @@ use wello_kernel::Kernel;
 use wello_kernel::hooks::{DiscoQuery, IqAnswer, IqHandler, IqRequest, IqScope, Request};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::Jid;
+use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem, DiscoItems, Identity};
 
@@ -80,11 +80,22 @@ async fn info(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoInfo, Sta
         }
         return Err(StanzaError::item_not_found("no such node"));
     }
+    Ok(address_info(kernel, query).await)
+}
+
+/// The disco#info of a host, as everybody gets it.
+pub(crate) async fn host_info(kernel: &Arc<Kernel>, host: &BareJid) -> DiscoInfo {
+    let (to, from) = (host.clone(), host.clone().into());
+    let query = DiscoQuery { scope: IqScope::Host, to, from, node: None };
+    address_info(kernel, &query).await
+}
+
+async fn address_info(kernel: &Arc<Kernel>, query: &DiscoQuery) -> DiscoInfo {
     let mut answer = own_info(kernel, query.scope);
     for hook in &kernel.hooks().discovery {
         hook.info(kernel, query, &mut answer).await;
     }
-    Ok(answer)
+    answer
 }
 
 /// What the modules say in their descriptions.

@@ -50,13 +50,17 @@ impl hooks::Rewrite for Forgery {
         let is_ours = |address: &str| {
             address.parse::<Jid>().map_or(true, |jid| kernel.hosts.contains(jid.domain()))
         };
-        let from_client = passage.session.is_some();
+        let sender = passage.session.as_ref().map(|session| session.bare());
+        let claims_us = |from: &str| match (&sender, from.parse::<Jid>()) {
+            (Some(sender), Ok(jid)) => is_ours(from) && jid.bare() != *sender,
+            _ => true,
+        };
         passage.stanza.retain_children(|child| match (child.name(), child.ns()) {
             // XEP-0359, section 6: an archive's id is the archive's to give.
             ("stanza-id", ns::STANZA_ID) => child.attr("by").is_some_and(|by| !is_ours(by)),
             // XEP-0203, section 5: who claims that this server held the message up.
-            ("delay", ns::DELAY) if from_client => {
-                child.attr("from").is_none_or(|from| !is_ours(from))
+            ("delay", ns::DELAY) if sender.is_some() => {
+                child.attr("from").is_none_or(|from| !claims_us(from))
             }
             _ => true,
         });

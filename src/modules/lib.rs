@@ -1,14 +1,24 @@
 //! The features, each in a file or folder of its own.
 
+mod admin;
 mod archive;
+mod blocking;
+mod caps;
 mod carbons;
 mod client_access;
+mod contact;
 mod disco;
 mod forgery;
+mod last;
 mod offline;
 mod ping;
+mod private;
 mod registration;
 mod roster;
+mod time;
+mod vcard;
+mod vcard4;
+mod version;
 
 use std::sync::Arc;
 
@@ -20,11 +30,22 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
+        Arc::new(caps::EntityCaps::default()),
+        // Its guard is the first one: a blocked sender learns nothing from those that follow.
+        Arc::new(blocking::Blocking::default()),
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),
+        Arc::new(version::Version),
+        Arc::new(time::Time),
+        Arc::new(last::Last::new()),
+        Arc::new(contact::Contact),
+        Arc::new(private::Private),
+        Arc::new(vcard::VCard),
+        Arc::new(vcard4::VCard4),
         Arc::new(carbons::Carbons),
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
+        Arc::new(admin::Admin::new()),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));

@@ -24,7 +24,7 @@ const SPECS: &[Spec] = &[
         title: "Instant Messaging and Presence",
         version: "2011-03",
         status: Status::Complete,
-        host_features: &[],
+        host_features: &[ns::ROSTER],
         account_features: &[],
     },
     Spec {

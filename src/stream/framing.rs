@@ -20,16 +20,19 @@ pub struct Input {
     framing: Framing,
     reader: Reader,
     limits: Limits,
+    /// Something other than whitespace has come.
+    begun: bool,
 }
 
 impl Input {
     pub fn new(framing: Framing, limits: Limits) -> Input {
-        Input { framing, reader: Reader::new(limits), limits }
+        Input { framing, reader: Reader::new(limits), limits, begun: false }
     }
 
     /// Begins a new document, as after STARTTLS and SASL.
     pub fn restart(&mut self) {
         self.reader = Reader::new(self.limits);
+        self.begun = false;
     }
 
     pub fn set_limits(&mut self, limits: Limits) {
@@ -41,7 +44,14 @@ impl Input {
     /// whole frame.
     pub fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<StreamEvent>, ReadError> {
         match self.framing {
-            Framing::Stream => self.reader.read(bytes),
+            Framing::Stream => {
+                if !self.begun {
+                    // COMPAT: some clients end what came before the new stream with a newline.
+                    *bytes = bytes.trim_ascii_start();
+                    self.begun = !bytes.is_empty();
+                }
+                self.reader.read(bytes)
+            }
             Framing::Framed => {
                 let frame = std::mem::take(bytes);
                 read_document(frame, &self.limits).map(|element| Some(framed_event(element)))

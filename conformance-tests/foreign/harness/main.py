@@ -111,7 +111,7 @@ def _suite(suite: Suite, under_test, only: str, excuses: list) -> list:
     left_out = [e.test for e in excuses if e.suite == suite.name and not e.run]
     try:
         target.write_text(json.dumps(
-            {**under_test.target(), "only": only, "left_out": left_out,
+            {**under_test.target(), "suite": suite.name, "only": only, "left_out": left_out,
              "logs": str(under_test.home / suite.name)}, indent=1))
         (under_test.home / suite.name).mkdir(exist_ok=True)
         # Where Node, Rust and Go programs read their trust anchors from.

@@ -40,7 +40,8 @@ class Account:
 
 def new_account(name: str, password: str = "") -> Account:
     """Registers an account that no other test uses."""
-    account = Account(f"{name}-{next(_numbers)}", password or f"pass of {name}")
+    user = f"{name}-{TARGET['suite']}-{next(_numbers)}"
+    account = Account(user, password or f"pass of {name}")
     command = [part.format(user=account.user, password=account.password)
                for part in TARGET["add_user"]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -113,9 +113,7 @@ impl Connection {
         domain: &str,
         from: Option<&str>,
     ) -> anyhow::Result<()> {
-        let from = from
-            .map(|f| format!("from='{}' ", escape(f)))
-            .unwrap_or_default();
+        let from = from.map(|f| format!("from='{}' ", escape(f))).unwrap_or_default();
         match self {
             Self::Tcp(c) => {
                 c.restart();

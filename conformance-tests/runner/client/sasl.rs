@@ -195,10 +195,7 @@ pub(crate) fn salted_password(
 ) -> anyhow::Result<String> {
     let sasl = Exchange::new(mechanism, "", password, None, HashMap::new());
     let salt = BASE64.decode(salt)?;
-    Ok(BASE64.encode(
-        sasl.hash()?
-            .salted(password.as_bytes(), &salt, rounds.parse()?),
-    ))
+    Ok(BASE64.encode(sasl.hash()?.salted(password.as_bytes(), &salt, rounds.parse()?)))
 }
 
 fn mac<M: Mac>(mac: Result<M, hmac::digest::InvalidLength>, data: &[u8]) -> Vec<u8> {

@@ -76,10 +76,7 @@ impl Actor {
     }
 
     pub(super) fn own(&self) -> Own<'_> {
-        Own {
-            bare: &self.account.bare,
-            full: self.jid.as_deref(),
-        }
+        Own { bare: &self.account.bare, full: self.jid.as_deref() }
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -88,9 +85,7 @@ impl Actor {
 
     pub(super) fn connection(&mut self) -> Outcome<&mut Connection> {
         let name = &self.spec.name;
-        self.connection
-            .as_mut()
-            .ok_or_else(|| format!("{name} is not connected"))
+        self.connection.as_mut().ok_or_else(|| format!("{name} is not connected"))
     }
 
     /// The next event that was not consumed yet.
@@ -176,10 +171,7 @@ impl Actor {
                 if let Some(query) = e.child(NS_DISCO_INFO, "query") {
                     self.vars.set(&self.key("caps"), verification(query));
                 }
-                if let Some(jid) = e
-                    .child(NS_BIND, "bind")
-                    .and_then(|b| b.child(NS_BIND, "jid"))
-                {
+                if let Some(jid) = e.child(NS_BIND, "bind").and_then(|b| b.child(NS_BIND, "jid")) {
                     self.set_jid(&jid.text());
                     self.stage = Some(Stage::Bound);
                 }
@@ -200,15 +192,10 @@ impl Actor {
         if let Some(resumed) = e.child(NS_SM, "resumed") {
             self.stage = Some(Stage::Session);
             self.sm.enabled = true;
-            self.vars.set(
-                &self.key("resumed-h"),
-                resumed.attr("h").unwrap_or_default(),
-            );
+            self.vars.set(&self.key("resumed-h"), resumed.attr("h").unwrap_or_default());
             return;
         }
-        let id = e
-            .child(NS_SASL2, "authorization-identifier")
-            .map(Element::text);
+        let id = e.child(NS_SASL2, "authorization-identifier").map(Element::text);
         if let Some(bound) = e.child(NS_BIND2, "bound") {
             self.set_jid(&id.unwrap_or_default());
             self.stage = Some(Stage::Bound);
@@ -252,11 +239,8 @@ impl Actor {
     pub(super) async fn send_raw(&mut self, bytes: &[u8], binary: bool) -> Outcome {
         self.log('>', &String::from_utf8_lossy(bytes));
         let connection = self.connection()?;
-        let sent = if binary {
-            connection.send_binary(bytes).await
-        } else {
-            connection.send(bytes).await
-        };
+        let sent =
+            if binary { connection.send_binary(bytes).await } else { connection.send(bytes).await };
         self.judge_sending(sent)
     }
 
@@ -266,8 +250,7 @@ impl Actor {
         let Err(e) = sent else { return Ok(()) };
         let closed = e.chain().any(|c| {
             c.downcast_ref::<std::io::Error>().is_some()
-                || c.downcast_ref::<tokio_tungstenite::tungstenite::Error>()
-                    .is_some()
+                || c.downcast_ref::<tokio_tungstenite::tungstenite::Error>().is_some()
         });
         if !closed {
             return Err(format!("sending failed: {e:#}"));
@@ -281,11 +264,7 @@ impl Actor {
         if e.ns == NS_SM && matches!(e.name.as_str(), "r" | "a") || e.is(NS_STREAM, "features") {
             return true;
         }
-        if self
-            .ignored
-            .iter()
-            .any(|p| matches(p, e, self.own(), &self.vars).is_ok())
-        {
+        if self.ignored.iter().any(|p| matches(p, e, self.own(), &self.vars).is_ok()) {
             return true;
         }
         if e.name != "presence" {
@@ -296,12 +275,7 @@ impl Actor {
             unavailable: e.attr("type") == Some("unavailable"),
         };
         let plain = matches!(e.attr("type"), None | Some("unavailable"));
-        match self
-            .noise
-            .iter()
-            .position(|n| *n == noise)
-            .filter(|_| plain)
-        {
+        match self.noise.iter().position(|n| *n == noise).filter(|_| plain) {
             Some(i) => {
                 self.noise.remove(i);
                 true
@@ -314,10 +288,7 @@ impl Actor {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
-        connection
-            .close_stream()
-            .await
-            .map_err(|e| format!("{e:#}"))?;
+        connection.close_stream().await.map_err(|e| format!("{e:#}"))?;
         while self.connection.is_some() {
             self.pull(deadline).await?;
             if matches!(self.queue.back(), Some(Event::Footer)) {
@@ -352,6 +323,5 @@ impl Actor {
 
 /// Bind 2 enables stream management inside `<authenticate/>`.
 fn contains_enable(e: &Element) -> bool {
-    e.children()
-        .any(|c| c.is(NS_SM, "enable") || contains_enable(c))
+    e.children().any(|c| c.is(NS_SM, "enable") || contains_enable(c))
 }

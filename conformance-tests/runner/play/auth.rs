@@ -28,11 +28,7 @@ impl Play<'_> {
         for (key, template) in &step.keys {
             faults.insert(key.clone(), template.render(&vars)?);
         }
-        let inline = step
-            .inline
-            .as_ref()
-            .map(|t| t.render_xml(&vars))
-            .transpose()?;
+        let inline = step.inline.as_ref().map(|t| t.render_xml(&vars)).transpose()?;
         let actor = self.actor(name)?;
         actor.advance(&endpoint, Stage::Tls, deadline).await?;
         let namespace = if step.sasl2 { NS_SASL2 } else { NS_SASL };
@@ -41,9 +37,7 @@ impl Play<'_> {
             None => actor.choose_mechanism(namespace)?,
         };
         let inline = inline.unwrap_or_default();
-        let outcome = actor
-            .exchange(&mechanism, namespace, &inline, faults, deadline)
-            .await?;
+        let outcome = actor.exchange(&mechanism, namespace, &inline, faults, deadline).await?;
         actor.queue.push_front(Event::Element(outcome));
         Ok(())
     }
@@ -53,17 +47,11 @@ impl Actor {
     /// The plain login of `connects`: it has to succeed.
     pub(super) async fn log_in(&mut self, deadline: Instant) -> Outcome {
         let mechanism = self.choose_mechanism(NS_SASL)?;
-        let outcome = self
-            .exchange(&mechanism, NS_SASL, "", HashMap::new(), deadline)
-            .await?;
+        let outcome = self.exchange(&mechanism, NS_SASL, "", HashMap::new(), deadline).await?;
         if outcome.name == "success" {
             return Ok(());
         }
-        Err(format!(
-            "{} cannot log in: {}",
-            self.spec.name,
-            outcome.to_pretty()
-        ))
+        Err(format!("{} cannot log in: {}", self.spec.name, outcome.to_pretty()))
     }
 
     fn choose_mechanism(&self, namespace: &str) -> Outcome<String> {
@@ -80,11 +68,7 @@ impl Actor {
     }
 
     fn offered_mechanisms(&self, namespace: &str) -> Vec<String> {
-        let list = if namespace == NS_SASL2 {
-            "authentication"
-        } else {
-            "mechanisms"
-        };
+        let list = if namespace == NS_SASL2 { "authentication" } else { "mechanisms" };
         self.offered_in(namespace, list)
             .filter(|m| m.name == "mechanism")
             .map(Element::text)
@@ -127,10 +111,7 @@ impl Actor {
                 sasl.initial()
             )
         } else {
-            format!(
-                "<auth xmlns='{NS_SASL}' mechanism='{mechanism}'>{}</auth>",
-                sasl.initial()
-            )
+            format!("<auth xmlns='{NS_SASL}' mechanism='{mechanism}'>{}</auth>", sasl.initial())
         };
         self.send_elements(&first).await?;
         loop {
@@ -143,26 +124,20 @@ impl Actor {
                 self.finish(&sasl, &element)?;
                 return Ok(element);
             }
-            let answer = sasl
-                .respond(&element.text())
-                .map_err(|e| format!("challenge: {e:#}"))?;
-            self.vars
-                .set(&self.key("server-first"), sasl.server_first.clone());
+            let answer = sasl.respond(&element.text()).map_err(|e| format!("challenge: {e:#}"))?;
+            self.vars.set(&self.key("server-first"), sasl.server_first.clone());
             self.note_downgrade_hash(&sasl, namespace);
-            self.send_elements(&format!(
-                "<response xmlns='{namespace}'>{answer}</response>"
-            ))
-            .await?;
+            self.send_elements(&format!("<response xmlns='{namespace}'>{answer}</response>"))
+                .await?;
         }
     }
 
     fn finish(&self, sasl: &Exchange, element: &Element) -> Outcome {
         let data = match (element.ns.as_str(), element.name.as_str()) {
             (NS_SASL, "success") => element.text(),
-            (NS_SASL2, "success") => element
-                .child(NS_SASL2, "additional-data")
-                .map(Element::text)
-                .unwrap_or_default(),
+            (NS_SASL2, "success") => {
+                element.child(NS_SASL2, "additional-data").map(Element::text).unwrap_or_default()
+            }
             _ => return Ok(()),
         };
         sasl.finish(&data).map_err(|e| format!("{e:#}"))

@@ -13,11 +13,8 @@ pub(super) fn verification(query: &Element) -> String {
     let of = |name: &'static str| query.children().filter(move |c| c.name == name);
     let mut identities: Vec<String> = of("identity").map(identity).collect();
     let mut features: Vec<&str> = of("feature").filter_map(|f| f.attr("var")).collect();
-    let mut forms: Vec<String> = query
-        .children()
-        .filter(|c| c.is(NS_DATA, "x"))
-        .filter_map(form)
-        .collect();
+    let mut forms: Vec<String> =
+        query.children().filter(|c| c.is(NS_DATA, "x")).filter_map(form).collect();
     identities.sort();
     features.sort_unstable();
     forms.sort();
@@ -33,12 +30,7 @@ pub(super) fn verification(query: &Element) -> String {
 fn identity(e: &Element) -> String {
     let attr = |name| e.attr(name).unwrap_or_default();
     let lang = e.attr_ns(NS_XML, "lang").unwrap_or_default();
-    format!(
-        "{}/{}/{lang}/{}",
-        attr("category"),
-        attr("type"),
-        attr("name")
-    )
+    format!("{}/{}/{lang}/{}", attr("category"), attr("type"), attr("name"))
 }
 
 /// Begins with the form's type, so that sorting the texts sorts the forms by it.
@@ -47,11 +39,8 @@ fn form(e: &Element) -> Option<String> {
         .children()
         .filter(|f| f.name == "field")
         .filter_map(|f| {
-            let mut values: Vec<String> = f
-                .children()
-                .filter(|v| v.name == "value")
-                .map(Element::text)
-                .collect();
+            let mut values: Vec<String> =
+                f.children().filter(|v| v.name == "value").map(Element::text).collect();
             values.sort();
             Some((f.attr("var")?, values))
         })

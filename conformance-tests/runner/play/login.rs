@@ -43,22 +43,13 @@ impl Play<'_> {
             let Some(other) = self.actors.get_mut(name) else {
                 continue;
             };
-            other.noise.push(Noise {
-                from: from.clone(),
-                unavailable,
-            });
+            other.noise.push(Noise { from: from.clone(), unavailable });
             if !other.is_live() {
                 // RFC 6121 §4.3.2: the answer to a probe of a contact who is away
                 let from = other.account.bare.clone();
-                to_subject.push(Noise {
-                    from,
-                    unavailable: true,
-                });
+                to_subject.push(Noise { from, unavailable: true });
             } else if let Some(jid) = &other.jid {
-                to_subject.push(Noise {
-                    from: jid.clone(),
-                    unavailable: false,
-                });
+                to_subject.push(Noise { from: jid.clone(), unavailable: false });
             }
         }
         if let Some(subject) = self.actors.get_mut(name).filter(|_| !unavailable) {
@@ -94,10 +85,7 @@ impl Actor {
         self.advance_loudly(endpoint, goal, deadline).await?;
         // What a login says is of no interest unless it fails.
         self.trace.truncate(before);
-        self.log(
-            '-',
-            &format!("reached {goal:?} as {}", self.jid.as_deref().unwrap_or("-")),
-        );
+        self.log('-', &format!("reached {goal:?} as {}", self.jid.as_deref().unwrap_or("-")));
         Ok(())
     }
 
@@ -158,16 +146,9 @@ impl Actor {
         let Some(facts) = self.connection.as_ref().and_then(Connection::session) else {
             return;
         };
-        let exporter = facts
-            .exporter
-            .as_deref()
-            .map(crate::text::to_hex)
-            .unwrap_or_default();
+        let exporter = facts.exporter.as_deref().map(crate::text::to_hex).unwrap_or_default();
         self.vars.set(&self.key("tls-exporter"), exporter);
-        self.vars.set(
-            &self.key("tls-end-point"),
-            crate::text::to_hex(&facts.end_point),
-        );
+        self.vars.set(&self.key("tls-end-point"), crate::text::to_hex(&facts.end_point));
         self.vars.set(&self.key("alpn"), facts.alpn);
         self.vars.set(&self.key("tls-version"), facts.version);
         self.vars.set(&self.key("certificate"), facts.certificate);
@@ -183,10 +164,7 @@ impl Actor {
             .map_err(|e| format!("{e:#}"))?;
         match self.next(deadline).await? {
             Event::Header(header) => {
-                self.vars.set(
-                    &self.key("stream-id"),
-                    header.attr("id").unwrap_or_default(),
-                );
+                self.vars.set(&self.key("stream-id"), header.attr("id").unwrap_or_default());
             }
             other => return Err(format!("no stream header but {other:?}")),
         }
@@ -201,8 +179,7 @@ impl Actor {
     }
 
     pub(super) async fn start_tls(&mut self, domain: &str, deadline: Instant) -> Outcome {
-        self.send_elements(&format!("<starttls xmlns='{NS_TLS}'/>"))
-            .await?;
+        self.send_elements(&format!("<starttls xmlns='{NS_TLS}'/>")).await?;
         match self.next(deadline).await? {
             Event::Element(e) if e.is(NS_TLS, "proceed") => {}
             other => return Err(format!("no <proceed/> but {other:?}")),
@@ -224,9 +201,7 @@ impl Actor {
         };
         let bind = format!("<bind xmlns='{NS_BIND}'>{wish}</bind>");
         let answer = self.request("set", "", &bind, deadline).await?;
-        let jid = answer
-            .child(NS_BIND, "bind")
-            .and_then(|b| b.child(NS_BIND, "jid"));
+        let jid = answer.child(NS_BIND, "bind").and_then(|b| b.child(NS_BIND, "jid"));
         if answer.attr("type") != Some("result") || jid.is_none() {
             return Err(format!("no resource bound but {}", answer.to_pretty()));
         }
@@ -234,13 +209,7 @@ impl Actor {
         let session = features.and_then(|f| f.child(NS_SESSION, "session"));
         // RFC 3921 §3; RFC 6121 Appendix E lets it be optional
         if session.is_some_and(|s| s.child(NS_SESSION, "optional").is_none()) {
-            self.request(
-                "set",
-                "",
-                &format!("<session xmlns='{NS_SESSION}'/>"),
-                deadline,
-            )
-            .await?;
+            self.request("set", "", &format!("<session xmlns='{NS_SESSION}'/>"), deadline).await?;
         }
         self.stage = Some(Stage::Bound);
         Ok(())
@@ -248,8 +217,7 @@ impl Actor {
 
     async fn start_session(&mut self, deadline: Instant) -> Outcome {
         if self.spec.interested {
-            self.request("get", "", "<query xmlns='jabber:iq:roster'/>", deadline)
-                .await?;
+            self.request("get", "", "<query xmlns='jabber:iq:roster'/>", deadline).await?;
         }
         if !self.spec.presence {
             return Ok(());
@@ -272,17 +240,9 @@ impl Actor {
         deadline: Instant,
     ) -> Outcome<Element> {
         let id = format!("runner-{}", random_hex(4));
-        let to = if to.is_empty() {
-            String::new()
-        } else {
-            format!("to='{}'", escape(to))
-        };
-        self.send_elements(&format!("<iq type='{kind}' id='{id}' {to}>{payload}</iq>"))
-            .await?;
-        self.wait_for(deadline, |e| {
-            e.is(NS_CLIENT, "iq") && e.attr("id") == Some(&id)
-        })
-        .await
+        let to = if to.is_empty() { String::new() } else { format!("to='{}'", escape(to)) };
+        self.send_elements(&format!("<iq type='{kind}' id='{id}' {to}>{payload}</iq>")).await?;
+        self.wait_for(deadline, |e| e.is(NS_CLIENT, "iq") && e.attr("id") == Some(&id)).await
     }
 
     /// Takes the first element that fits; everything else stays in the queue.

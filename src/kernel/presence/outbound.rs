@@ -11,6 +11,7 @@ use wello_wire::xml::Element;
 
 use super::{is_seen, priority};
 use crate::Kernel;
+use crate::hooks::Flow;
 use crate::router::Target;
 use crate::sessions::Session;
 
@@ -126,6 +127,10 @@ impl Kernel {
         };
         if permitted {
             return self.route_presence(probe, Some(session)).await;
+        }
+        // Whoever is blocked (XEP-0191, section 3.3) learns nothing, not even this.
+        if self.guard(&probe).await != Flow::Next {
+            return;
         }
         let mut refusal = Stanza::presence(PresenceType::Unsubscribed);
         refusal.id.clone_from(&probe.id);

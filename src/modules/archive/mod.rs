@@ -71,7 +71,6 @@ impl Module for Archive {
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
-        registrar.after(Arc::clone(&self) as _);
         registrar.iq(IqScope::Account, ns::MAM, Arc::clone(&self) as _);
         registrar.bind_inline(Arc::clone(&self) as _);
         registrar.archive(self);
@@ -103,6 +102,7 @@ impl hooks::Archive for Archive {
         if !passage.record.is_empty() {
             passage.record.text = policy::searchable_text(&passage.stanza);
         }
+        self.retract(kernel, passage).await;
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use wello_kernel::Kernel;
-use wello_kernel::hooks;
 use wello_kernel::passage::Passage;
 use wello_store::{ArchivedMessage, MessageRef, StoreError};
 use wello_wire::jid::Jid;
@@ -15,9 +13,9 @@ use wello_wire::xml::Element;
 
 use super::Archive;
 
-#[async_trait]
-impl hooks::After for Archive {
-    async fn after(&self, kernel: &Arc<Kernel>, passage: &Passage) {
+impl Archive {
+    /// Before the retraction is delivered, so that whoever got it finds the tombstone.
+    pub(super) async fn retract(&self, kernel: &Arc<Kernel>, passage: &Passage) {
         let stanza = &passage.stanza;
         if !matches!(stanza.message_type(), MessageType::Chat | MessageType::Normal) {
             return;

@@ -1,6 +1,5 @@
 //! `docs/xeps.md` lists what the modules say of themselves. `make docs` writes it.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use wello_kernel::config::Config;

@@ -4,6 +4,7 @@ mod bucket;
 mod certificate;
 mod hibernate;
 mod login;
+mod snapshot;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -14,13 +15,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wello_kernel::Kernel;
 use wello_kernel::config::Registration;
+use wello_store::StoreError;
 use wello_stream::c2s::{Channel, HostSettings, RegistrationOffer, Settings};
 use wello_stream::sasl::{ChannelBindings, Mechanism};
 use wello_wire::jid::BareJid;
@@ -29,6 +31,7 @@ use crate::admission::ConnectionPermit;
 use crate::listener::Accepted;
 use crate::tls::{ListenerKind, TlsAcceptor, TlsInfo};
 
+use hibernate::Sleeper;
 use task::{Peer, Secured, Task};
 pub use transport::{Frames, Transport};
 
@@ -43,26 +46,29 @@ pub struct C2sServer {
     unauthenticated: Arc<Semaphore>,
     pub(super) shutdown: CancellationToken,
     pub(super) tasks: TaskTracker,
+    /// Sessions that outlive the process; none once they are stored.
+    sleepers: Mutex<Option<Vec<Sleeper>>>,
 }
 
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl C2sServer {
-    pub fn new(
+    pub async fn new(
         kernel: Arc<Kernel>,
         acceptor: TlsAcceptor,
         client_authorities: RootCertStore,
         shutdown: CancellationToken,
     ) -> Arc<C2sServer> {
         Arc::new(C2sServer {
-            settings: RwLock::new(Arc::new(settings(&kernel))),
+            settings: RwLock::new(Arc::new(settings(&kernel).await)),
             unauthenticated: Arc::new(Semaphore::new(kernel.config.limits.unauthenticated)),
             kernel,
             acceptor,
             client_authorities,
             shutdown,
             tasks: TaskTracker::new(),
+            sleepers: Mutex::new(Some(Vec::new())),
         })
     }
 
@@ -143,6 +149,18 @@ impl C2sServer {
         self.tasks.close();
         self.tasks.wait().await;
     }
+
+    /// Takes up the sessions that waited for their clients when the server was stopped; how many.
+    /// To be called before any client is served.
+    pub async fn restore_sessions(self: &Arc<Self>) -> Result<usize, StoreError> {
+        hibernate::restore(self).await
+    }
+
+    /// Stores the sessions that wait for their clients; how many. To be called when the
+    /// connections are closed.
+    pub async fn save_sessions(self: &Arc<Self>) -> Result<usize, StoreError> {
+        hibernate::save(self).await
+    }
 }
 
 /// What SASL can bind to.
@@ -153,7 +171,7 @@ pub fn bindings(info: &TlsInfo) -> ChannelBindings {
     }
 }
 
-fn settings(kernel: &Kernel) -> Settings {
+async fn settings(kernel: &Arc<Kernel>) -> Settings {
     let config = &kernel.config;
     let registration = match config.auth.registration {
         Registration::Closed => RegistrationOffer::Closed,
@@ -163,13 +181,16 @@ fn settings(kernel: &Kernel) -> Settings {
     let enabled = kernel.accounts.mechanisms().iter().copied();
     let enabled: Vec<_> = enabled.chain(kernel.accounts.fast_mechanisms()).collect();
     let mechanisms = with_channel_binding(&enabled);
-    let host = |domain: &String| {
-        let bare = BareJid::from_parts(None, domain).ok()?;
-        let settings = HostSettings { domain: bare, mechanisms: mechanisms.clone(), registration };
-        Some((domain.clone(), settings))
-    };
+    let mut hosts = HashMap::new();
+    for name in &kernel.hosts {
+        let Ok(domain) = BareJid::from_parts(None, name) else { continue };
+        let features = kernel.stream_features(&domain).await;
+        let mechanisms = mechanisms.clone();
+        let settings = HostSettings { domain, mechanisms, registration, features };
+        hosts.insert(name.clone(), settings);
+    }
     Settings {
-        hosts: kernel.hosts.iter().filter_map(host).collect::<HashMap<_, _>>(),
+        hosts,
         limits_before_login: config.limits.before_login(),
         limits: config.limits.stream(),
         idle: Duration::from_secs(config.limits.idle_seconds),

@@ -34,7 +34,7 @@ impl C2s {
             Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION));
         let mut features = vec![Element::new("bind", ns::BIND), session];
         features.push(Element::new("sm", ns::SM));
-        features.extend(account_features());
+        features.extend(self.account_features());
         self.send_features(features, self.settings.limits);
     }
 
@@ -44,7 +44,7 @@ impl C2s {
         if !managed {
             features.push(Element::new("sm", ns::SM));
         }
-        features.extend(account_features());
+        features.extend(self.account_features());
         self.send_features(features, self.settings.limits);
     }
 
@@ -100,14 +100,17 @@ impl C2s {
             .with_child(number("max-bytes", limits.stanza_bytes.to_string()))
             .with_child(number("idle-seconds", self.settings.idle.as_secs().to_string()))
     }
-}
 
-/// What an account can rely on: client state, roster versions and pre-approved subscriptions
-/// (RFC 6121, sections 2.6.1 and 3.4).
-fn account_features() -> [Element; 3] {
-    [
-        Element::new("csi", ns::CSI),
-        Element::new("ver", ns::ROSTER_VERSIONING),
-        Element::new("sub", ns::SUBSCRIPTION_PRE_APPROVAL),
-    ]
+    /// What an account can rely on: client state, roster versions and pre-approved subscriptions
+    /// (RFC 6121, sections 2.6.1 and 3.4), and what the host adds.
+    fn account_features(&self) -> Vec<Element> {
+        let own = [
+            Element::new("csi", ns::CSI),
+            Element::new("ver", ns::ROSTER_VERSIONING),
+            Element::new("sub", ns::SUBSCRIPTION_PRE_APPROVAL),
+        ];
+        let host = self.host.as_ref().and_then(|host| self.settings.hosts.get(host.domain()));
+        let further = host.into_iter().flat_map(|host| host.features.iter().cloned());
+        own.into_iter().chain(further).collect()
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use wello_wire::jid::BareJid;
-use wello_wire::xml::Limits;
+use wello_wire::xml::{Element, Limits};
 
 use crate::sasl::{FakeKeys, Mechanism};
 
@@ -34,6 +34,8 @@ pub struct HostSettings {
     pub mechanisms: Vec<Mechanism>,
     /// Accounts can be made on the stream (XEP-0077, XEP-0445).
     pub registration: RegistrationOffer,
+    /// Further stream features for clients that have logged in.
+    pub features: Vec<Element>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -65,7 +65,7 @@ impl World {
         let certificates = Arc::new(CertificateStore::open(options, now).unwrap());
         let acceptor = TlsAcceptor::new(certificates, HANDSHAKE_TIMEOUT);
         let shutdown = CancellationToken::new();
-        let server = C2sServer::new(Arc::clone(&kernel), acceptor, authorities, shutdown);
+        let server = C2sServer::new(Arc::clone(&kernel), acceptor, authorities, shutdown).await;
         World { server, kernel, clock, _dir: dir }
     }
 

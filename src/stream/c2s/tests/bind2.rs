@@ -40,6 +40,7 @@ fn one_round_trip_to_a_managed_session() {
     let features = &answer[1];
     assert!(features.is("features", ns::STREAM));
     assert!(features.child("bind", ns::BIND).is_none() && features.child("sm", ns::SM).is_none());
+    assert!(features.child("c", ns::CAPS).is_some(), "the host adds its own");
     let request = &peer.world.binds[0];
     assert!(request.bind2 && request.resource == ResourceWish::Tagged("App".into()));
     assert!(request.inline.iter().any(|child| child.is("enable", ns::CARBONS)));

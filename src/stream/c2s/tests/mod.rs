@@ -71,6 +71,7 @@ fn settings(mechanisms: &[Mechanism]) -> Arc<Settings> {
         domain: jid("example.org"),
         mechanisms: mechanisms.to_vec(),
         registration: RegistrationOffer::Invite,
+        features: vec![Element::new("c", ns::CAPS)],
     };
     let other = HostSettings { domain: jid("other.example"), ..host.clone() };
     let hosts = [host, other].map(|host| (host.domain.to_string(), host));

@@ -1,0 +1,275 @@
+//! Administration by ad-hoc commands (XEP-0050, XEP-0133), for accounts with the role of an
+//! administrator.
+
+mod accounts;
+mod command;
+mod online;
+mod running;
+mod statistics;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wello_kernel::Kernel;
+use wello_kernel::hooks::{
+    DiscoQuery, Discovery, IqAnswer, IqHandler, IqRequest, IqScope, Request,
+};
+use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_store::{AccountStatus, Role};
+use wello_wire::error::StanzaError;
+use wello_wire::jid::Jid;
+use wello_wire::ns;
+use wello_wire::payload::command::{
+    Action, Actions, Command, CommandError, Note, NoteKind, Status as Stage,
+};
+use wello_wire::payload::data_form::DataForm;
+use wello_wire::payload::disco::{DiscoInfo, DiscoItem, Identity};
+
+use command::{AdminCommand, Context, Outcome};
+use running::{Begun, Running, Step, decide};
+
+pub struct Admin {
+    commands: Vec<Box<dyn AdminCommand>>,
+    running: Running,
+}
+
+const SPECS: &[Spec] = &[
+    Spec {
+        id: "XEP-0050",
+        title: "Ad-Hoc Commands",
+        version: "1.3.0",
+        status: Status::Complete,
+        host_features: &[ns::COMMANDS],
+        account_features: &[],
+    },
+    Spec {
+        id: "XEP-0133",
+        title: "Service Administration",
+        version: "1.3.1",
+        status: Status::Partial(
+            "no rosters and statistics of users, no lists of domains, no greetings",
+        ),
+        host_features: &[],
+        account_features: &[],
+    },
+];
+
+impl Admin {
+    pub fn new() -> Admin {
+        let commands = accounts::all().into_iter().chain(online::all()).chain(statistics::all());
+        Admin { commands: commands.collect(), running: Running::default() }
+    }
+
+    fn find(&self, node: &str) -> Option<&dyn AdminCommand> {
+        self.commands.iter().find(|command| command.node() == node).map(|found| &**found)
+    }
+}
+
+impl Module for Admin {
+    fn name(&self) -> &'static str {
+        "admin"
+    }
+
+    fn specs(&self) -> &'static [Spec] {
+        SPECS
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
+        registrar.iq(IqScope::Host, ns::COMMANDS, Arc::clone(&self) as _);
+        registrar.discovery(self);
+    }
+}
+
+async fn is_admin(kernel: &Kernel, jid: &Jid) -> bool {
+    if jid.local().is_none() || !kernel.hosts.contains(jid.domain()) {
+        return false;
+    }
+    let account = kernel.store.accounts.find(jid.bare_str()).await;
+    account.is_ok_and(|account| {
+        account
+            .is_some_and(|found| found.role == Role::Admin && found.status == AccountStatus::Active)
+    })
+}
+
+#[async_trait]
+impl IqHandler for Admin {
+    async fn handle(
+        &self,
+        kernel: &Arc<Kernel>,
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        request.expect(Request::Set)?;
+        let asked = Command::parse(request.payload).map_err(CommandError::from_parse)?;
+        let command = self.find(&asked.node);
+        let command = command.ok_or_else(|| StanzaError::item_not_found("no such command"))?;
+        if !is_admin(kernel, request.from).await {
+            return Err(StanzaError::forbidden("only for administrators"));
+        }
+        let context = Context { kernel, admin: request.from, host: &request.to };
+        Ok(self.advance(&context, command, asked).await?.to_element().into())
+    }
+}
+
+impl Admin {
+    /// One step of a command, which may be its first or last.
+    async fn advance(
+        &self,
+        context: &Context<'_>,
+        command: &dyn AdminCommand,
+        asked: Command,
+    ) -> Result<Command, StanzaError> {
+        let now = context.kernel.clock.now();
+        let forms = command.forms();
+        let begun = match &asked.session_id {
+            None => Begun::new(command.node(), context.admin.clone()),
+            Some(id) => self.running.take(id, command.node(), context.admin, now)?,
+        };
+        let id = begun.id.clone();
+        let form = begun.stage.and_then(|stage| forms.get(stage));
+        let step = decide(begun.stage, forms.len(), asked.action).map_err(StanzaError::from);
+        let step = step.and_then(|step| {
+            let filled = submission(step, begun.stage, form, asked.form)?;
+            Ok((step, filled))
+        });
+        let (step, filled) = match step {
+            Ok(step) => step,
+            Err(error) => {
+                // Whoever made a mistake may try again.
+                self.running.put_back(begun, now);
+                return Err(error);
+            }
+        };
+        match step {
+            Step::Cancel => Ok(Command::answer(command.node(), id, Stage::Canceled)),
+            Step::Show(stage) => {
+                let mut answer = Command::answer(command.node(), id, Stage::Executing);
+                answer.actions = Some(actions(stage, forms.len()));
+                answer.form = forms.into_iter().nth(stage);
+                self.running.put_back(begun.at(stage, filled), now);
+                Ok(answer)
+            }
+            Step::Run => {
+                let filled = begun.filled(filled);
+                let outcome = command.run(context, &filled).await;
+                tracing::info!(admin = %context.admin, command = command.node(), "command run");
+                Ok(completed(command.node(), id, outcome))
+            }
+        }
+    }
+}
+
+/// What was filled in, where the step needs it.
+fn submission(
+    step: Step,
+    stage: Option<usize>,
+    form: Option<&DataForm>,
+    filled: Option<DataForm>,
+) -> Result<Option<DataForm>, StanzaError> {
+    let needed = match step {
+        Step::Cancel => false,
+        Step::Show(next) => stage.is_some_and(|stage| next > stage),
+        Step::Run => true,
+    };
+    let Some(form) = form.filter(|_| needed) else { return Ok(None) };
+    let filled = filled.ok_or(CommandError::BadPayload)?;
+    form.check(&filled).map_err(|field| {
+        StanzaError::from(CommandError::BadPayload)
+            .with_text(format!("{field} is not as it must be"))
+    })?;
+    Ok(Some(filled))
+}
+
+fn actions(stage: usize, stages: usize) -> Actions {
+    if stage + 1 == stages {
+        return Actions { prev: stage > 0, ..Actions::LAST };
+    }
+    Actions { default: Action::Next, prev: stage > 0, next: true, complete: false }
+}
+
+fn completed(node: &str, id: String, outcome: Outcome) -> Command {
+    let mut answer = Command::answer(node, id, Stage::Completed);
+    let note = |kind, text| vec![Note { kind, text }];
+    match outcome {
+        Outcome::Done(text) => answer.notes = note(NoteKind::Info, text),
+        Outcome::Failed(text) => answer.notes = note(NoteKind::Error, text),
+        Outcome::Result(form) => answer.form = Some(form),
+    }
+    answer
+}
+
+#[async_trait]
+impl Discovery for Admin {
+    async fn node(&self, kernel: &Arc<Kernel>, query: &DiscoQuery) -> Option<DiscoInfo> {
+        let node = query.node.as_deref().filter(|_| query.scope == IqScope::Host)?;
+        if node == ns::COMMANDS {
+            let identity = Identity::new("automation", "command-list", Some("Commands"));
+            return Some(DiscoInfo { identities: vec![identity], ..DiscoInfo::default() });
+        }
+        let command = self.find(node)?;
+        is_admin(kernel, &query.from).await.then(|| DiscoInfo {
+            identities: vec![Identity::new("automation", "command-node", Some(command.name()))],
+            features: vec![ns::COMMANDS.to_owned(), ns::DATA_FORM.to_owned()],
+            ..DiscoInfo::default()
+        })
+    }
+
+    async fn items(&self, kernel: &Arc<Kernel>, query: &DiscoQuery) -> Option<Vec<DiscoItem>> {
+        if query.scope != IqScope::Host || query.node.as_deref() != Some(ns::COMMANDS) {
+            return None;
+        }
+        if !is_admin(kernel, &query.from).await {
+            return Some(Vec::new());
+        }
+        let item = |command: &dyn AdminCommand| DiscoItem {
+            jid: query.to.clone().into(),
+            node: Some(command.node().to_owned()),
+            name: Some(command.name().to_owned()),
+        };
+        Some(self.commands.iter().map(|command| item(&**command)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use wello_wire::payload::data_form::{Field, FormKind};
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_node_and_typed_forms_of_its_own() {
+        let admin = Admin::new();
+        let nodes: HashSet<_> = admin.commands.iter().map(|command| command.node()).collect();
+        assert_eq!(nodes.len(), admin.commands.len());
+        for command in &admin.commands {
+            assert!(command.node().starts_with("http://jabber.org/protocol/admin#"));
+            for form in command.forms() {
+                assert_eq!(form.form_type(), Some(ns::ADMIN));
+            }
+        }
+    }
+
+    #[test]
+    fn a_form_is_needed_to_go_on_but_not_to_go_back() {
+        let form = DataForm::new(FormKind::Form).with(Field::text_single("x", "X").required());
+        let good = DataForm::new(FormKind::Submit).with(Field::untyped("x").with_value("1"));
+        let empty = DataForm::new(FormKind::Submit);
+        let check =
+            |step, filled| submission(step, Some(1), Some(&form), filled).map(|f| f.is_some());
+        assert_eq!(check(Step::Run, Some(good.clone())), Ok(true));
+        assert_eq!(check(Step::Show(2), Some(good)), Ok(true));
+        assert!(check(Step::Run, Some(empty.clone())).is_err());
+        assert!(check(Step::Run, None).is_err());
+        assert!(check(Step::Show(2), None).is_err());
+        assert_eq!(check(Step::Show(0), Some(empty)), Ok(false));
+        assert_eq!(check(Step::Cancel, None), Ok(false));
+    }
+
+    #[test]
+    fn the_last_stage_completes_and_the_others_go_on() {
+        assert_eq!(actions(0, 1), Actions::LAST);
+        assert!(actions(0, 2).next && !actions(0, 2).prev && !actions(0, 2).complete);
+        assert!(actions(1, 2).prev && actions(1, 2).complete && !actions(1, 2).next);
+    }
+}

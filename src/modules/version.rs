@@ -1,0 +1,54 @@
+//! Software version (XEP-0092).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wello_kernel::Kernel;
+use wello_kernel::hooks::{IqAnswer, IqHandler, IqRequest, IqScope, Request};
+use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_wire::error::StanzaError;
+use wello_wire::ns;
+use wello_wire::payload::version::SoftwareVersion;
+
+pub struct Version;
+
+const SPECS: &[Spec] = &[Spec {
+    id: "XEP-0092",
+    title: "Software Version",
+    version: "1.1",
+    status: Status::Complete,
+    host_features: &[ns::VERSION],
+    account_features: &[],
+}];
+
+impl Module for Version {
+    fn name(&self) -> &'static str {
+        "version"
+    }
+
+    fn specs(&self) -> &'static [Spec] {
+        SPECS
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
+        registrar.iq(IqScope::Host, ns::VERSION, self);
+    }
+}
+
+#[async_trait]
+impl IqHandler for Version {
+    async fn handle(
+        &self,
+        _kernel: &Arc<Kernel>,
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        request.expect(Request::Get)?;
+        // Section 6: the operating system is nobody's business.
+        let version = SoftwareVersion {
+            name: "Wello".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            os: None,
+        };
+        Ok(version.to_element().into())
+    }
+}
