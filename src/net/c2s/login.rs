@@ -149,13 +149,17 @@ impl Task {
                 accounts.use_fast_token(jid, &id.to_string(), tokens, used).await?;
             self.login.used_token = Some(used.index);
         }
-        accounts.record_login(jid).await;
         // A grant stands for itself among the account's clients, whatever the program is.
         let id = agent.id.filter(|_| self.login.grant.is_none());
-        if let Some(id) = id {
-            let tag = login.tag.as_deref();
-            accounts.record_client(jid, id, &agent, tag).await.map_err(|error| lost(&error))?;
-        }
+        let remembered = async {
+            match id {
+                Some(id) => accounts.record_client(jid, id, &agent, login.tag.as_deref()).await,
+                None => Ok(()),
+            }
+        };
+        // At the same time, so that the client waits for the disk once.
+        let ((), remembered) = tokio::join!(accounts.record_login(jid), remembered);
+        remembered.map_err(|error| lost(&error))?;
         // Only who has shown the password may add keys for it.
         if self.login.epoch.is_some() {
             let missing = accounts.missing_keys(jid, &login.upgrades).await;
