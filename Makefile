@@ -29,7 +29,7 @@ format: ## Format the code
 	cargo fmt --manifest-path fuzz/Cargo.toml
 
 bench: ## Measure the server beside its peers
-	bench/run
+	bench/run --figures pairs-archive,pairs-routing,latency,login-sha1,login-sha256,idle
 
 # The table says what fails, so a failure is no reason to stop.
 docs: ## Write docs/xeps.md and docs/conformance.md anew
