@@ -26,10 +26,10 @@ use wello_net::tls::{
 use wello_store::{Options, Store};
 
 use crate::invite;
+use crate::lock::{self, DataDirLock};
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
+    let _lock = DataDirLock::take(&config.data_dir, "start another, or give this one its own")?;
     let metrics = Arc::new(Metrics::default());
     let certificates = Arc::new(open_certificates(&config)?);
     let store = open_store(&config, Some(&metrics)).await?;
@@ -81,10 +81,25 @@ pub async fn open_store(config: &Config, metrics: Option<&Arc<Metrics>>) -> anyh
             metrics.store_messages.inc_by(batch.messages as u64);
         }));
     }
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
+    lock::create(&config.data_dir)?;
     let store = Store::open(&config.storage.url, &config.data_dir, &options).await;
-    store.with_context(|| "storage".to_owned())
+    store.with_context(|| format!("storage.url: {}", storage_place(config)))
+}
+
+/// Where the data is, without the password.
+pub fn storage_place(config: &Config) -> String {
+    let url = &config.storage.url;
+    if let Some(file) = url.strip_prefix("sqlite:") {
+        let file = file.strip_prefix("//").unwrap_or(file);
+        return config.data_dir.join(file).display().to_string();
+    }
+    match url.split_once("://") {
+        Some((_, rest)) => {
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            format!("PostgreSQL at {}", place.split('?').next().unwrap_or(place))
+        }
+        None => "neither sqlite:FILE nor postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
+    }
 }
 
 /// Those whose certificates name accounts (SASL EXTERNAL).
