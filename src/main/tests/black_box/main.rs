@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, like the tests.
 
+mod attacks;
 mod client;
 mod database;
 mod durability;
+mod memory;
 mod random;
 mod server;

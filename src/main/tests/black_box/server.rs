@@ -72,6 +72,10 @@ impl Server {
         process.kill().await.unwrap();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().and_then(Child::id).unwrap()
+    }
+
     /// Of a listener, by its name in the configuration.
     pub fn address(&self, listener: &str) -> SocketAddr {
         self.addresses[listener]
