@@ -1,102 +1,213 @@
-//! The page behind an invitation's link (XEP-0401, XEP-0379): what it is, and how to take it.
+//! The page behind an invitation's link (XEP-0401, XEP-0379), on which whoever is invited can make
+//! an account (as by XEP-0445, without an app).
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
-use axum::response::{Html, IntoResponse, Response};
-use qrcode::QrCode;
-use qrcode::render::svg;
-use wello_store::{Invite, InviteKind};
-use wello_wire::xml::write_escaped_text;
+mod html;
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{DefaultBodyLimit, Form, Path, State};
+use axum::http::header::USER_AGENT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+use serde::Deserialize;
+use wello_kernel::accounts::{AccountError, Registration, RegistrationError, account_address};
+use wello_kernel::config::Registration as Policy;
+use wello_store::{Invite, InviteKind, StoreError};
 
 use crate::Web;
+use crate::page::page;
+use crate::server::Client;
+use html::{Entry, System};
 
-/// Nothing is loaded from anywhere.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'";
+/// A name and a password of the longest kinds, each byte of them written with three.
+const MAX_FORM_BYTES: usize = 16 * 1024;
 
-const APPS: &[(&str, &str)] = &[
-    ("Android", "Conversations, Cheogram"),
-    ("iPhone and iPad", "Monal, Siskin IM"),
-    ("Windows", "Gajim"),
-    ("Linux", "Dino, Gajim"),
-    ("macOS", "Beagle IM, Monal"),
-];
-
-pub(crate) async fn page(State(web): State<Web>, Path(token): Path<String>) -> Response {
-    let found = match web.kernel.store.invites.find(&token).await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::error!(%error, "invitation not read");
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        }
-    };
-    let now = web.kernel.clock.now();
-    let valid = found.filter(|invite| {
-        invite.uses_left > 0 && invite.expires.is_none_or(|expires| expires > now)
-    });
-    let (status, body) = match valid {
-        Some(invite) => (StatusCode::OK, welcome(&invite)),
-        None => (StatusCode::NOT_FOUND, gone()),
-    };
-    let headers = [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (CACHE_CONTROL, "no-store"),
-        // The address is the secret.
-        (REFERRER_POLICY, "no-referrer"),
-    ];
-    (status, headers, Html(body)).into_response()
+pub(crate) fn route() -> MethodRouter<Web> {
+    get(show).post(register).layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
 }
 
-/// The link that an app takes: of an account to be made, or of a contact to be added.
-fn uri(invite: &Invite) -> String {
-    let token = &invite.token;
-    match (&invite.kind, &invite.username, &invite.inviter) {
-        (InviteKind::Contact, _, Some(inviter)) => format!("xmpp:{inviter}?roster;preauth={token}"),
-        (_, Some(name), _) => format!("xmpp:{name}@{}?register;preauth={token}", invite.domain),
-        _ => format!("xmpp:{}?register;preauth={token}", invite.domain),
+/// What was filled in. The invitation's token, which no other site knows, is in the path: it is
+/// what a forged request lacks.
+#[derive(Deserialize)]
+struct Wish {
+    username: String,
+    password: String,
+    repeated: String,
+}
+
+async fn show(
+    State(web): State<Web>,
+    client: Client,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let invite = match find(&web, &token).await {
+        Ok(Some(invite)) => invite,
+        Ok(None) => return gone(),
+        Err(error) => return unavailable(&error),
+    };
+    welcome(&web, &client, &headers, &invite, StatusCode::OK, &Entry::default())
+}
+
+async fn register(
+    State(web): State<Web>,
+    client: Client,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    form: Result<Form<Wish>, FormRejection>,
+) -> Response {
+    let allowed = web.rates.take(client.address, web.kernel.clock.now()).allowed;
+    let invite = match find(&web, &token).await {
+        Ok(Some(invite)) => invite,
+        Ok(None) => return gone(),
+        Err(error) => return unavailable(&error),
+    };
+    let username = form.as_ref().map(|Form(wish)| wish.username.clone()).unwrap_or_default();
+    let made = match form {
+        _ if !allowed => Err(Refusal::too_many()),
+        _ if !takes_form(&web, &client) => Err(Refusal::not_here()),
+        Err(_) => Err(Refusal::incomplete()),
+        Ok(Form(wish)) => make(&web, &client, &invite, &wish).await,
+    };
+    match made {
+        Ok(address) => {
+            let main = html::account(&address, &invite, system(&headers));
+            page(StatusCode::CREATED, "Your account", &main)
+        }
+        Err(refusal) => {
+            let status = refusal.status;
+            let entry = Entry { username, refusal: Some(refusal) };
+            welcome(&web, &client, &headers, &invite, status, &entry)
+        }
     }
 }
 
-fn welcome(invite: &Invite) -> String {
-    let uri = uri(invite);
-    let code = QrCode::new(&uri)
-        .map(|code| code.render::<svg::Color<'_>>().min_dimensions(220, 220).build());
-    // A document inside another has no XML declaration.
-    let code = code.unwrap_or_default();
-    let code = code.split_once("?>").map_or("", |(_, svg)| svg);
-    let apps: String =
-        APPS.iter().map(|(system, names)| format!("<li><b>{system}</b>: {names}</li>")).collect();
-    let (uri, domain) = (escaped(&uri), escaped(&invite.domain));
-    let text = format!(
-        "<h1>You are invited to {domain}</h1>\
-         <ol><li>Install an app:<ul>{apps}</ul></li>\
-         <li>Open this link on the same device: <a href=\"{uri}\">accept the invitation</a></li>\
-         <li>Or scan this code with the app:</li></ol>\
-         <figure role=\"img\" aria-label=\"The invitation as a QR code\">{code}</figure>"
-    );
-    document(&format!("Invitation to {domain}"), &text)
+/// The invitation, if it is good for anything now.
+async fn find(web: &Web, token: &str) -> Result<Option<Invite>, StoreError> {
+    let found = web.kernel.store.invites.find(token).await?;
+    let now = web.kernel.clock.now();
+    let closed = web.kernel.accounts.registration_policy() == Policy::Closed;
+    Ok(found.filter(|invite| {
+        invite.uses_left > 0
+            && invite.expires.is_none_or(|expires| expires > now)
+            && (invite.kind == InviteKind::Contact || !closed)
+    }))
 }
 
-fn gone() -> String {
-    let text = "<h1>This invitation does not hold any more</h1>\
-        <p>It was used, has expired, or was never made. Ask whoever sent it for a new one.</p>";
-    document("No invitation", text)
+/// Passwords are taken where nobody else can read them.
+fn takes_form(web: &Web, client: &Client) -> bool {
+    client.secure && web.kernel.accounts.registration_policy() != Policy::Closed
 }
 
-fn document(title: &str, main: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
-         <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:2rem auto;\
-         padding:0 1rem;color:#111827;background:#fff}}a{{color:#166534}}figure{{margin:1rem 0}}\
-         </style></head><body><main>{main}</main></body></html>"
-    )
+/// Makes the account; returns its address.
+async fn make(web: &Web, client: &Client, invite: &Invite, wish: &Wish) -> Result<String, Refusal> {
+    if wish.password != wish.repeated {
+        return Err(Refusal::not_repeated());
+    }
+    let name = invite.username.as_deref().unwrap_or(wish.username.trim());
+    // A whole address would be one of somebody else's making.
+    let jid = match name.contains(['@', '/']) {
+        false => account_address(&format!("{name}@{}", invite.domain)).ok(),
+        true => None,
+    };
+    let jid = jid.ok_or_else(Refusal::no_name)?;
+    let registration = Registration {
+        jid: &jid,
+        password: &wish.password,
+        email: None,
+        display_name: None,
+        invite: Some((&invite.token, web.kernel.clock.now())),
+        address: Some(client.address),
+    };
+    web.kernel.register(&registration).await?;
+    Ok(jid.to_string())
 }
 
-/// For text and for attributes in double quotes.
-fn escaped(text: &str) -> String {
-    let mut out = Vec::new();
-    write_escaped_text(&mut out, text);
-    String::from_utf8_lossy(&out).replace('"', "&quot;")
+/// Why there is no account, and what the page says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refusal {
+    status: StatusCode,
+    text: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, text: impl Into<String>) -> Refusal {
+        Refusal { status, text: text.into() }
+    }
+
+    fn too_many() -> Refusal {
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many attempts, try again in a minute")
+    }
+
+    fn not_here() -> Refusal {
+        Refusal::new(StatusCode::FORBIDDEN, "no account is made on this page without encryption")
+    }
+
+    fn incomplete() -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, "name and password are needed, twice the same one")
+    }
+
+    fn not_repeated() -> Refusal {
+        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "the two passwords differ")
+    }
+
+    fn no_name() -> Refusal {
+        let text = format!("this is no username: {}", html::RULES);
+        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+    }
+
+    fn unavailable(error: &StoreError) -> Refusal {
+        tracing::error!(%error, "accounts not reached");
+        let text = "the server cannot do this now, try again later";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+impl From<RegistrationError> for Refusal {
+    fn from(error: RegistrationError) -> Refusal {
+        let text = error.to_string();
+        match error {
+            RegistrationError::Closed
+            | RegistrationError::InviteNeeded
+            | RegistrationError::InviteInvalid => Refusal::new(StatusCode::FORBIDDEN, text),
+            RegistrationError::TooMany => Refusal::new(StatusCode::TOO_MANY_REQUESTS, text),
+            RegistrationError::NameTaken | RegistrationError::EmailTaken => {
+                Refusal::new(StatusCode::CONFLICT, text)
+            }
+            RegistrationError::Account(AccountError::Address(..)) => Refusal::no_name(),
+            RegistrationError::Account(AccountError::Password(reason)) => {
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the password {reason}"))
+            }
+            RegistrationError::Account(AccountError::Store(error))
+            | RegistrationError::Store(error) => Refusal::unavailable(&error),
+            RegistrationError::Account(_) => Refusal::new(StatusCode::CONFLICT, text),
+        }
+    }
+}
+
+fn welcome(
+    web: &Web,
+    client: &Client,
+    headers: &HeaderMap,
+    invite: &Invite,
+    status: StatusCode,
+    entry: &Entry,
+) -> Response {
+    let Some(uri) = web.kernel.accounts.invite_uri(invite) else { return gone() };
+    let form = takes_form(web, client).then_some(entry);
+    page(status, "Invitation", &html::invitation(invite, &uri.to_string(), form, system(headers)))
+}
+
+fn gone() -> Response {
+    page(StatusCode::NOT_FOUND, "No invitation", html::GONE)
+}
+
+fn unavailable(error: &StoreError) -> Response {
+    let refusal = Refusal::unavailable(error);
+    page(refusal.status, "Not now", &html::alert(&refusal.text))
+}
+
+/// What the browser says it runs on.
+fn system(headers: &HeaderMap) -> Option<System> {
+    System::of(headers.get(USER_AGENT)?.to_str().ok()?)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
+use wello_store::Role;
 use wello_stream::sasl::Mechanism;
 use wello_wire::xml::Limits;
 
@@ -102,6 +103,26 @@ pub enum Registration {
     Open,
 }
 
+/// Whom something is for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Audience {
+    Nobody,
+    Admins,
+    Users,
+}
+
+impl Audience {
+    /// `None` is somebody without an account here.
+    pub fn includes(self, role: Option<Role>) -> bool {
+        match self {
+            Audience::Nobody => false,
+            Audience::Admins => role == Some(Role::Admin),
+            Audience::Users => role.is_some(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
@@ -112,6 +133,11 @@ pub struct Auth {
     pub failure_window_seconds: u64,
     pub token_days: u32,
     pub invite_days: u32,
+    /// Who may make links by which somebody becomes their contact, with an account here unless
+    /// registration is closed.
+    pub contact_invites: Audience,
+    /// Who may make links by which somebody gets an account here.
+    pub account_invites: Audience,
     pub registrations_per_hour: u32,
     /// PEM file of the authorities whose certificates name accounts (SASL EXTERNAL).
     pub client_ca: Option<PathBuf>,
@@ -268,6 +294,21 @@ impl Config {
         domains
     }
 
+    /// Where browsers find a host, without a slash at the end: as configured, else by a listener.
+    pub fn web_address(&self, domain: &str) -> Option<String> {
+        let public = self.http.public_url.trim_end_matches('/');
+        if !public.is_empty() {
+            return Some(public.to_owned());
+        }
+        let address = |scheme: &str, usual: u16, port: u16| match port == usual {
+            true => format!("{scheme}://{domain}"),
+            false => format!("{scheme}://{domain}:{port}"),
+        };
+        let listen = &self.listen;
+        let https = listen.https.first().map(|listener| address("https", 443, listener.port()));
+        https.or_else(|| listen.http.first().map(|listener| address("http", 80, listener.port())))
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let value = |key, reason: &str| ConfigError::Value { key, reason: reason.to_owned() };
         if self.domains().is_empty() {
@@ -415,6 +456,8 @@ impl Default for Auth {
             failure_window_seconds: 300,
             token_days: 21,
             invite_days: 7,
+            contact_invites: Audience::Users,
+            account_invites: Audience::Admins,
             registrations_per_hour: 10,
             client_ca: None,
         }
@@ -524,6 +567,32 @@ mod tests {
         assert!(parse("[auth]\nmechanisms = ['HT-SHA-256-NONE']").is_err());
         assert!(parse("[auth]\nmechanisms = ['EXTERNAL']").is_err());
         assert!(parse("[auth]\nmechanisms = ['EXTERNAL']\nclient_ca = 'x'").is_ok());
+    }
+
+    #[test]
+    fn the_web_address_is_the_public_one_or_that_of_a_listener() {
+        let mut config = Config::default();
+        assert_eq!(config.web_address("a.example").unwrap(), "https://a.example:5443");
+        config.listen.https = vec!["[::]:443".parse().unwrap()];
+        assert_eq!(config.web_address("a.example").unwrap(), "https://a.example");
+        config.listen.https.clear();
+        assert_eq!(config.web_address("a.example").unwrap(), "http://a.example:5280");
+        config.listen.http.clear();
+        assert_eq!(config.web_address("a.example"), None);
+        config.http.public_url = "https://chat.example/".into();
+        assert_eq!(config.web_address("a.example").unwrap(), "https://chat.example");
+    }
+
+    #[test]
+    fn an_audience_knows_its_members() {
+        for (audience, included) in [
+            (Audience::Nobody, [false, false, false]),
+            (Audience::Admins, [false, false, true]),
+            (Audience::Users, [false, true, true]),
+        ] {
+            let people = [None, Some(Role::User), Some(Role::Admin)];
+            assert_eq!(people.map(|role| audience.includes(role)), included);
+        }
     }
 
     #[test]
