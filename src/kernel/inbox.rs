@@ -33,6 +33,9 @@ pub struct Inbox {
     max_bytes: usize,
 }
 
+/// Deliveries that an empty queue keeps room for.
+const KEPT_ROOM: usize = 4;
+
 #[derive(Default)]
 struct Queue {
     deliveries: VecDeque<Delivery>,
@@ -98,7 +101,7 @@ impl Inbox {
             queue.bytes -= stanza.weight();
         }
         if queue.deliveries.is_empty() {
-            queue.deliveries.shrink_to(16);
+            queue.deliveries.shrink_to(KEPT_ROOM);
         }
         Some(delivery)
     }

@@ -11,6 +11,7 @@ mod throttle;
 mod tokens;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use thiserror::Error;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use wello_store::{AccountStatus, Creation, NewAccount, Role, Store, StoreError};
 use wello_stream::sasl::{FakeKeys, Mechanism};
 use wello_wire::jid::{BareJid, Jid};
+use wello_wire::payload::datetime::Timestamp;
 
 use crate::clock::{Clock, random_bytes};
 use crate::config::{self, Config};
@@ -51,6 +53,9 @@ pub struct Accounts {
     /// Accounts that were seen to exist, so that routing asks the store only once.
     known: RwLock<HashSet<Box<str>>>,
 }
+
+/// Logins closer together than this are one for the account's last login.
+const LOGIN_GRAIN: Duration = Duration::from_secs(60);
 
 const MICROS_PER_DAY: i64 = 24 * 3600 * 1_000_000;
 
@@ -148,10 +153,10 @@ impl Accounts {
         found
     }
 
-    /// Whether its owner may log in.
-    pub async fn may_log_in(&self, jid: &BareJid) -> Result<(), LoginError> {
+    /// The account, if its owner may log in.
+    pub async fn may_log_in(&self, jid: &BareJid) -> Result<wello_store::Account, LoginError> {
         match self.store.accounts.find(jid.as_str()).await {
-            Ok(Some(account)) if account.status == AccountStatus::Active => Ok(()),
+            Ok(Some(account)) if account.status == AccountStatus::Active => Ok(account),
             Ok(Some(_)) => Err(LoginError::Disabled),
             Ok(None) => Err(LoginError::Refused),
             Err(_) => Err(LoginError::Unavailable),
@@ -191,9 +196,15 @@ impl Accounts {
         if deleted { Ok(()) } else { Err(AccountError::NotFound(jid.clone())) }
     }
 
-    pub async fn record_login(&self, jid: &BareJid) {
+    /// Notes the time, unless `before` is close to it: a device on a bad line, or a crowd that
+    /// comes back after a restart, is not to keep the disk busy.
+    pub async fn record_login(&self, jid: &BareJid, before: Option<Timestamp>) {
         self.throttle.record_success(jid.as_str());
-        if let Err(error) = self.store.accounts.record_login(jid.as_str(), self.clock.now()).await {
+        let now = self.clock.now();
+        if before.is_some_and(|before| now.since(before) < LOGIN_GRAIN) {
+            return;
+        }
+        if let Err(error) = self.store.accounts.record_login(jid.as_str(), now).await {
             tracing::warn!(%jid, %error, "last login not recorded");
         }
     }

@@ -150,9 +150,9 @@ impl Accounts {
             return Err(self.refuse_stranger(password, visitor.address).await);
         };
         self.check_password(&jid, password, visitor.address).await?;
-        self.record_login(&jid).await;
         let account = self.store.accounts.find(jid.as_str()).await;
         let account = account.map_err(|_| LoginError::Unavailable)?.ok_or(LoginError::Refused)?;
+        self.record_login(&jid, account.last_login).await;
         let granted = self.grant(account, &jid, visitor).await;
         granted.map_err(|_| LoginError::Unavailable)
     }

@@ -140,7 +140,7 @@ impl Task {
     async fn admit(&mut self, login: &Login) -> Result<Welcome, LoginError> {
         let kernel = Arc::clone(&self.server.kernel);
         let (accounts, jid) = (&kernel.accounts, &login.identity);
-        accounts.may_log_in(jid).await?;
+        let account = accounts.may_log_in(jid).await?;
         let agent = login.user_agent.clone().unwrap_or_default();
         let mut welcome = Welcome::default();
         if let (Some(used), Some(id)) = (login.token, agent.id) {
@@ -158,7 +158,8 @@ impl Task {
             }
         };
         // At the same time, so that the client waits for the disk once.
-        let ((), remembered) = tokio::join!(accounts.record_login(jid), remembered);
+        let ((), remembered) =
+            tokio::join!(accounts.record_login(jid, account.last_login), remembered);
         remembered.map_err(|error| lost(&error))?;
         // Only who has shown the password may add keys for it.
         if self.login.epoch.is_some() {

@@ -155,9 +155,7 @@ impl C2sServer {
             Counted::Elsewhere(connection) => (None, connection),
         };
         let task = Task::new(Arc::clone(self), transport, peer, secured, permit, connection);
-        self.tasks.spawn(async move {
-            task.run(held).await;
-        });
+        self.tasks.spawn(Box::new(task).run(held));
     }
 
     /// Waits until all connections are closed.

@@ -53,7 +53,7 @@ pub struct Task {
     bucket: Bucket,
     pub(super) session: Option<Arc<Session>>,
     /// Stanzas that are counted but not on stable storage, by the count after them.
-    pub(super) unsettled: VecDeque<Unsettled>,
+    pub(super) unsettled: VecDeque<Ticket>,
     acknowledge: bool,
     deadline: Instant,
     last_read: Instant,
@@ -65,10 +65,6 @@ pub struct Task {
     pub(super) certified: Vec<BareJid>,
     /// While it registers.
     pub(super) stranger: Option<Stranger>,
-}
-
-pub struct Unsettled {
-    ticket: Ticket,
 }
 
 /// How long the client may take to take what is written.
@@ -122,34 +118,26 @@ impl Task {
         }
     }
 
-    /// `connection` counts the connection for as long as it is open.
-    pub async fn run(mut self, connection: Option<Arc<ConnectionPermit>>) {
+    /// `connection` counts the connection for as long as it is open. Most connections wait most of
+    /// the time, so whatever waiting does not need is boxed.
+    pub async fn run(mut self: Box<Self>, connection: Option<Arc<ConnectionPermit>>) {
         self.server.kernel.metrics.connections.inc();
-        let end = match Box::pin(self.serve()).await {
+        let end = match self.serve().await {
             ControlFlow::Break(end) => end,
             ControlFlow::Continue(()) => End::Lost,
         };
-        self.report_delivered().await;
-        self.server.kernel.metrics.connections.dec();
-        if end == End::Closed {
-            let farewell = async {
-                let _ = self.transport.write(self.c2s.output(), &mut self.buffer).await;
-                self.transport.shutdown().await;
-            };
-            let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
-        }
-        let Task { server, c2s, session, unsettled, .. } = self;
-        drop(self.transport);
-        drop(connection);
-        if end != End::HandedOver
-            && let Some(session) = session
-        {
-            let unsettled = unsettled.into_iter().map(|unsettled| unsettled.ticket).collect();
-            hibernate::leave(&server, session, c2s, unsettled).await;
-        }
+        Box::pin(self.finish(end, connection)).await;
     }
 
     async fn serve(&mut self) -> ControlFlow<End> {
+        loop {
+            Box::pin(self.work()).await?;
+            self.wait().await?;
+        }
+    }
+
+    /// Takes what there is on either side, until there is nothing.
+    async fn work(&mut self) -> ControlFlow<End> {
         loop {
             self.handle_pending().await?;
             self.drain_inbox().await?;
@@ -159,8 +147,28 @@ impl Task {
             self.flush().await?;
             self.report_delivered().await;
             if idle {
-                self.wait().await?;
+                return ControlFlow::Continue(());
             }
+        }
+    }
+
+    async fn finish(mut self: Box<Self>, end: End, connection: Option<Arc<ConnectionPermit>>) {
+        self.report_delivered().await;
+        self.server.kernel.metrics.connections.dec();
+        if end == End::Closed {
+            let farewell = async {
+                let _ = self.transport.write(self.c2s.output(), &mut self.buffer).await;
+                self.transport.shutdown().await;
+            };
+            let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
+        }
+        let Task { server, c2s, session, unsettled, transport, .. } = *self;
+        drop(transport);
+        drop(connection);
+        if end != End::HandedOver
+            && let Some(session) = session
+        {
+            hibernate::leave(&server, session, c2s, unsettled.into()).await;
         }
     }
 
@@ -187,9 +195,10 @@ impl Task {
         ControlFlow::Continue(())
     }
 
+    /// What happens once in a session is boxed, so that what happens with every stanza has not to
+    /// carry its size.
     async fn perform(&mut self, action: Action) -> ControlFlow<End> {
         match action {
-            Action::StartTls => return self.start_tls().await,
             Action::Close { .. } => return ControlFlow::Break(End::Closed),
             Action::Stanza(stanza) => self.handle_stanza(stanza).await,
             Action::Acknowledge => self.acknowledge = true,
@@ -201,16 +210,17 @@ impl Task {
             Action::ClientState { active } => {
                 tracing::trace!(address = %self.peer.address, active, "client state");
             }
-            Action::Lookup { lookup, client } => self.look_up(lookup, client).await,
-            Action::Login(login) => self.log_in(login).await,
+            Action::StartTls => return Box::pin(self.start_tls()).await,
+            Action::Lookup { lookup, client } => Box::pin(self.look_up(lookup, client)).await,
+            Action::Login(login) => Box::pin(self.log_in(login)).await,
             Action::LoginFailed { failure, mechanism } => self.count_failure(&failure, mechanism),
-            Action::StoreKeys { identity, keys } => self.store_keys(identity, keys).await,
+            Action::StoreKeys { identity, keys } => Box::pin(self.store_keys(identity, keys)).await,
             Action::IssueToken { identity, client, mechanism } => {
-                self.issue_token(&identity, client, mechanism).await;
+                Box::pin(self.issue_token(&identity, client, mechanism)).await;
             }
-            Action::Bind(request) => self.bind(request).await,
-            Action::Resume(request) => self.resume(request).await,
-            Action::Register { host, iq } => self.register(host, &iq).await,
+            Action::Bind(request) => Box::pin(self.bind(request)).await,
+            Action::Resume(request) => Box::pin(self.resume(request)).await,
+            Action::Register { host, iq } => Box::pin(self.register(host, &iq)).await,
         }
         ControlFlow::Continue(())
     }
@@ -240,7 +250,7 @@ impl Task {
     async fn handle_stanza(&mut self, stanza: Stanza) {
         let Some(session) = self.session.clone() else { return };
         match self.server.kernel.handle_client(&session, stanza).await {
-            Ok(Some(ticket)) => self.unsettled.push_back(Unsettled { ticket }),
+            Ok(Some(ticket)) => self.unsettled.push_back(ticket),
             Ok(None) => {}
             Err(_) => self.c2s.fail(&StreamError::new(StreamCondition::InvalidFrom)),
         }
@@ -308,8 +318,8 @@ impl Task {
 
     async fn wait_settled(&mut self) -> bool {
         let mut settled = true;
-        while let Some(unsettled) = self.unsettled.pop_front() {
-            settled &= unsettled.ticket.wait().await.is_ok();
+        while let Some(ticket) = self.unsettled.pop_front() {
+            settled &= ticket.wait().await.is_ok();
         }
         settled
     }
@@ -317,7 +327,7 @@ impl Task {
     /// Sends the acknowledgement that the client waits for, if everything is durable.
     fn settle(&mut self) -> ControlFlow<End> {
         while let Some(first) = self.unsettled.front() {
-            match first.ticket.result() {
+            match first.result() {
                 None => return ControlFlow::Continue(()),
                 Some(Ok(())) => {
                     self.unsettled.pop_front();
@@ -411,8 +421,7 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let waited = self.unsettled.front().filter(|_| self.acknowledge);
-        let ticket = waited.map(|unsettled| unsettled.ticket.clone());
+        let ticket = self.unsettled.front().filter(|_| self.acknowledge).cloned();
         let settled = async {
             match &ticket {
                 Some(ticket) => drop(ticket.wait().await),
