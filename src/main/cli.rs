@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "wello", version)]
 pub struct Cli {
-    /// The configuration file; without one, everything has its default.
-    #[arg(long, global = true, value_name = "FILE", default_value = "./config.toml")]
-    pub config: PathBuf,
+    /// The configuration file [default: ./config.toml]; without one, everything has its default.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }

@@ -4,13 +4,17 @@ mod backup;
 mod cli;
 mod health;
 mod invite;
+mod lock;
 mod logging;
 mod serve;
 mod user;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Parser;
+use wello_kernel::config::Config;
 
 use cli::{Cli, Command};
 
@@ -20,14 +24,14 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wello: {error:#}");
+            eprintln!("wello: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let config = wello_kernel::config::Config::load(&cli.config, std::env::vars())?;
+    let config = load(cli.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
@@ -41,4 +45,41 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Backup { file } => backup::run(&config, &file).await,
         }
     })
+}
+
+/// The file of `--config` must exist; without the option, no file means defaults.
+fn load(named: Option<&Path>) -> anyhow::Result<Config> {
+    if let Some(file) = named
+        && !file.exists()
+    {
+        bail!("{}: there is no such file; name another with --config", file.display());
+    }
+    let file = named.unwrap_or(Path::new("./config.toml"));
+    Ok(Config::load(file, std::env::vars())?)
+}
+
+/// The error with its causes, without those that have been said already.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            line = text;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_says_nothing_twice() {
+        let error = anyhow::anyhow!("no such\n  host").context("a: no such host; b").context("c");
+        assert_eq!(one_line(&error), "c: a: no such host; b");
+    }
 }

@@ -26,10 +26,10 @@ use wello_net::tls::{
 use wello_store::{Options, Store};
 
 use crate::invite;
+use crate::lock::{self, DataDirLock};
 
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
+    let _lock = DataDirLock::take(&config.data_dir, "start another, or give this one its own")?;
     let metrics = Arc::new(Metrics::default());
     let certificates = Arc::new(open_certificates(&config)?);
     let store = open_store(&config, Some(&metrics)).await?;
@@ -45,6 +45,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let challenges = Arc::new(ChallengeStore::default());
     let router = web.router().merge(wello_http::acme::router(Arc::clone(&challenges)));
     let addresses = listen(&kernel, &c2s, &router, &acceptor, &shutdown)?;
+    let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
     }
@@ -64,12 +65,22 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
+    // A chore that is at work ends what it has begun in the store.
+    let _ = chores.await;
     match c2s.save_sessions().await {
         Ok(saved) => tracing::info!(saved, "sessions wait for their clients"),
         Err(error) => tracing::error!(%error, "sessions not stored"),
     }
     kernel.store.close().await;
     Ok(())
+}
+
+async fn run_chores(kernel: Arc<Kernel>, shutdown: CancellationToken) {
+    let stop = shutdown.cancelled();
+    tokio::select! {
+        () = stop => {}
+        () = kernel.run_chores() => {}
+    }
 }
 
 /// Opens the database that the configuration names, with its migrations done.
@@ -81,10 +92,25 @@ pub async fn open_store(config: &Config, metrics: Option<&Arc<Metrics>>) -> anyh
             metrics.store_messages.inc_by(batch.messages as u64);
         }));
     }
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("data_dir {}", config.data_dir.display()))?;
+    lock::create(&config.data_dir)?;
     let store = Store::open(&config.storage.url, &config.data_dir, &options).await;
-    store.with_context(|| "storage".to_owned())
+    store.with_context(|| format!("storage.url: {}", storage_place(config)))
+}
+
+/// Where the data is, without the password.
+pub fn storage_place(config: &Config) -> String {
+    let url = &config.storage.url;
+    if let Some(file) = url.strip_prefix("sqlite:") {
+        let file = file.strip_prefix("//").unwrap_or(file);
+        return config.data_dir.join(file).display().to_string();
+    }
+    match url.split_once("://") {
+        Some((_, rest)) => {
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            format!("PostgreSQL at {}", place.split('?').next().unwrap_or(place))
+        }
+        None => "neither sqlite:FILE nor postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
+    }
 }
 
 /// Those whose certificates name accounts (SASL EXTERNAL).
@@ -200,24 +226,29 @@ fn listen(
     Ok(addresses)
 }
 
-/// Returns when the server is to stop; reloads certificates at SIGHUP.
+/// How often certificates are read again without being told to: whoever renews them may not tell.
+const RELOAD_CERTIFICATES: Duration = Duration::from_secs(24 * 3600);
+
+/// Returns when the server is to stop; reloads certificates at SIGHUP and once a day.
 async fn wait_for_signals(certificates: &Arc<CertificateStore>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
+            () = tokio::time::sleep(RELOAD_CERTIFICATES) => reload(certificates).await,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {
-                let certificates = Arc::clone(certificates);
-                let reload = tokio::task::spawn_blocking(move || {
-                    certificates.reload(std::time::SystemTime::now())
-                });
-                if reload.await.is_ok_and(|errors| errors.is_empty()) {
-                    tracing::info!("certificates reloaded");
-                }
-            }
+            _ = hangup.recv() => reload(certificates).await,
         }
+    }
+}
+
+async fn reload(certificates: &Arc<CertificateStore>) {
+    let certificates = Arc::clone(certificates);
+    let now = std::time::SystemTime::now();
+    let reload = tokio::task::spawn_blocking(move || certificates.reload(now));
+    if reload.await.is_ok_and(|errors| errors.is_empty()) {
+        tracing::info!("certificates reloaded");
     }
 }

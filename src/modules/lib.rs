@@ -14,6 +14,7 @@ mod offline;
 mod ping;
 mod private;
 mod registration;
+mod retention;
 mod roster;
 mod time;
 mod vcard;
@@ -51,5 +52,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         modules.push(Arc::new(archive::Archive::default()));
     }
     modules.push(Arc::new(offline::Offline));
+    modules.push(Arc::new(retention::Retention));
     modules
 }

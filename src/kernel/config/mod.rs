@@ -3,6 +3,7 @@
 mod audience;
 mod defaults;
 mod env;
+mod mistake;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use wello_wire::xml::Limits;
 
 pub use audience::Audience;
 pub use env::overrides_from_env;
+pub use mistake::Mistake;
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -224,8 +226,8 @@ pub struct Contact {
 pub enum ConfigError {
     #[error("{path}: {error}")]
     Unreadable { path: PathBuf, error: std::io::Error },
-    #[error("{path}: {error}")]
-    Syntax { path: PathBuf, error: Box<toml::de::Error> },
+    #[error("{path}, {mistake}")]
+    Syntax { path: PathBuf, mistake: Mistake },
     #[error("environment variable {name}: {reason}")]
     Environment { name: String, reason: String },
     #[error("{key}: {reason}")]
@@ -244,7 +246,9 @@ impl Config {
             Err(error) => return Err(ConfigError::Unreadable { path: path.into(), error }),
         };
         Config::parse(&text, environment).map_err(|error| match error {
-            ConfigError::Syntax { error, .. } => ConfigError::Syntax { path: path.into(), error },
+            ConfigError::Syntax { mistake, .. } => {
+                ConfigError::Syntax { path: path.into(), mistake }
+            }
             other => other,
         })
     }
@@ -253,7 +257,10 @@ impl Config {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, ConfigError> {
-        let syntax = |error| ConfigError::Syntax { path: PathBuf::new(), error: Box::new(error) };
+        let syntax = |error| ConfigError::Syntax {
+            path: PathBuf::from("config"),
+            mistake: Mistake::new(text, &error),
+        };
         // First on its own, because only then errors can name the line.
         let mut config: Config = toml::from_str(text).map_err(syntax)?;
         let overrides = overrides_from_env(environment)?;
@@ -386,10 +393,8 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_line_and_alternatives() {
         let text = parse("hosts = ['a']\n[listen]\nc3s = []").unwrap_err().to_string();
-        assert!(
-            text.contains("line 3") && text.contains("c3s") && text.contains("c2s_tls"),
-            "{text}"
-        );
+        assert!(text.starts_with("config, line 3, listen.c3s: unknown"), "{text}");
+        assert!(text.contains("c2s_tls") && !text.contains('\n'), "{text}");
         let text = parse("[archive]\npolicy = 'sometimes'").unwrap_err().to_string();
         assert!(text.contains("roster"), "{text}");
         assert!(parse("hosts = []").is_err());

@@ -140,3 +140,57 @@ fn postgresql_is_backed_up_by_its_own_tool() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("pg_dump"));
 }
+
+/// Exit status 1 and one line on stderr.
+fn refusal(dir: &Path, args: &[&str]) -> String {
+    let refused = wello(dir, args).env("WELLO_LOG__LEVEL", "error").output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{args:?}: {}", text(&refused.stderr));
+    let line = text(&refused.stderr);
+    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    line
+}
+
+#[test]
+fn a_second_server_on_one_data_dir_is_refused() {
+    let dir = folder("sqlite:wello.db");
+    let (server, _) = serve(dir.path());
+    let line = refusal(dir.path(), &["serve"]);
+    assert!(line.contains("data_dir") && line.contains(&server.0.id().to_string()), "{line}");
+    drop(server);
+    serve(dir.path());
+}
+
+#[test]
+fn mistakes_at_the_start_are_one_line_that_says_what_to_do() {
+    let dir = folder("sqlite:wello.db");
+    let config = dir.path().join("config.toml");
+    let right = std::fs::read_to_string(&config).unwrap();
+    let with = |text: String| {
+        std::fs::write(&config, text).unwrap();
+        let line = refusal(dir.path(), &["serve"]);
+        std::fs::write(&config, &right).unwrap();
+        line
+    };
+    let line = with(right.replace("http = ", "htpp = "));
+    assert!(line.contains("line 7, listen.htpp") && line.contains("https"), "{line}");
+    let line = with(format!("{right}[archive]\npolicy = \"sometimes\"\n"));
+    assert!(line.contains("line 11, archive.policy") && line.contains("roster"), "{line}");
+    let files = "[[host]]\ndomain = \"a.example\"\ncertificate = \"/none.crt\"\nkey = \"/none\"\n";
+    let line = with(format!("{right}{files}"));
+    assert!(line.contains("/none.crt: cannot be read"), "{line}");
+    let line = with(right.replace("sqlite:wello.db", "postgres://u:secret@127.0.0.1:1/d"));
+    assert!(line.contains("storage.url: PostgreSQL at 127.0.0.1:1/d"), "{line}");
+    assert!(!line.contains("secret"), "{line}");
+    let line = with(right.replace("sqlite:wello.db", "mysql:x"));
+    assert!(line.contains("postgres://USER:PASSWORD@HOST/DATABASE"), "{line}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = with(right.replace("c2s = []", &format!("c2s = [\"{address}\"]")));
+    assert!(line.contains(&address) && line.contains("another program has this port"), "{line}");
+    assert_eq!(line.matches("in use").count(), 1, "{line}");
+    std::fs::write(dir.path().join("data/wello.db"), "x".repeat(5000)).unwrap();
+    let line = refusal(dir.path(), &["serve"]);
+    assert!(line.contains("wello.db: ") && line.contains("not a database"), "{line}");
+    std::fs::remove_file(&config).unwrap();
+    assert!(refusal(dir.path(), &["serve"]).contains("config.toml: there is no such file"));
+}
