@@ -158,3 +158,20 @@ async fn requests_are_bounded_in_size_and_number() {
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.headers().contains_key("retry-after"));
 }
+
+#[tokio::test]
+async fn the_form_of_an_invitation_is_counted_too() {
+    let server = Server::start().await;
+    let inviter = "user@wello.example".parse().unwrap();
+    let invite = server.web.kernel.accounts.invite_contact(&inviter).await.unwrap();
+    let post = async || {
+        let request = Request::post(format!("/invite/{}", invite.token));
+        let request = request.body(Body::empty()).unwrap();
+        server.web.router().oneshot(request).await.unwrap().status()
+    };
+    // The connection of this test is not an encrypted one.
+    for _ in 0..rate::MAX {
+        assert_eq!(post().await, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(post().await, StatusCode::TOO_MANY_REQUESTS);
+}
