@@ -26,6 +26,7 @@ static SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(|| {
         domain,
         mechanisms: Mechanism::ALL.to_vec(),
         registration: RegistrationOffer::Invite,
+        features: Vec::new(),
     };
     Arc::new(Settings {
         hosts: HashMap::from([("localhost".to_owned(), host)]),

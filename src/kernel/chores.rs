@@ -20,7 +20,7 @@ impl Kernel {
     pub async fn run_chores(self: &Arc<Self>) {
         let chores = self.hooks().chores.iter();
         join_all(chores.map(|chore| repeat(self, chore))).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

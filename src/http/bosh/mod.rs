@@ -70,10 +70,11 @@ async fn exchange(web: &Web, client: Client, bytes: &[u8]) -> Result<Bytes, &'st
     let Some(sid) = document.root.attr("sid") else { return create(web, client, document).await };
     let entry = web.bosh.0.lock().get(sid).cloned();
     let entry = entry.filter(|entry| client.secure || !entry.secure).ok_or(ITEM_NOT_FOUND)?;
-    let limits = match entry.logged_in.load(Ordering::Relaxed) {
-        true => limits.stream(),
-        false => limits.before_login(),
-    };
+    let logged_in = entry.logged_in.load(Ordering::Relaxed);
+    if logged_in && let Some(permit) = client.permit.upgrade() {
+        permit.authenticated();
+    }
+    let limits = if logged_in { limits.stream() } else { limits.before_login() };
     let request = document.read(limits)?;
     let (reply, answer) = oneshot::channel();
     entry.requests.send((request, reply)).await.map_err(|_| ITEM_NOT_FOUND)?;

@@ -7,5 +7,6 @@ mod client;
 mod database;
 mod durability;
 mod memory;
+mod offline;
 mod random;
 mod server;

@@ -3,6 +3,7 @@
 use wello_store::ClientKind;
 
 use super::*;
+use crate::admission::Admission;
 
 const ENABLE: &str = "<bind xmlns='urn:xmpp:bind:0'><tag>App</tag>\
                       <enable xmlns='urn:xmpp:sm:3' resume='true'/></bind>";
@@ -33,6 +34,18 @@ async fn guess_by_scram(world: &World, user: &str) -> String {
         encoding::encode(last.as_bytes())
     );
     condition(&client.ask(&response).await)
+}
+
+#[tokio::test]
+async fn who_has_logged_in_counts_no_more_against_the_address() {
+    let world = World::start().await;
+    let (admission, address) = (Admission::new(10, 1), IpAddr::from([192, 0, 2, 1]));
+    let permit = Arc::new(admission.admit(admission.slot().await, address).unwrap());
+    let mut client = world.connect_over(Arc::downgrade(&permit), "user@wello.example").await;
+    assert!(admission.admit(admission.slot().await, address).is_none());
+    let success = client.ask(&plain(PASSWORD, BIND)).await;
+    assert!(success.is("success", ns::SASL2), "{success}");
+    assert!(admission.admit(admission.slot().await, address).is_some());
 }
 
 #[tokio::test]

@@ -75,12 +75,16 @@ impl World {
     }
 
     async fn connect_as(&self, jid: &str) -> Client {
+        self.connect_over(Weak::new(), jid).await
+    }
+
+    async fn connect_over(&self, connection: Weak<ConnectionPermit>, jid: &str) -> Client {
         let (to_server, incoming) = mpsc::channel(64);
         let (outgoing, from_server) = mpsc::channel(64);
         let frames = Frames { incoming, outgoing };
         let address = IpAddr::from([192, 0, 2, 1]);
         let bindings = ChannelBindings::default();
-        self.server.serve_frames(frames, address, "websocket", true, bindings, Weak::new());
+        self.server.serve_frames(frames, address, "websocket", true, bindings, connection);
         let mut client = Client { to_server, from_server };
         let open = format!(
             "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0' to='wello.example' \
