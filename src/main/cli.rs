@@ -31,6 +31,31 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Take over accounts from another server. May be repeated: what is here already stays.
+    #[command(subcommand)]
+    Import(ImportFrom),
+    /// Write all accounts into a new file of XEP-0227, to move to another server.
+    Export {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only this domain.
+        #[arg(long)]
+        domain: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ImportFrom {
+    /// A file of XEP-0227, which most servers can write.
+    Xep0227 {
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+    },
+    /// The data of a Prosody with internal storage, such as /var/lib/prosody.
+    Prosody {
+        #[arg(value_name = "FOLDER")]
+        path: PathBuf,
+    },
 }
 
 #[derive(Args)]

@@ -7,6 +7,7 @@ mod invite;
 mod lock;
 mod logging;
 mod serve;
+mod transfer;
 mod user;
 
 use std::path::Path;
@@ -42,6 +43,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Invite(options) => invite::run(&config, options).await,
             Command::Health => health::run(&config).await,
+            Command::Import(from) => transfer::import(&config, from).await,
+            Command::Export { file, domain } => {
+                transfer::export(&config, &file, domain.as_deref()).await
+            }
             Command::Backup { file } => backup::run(&config, &file).await,
         }
     })
