@@ -31,6 +31,11 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Bring a backup back, with the server stopped (SQLite).
+    Restore {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Take over accounts from another server. May be repeated: what is here already stays.
     #[command(subcommand)]
     Import(ImportFrom),
@@ -81,13 +86,13 @@ pub struct InviteOptions {
 pub enum UserCommand {
     /// Make an account, or many from a file.
     Add(AddUser),
-    /// Change a password.
+    /// Change a password. Ends the sessions of the account.
     Passwd {
         jid: String,
         #[command(flatten)]
         password: Password,
     },
-    /// Delete an account and everything it owns.
+    /// Delete an account and everything it owns. Ends its sessions and tells its contacts.
     Del { jid: String },
     /// List accounts.
     List {

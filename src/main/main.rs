@@ -2,10 +2,12 @@
 
 mod backup;
 mod cli;
+mod control;
 mod health;
 mod invite;
 mod lock;
 mod logging;
+mod restore;
 mod serve;
 mod transfer;
 mod user;
@@ -47,6 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Export { file, domain } => {
                 transfer::export(&config, &file, domain.as_deref()).await
             }
+            Command::Restore { file } => restore::run(&config, &file).await,
             Command::Backup { file } => backup::run(&config, &file).await,
         }
     })

@@ -25,6 +25,7 @@ use wello_net::tls::{
 };
 use wello_store::{Options, Store};
 
+use crate::control;
 use crate::invite;
 use crate::lock::{self, DataDirLock};
 
@@ -44,6 +45,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let challenges = Arc::new(ChallengeStore::default());
     let router = web.router().merge(wello_http::acme::router(Arc::clone(&challenges)));
+    control::listen(&kernel, shutdown.clone())?;
     let addresses = listen(&kernel, &c2s, &router, &acceptor, &shutdown)?;
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;

@@ -56,6 +56,12 @@ impl Store {
         self.backend.backup(to).await
     }
 
+    /// Whether a file is an undamaged SQLite database of this program, of a schema that it knows.
+    /// Makes one file of it and the log beside it, if there is one.
+    pub async fn check_backup(file: &Path) -> Result<(), StoreError> {
+        sqlite::check_backup(file).await
+    }
+
     /// Looks for damage; each problem is a line for the operator. Visits everything.
     pub async fn check(&self) -> Result<Vec<String>, StoreError> {
         self.backend.check().await

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, like the tests.
 
+mod accounts;
 mod bosh;
+mod restore;
 mod transfer;
 
 use std::io::{BufRead, BufReader};
