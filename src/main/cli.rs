@@ -26,6 +26,12 @@ pub enum Command {
     Invite(InviteOptions),
     /// Ask the running server whether it lives.
     Health,
+    /// Check the configuration, files, database, ports and DNS; says what to mend.
+    Check {
+        /// Instead of the one of --config.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Copy the database into a new file, also while the server runs (SQLite).
     Backup {
         #[arg(value_name = "FILE")]

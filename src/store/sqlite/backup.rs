@@ -70,6 +70,22 @@ const IS_OURS: &str = "SELECT count(*) FROM sqlite_schema
     WHERE type = 'table' AND name IN ('_sqlx_migrations', 'account', 'archive_progress')";
 const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
 
+/// See [`Store::schema`](crate::Store::schema).
+pub(crate) async fn schema(file: &Path) -> Result<Option<(i64, i64)>, StoreError> {
+    if !file.try_exists()? {
+        return Ok(None);
+    }
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut conn = options.disable_statement_logging().connect().await?;
+    let tables: i64 = sqlx::query_scalar(IS_OURS).fetch_one(&mut conn).await?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    let found: i64 = sqlx::query_scalar(SCHEMA).fetch_one(&mut conn).await?;
+    conn.close().await?;
+    Ok(Some((found, migrations::SQLITE.last().map_or(0, |(version, ..)| *version))))
+}
+
 /// See [`Store::check_backup`](crate::Store::check_backup).
 pub(crate) async fn check_backup(file: &Path) -> Result<(), StoreError> {
     let mut conn = SqliteConnectOptions::new()

@@ -28,7 +28,7 @@ use self::engine::{Call, Engine, Job};
 use crate::writer::{self, Queue};
 use crate::{Options, Store, StoreError, migrations};
 
-pub(crate) use self::backup::check_backup;
+pub(crate) use self::backup::{check_backup, schema};
 
 pub(crate) type Connection = SqliteConnection;
 

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod bosh;
+mod check;
 mod restore;
 mod transfer;
 
