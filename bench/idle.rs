@@ -1,15 +1,12 @@
 //! Many sessions that do nothing: what each costs the server in memory.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tokio::{
-    task::{AbortHandle, spawn_local},
-    time::Instant,
-};
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
-    client::{Account, Client},
+    client::{Account, Client, Session},
     process::{Memory, Process},
 };
 
@@ -47,54 +44,46 @@ pub(crate) async fn run(
     server.quiet(QUIET).await?;
     let before = server.memory()?;
     let begin = Instant::now();
-    let broken = Rc::new(Cell::new(0));
-    let held = open_all(client, accounts, sessions, &broken).await?;
+    let mut held = JoinSet::new();
+    for session in open(client, accounts, sessions).await? {
+        held.spawn_local(read(session));
+    }
     let opening = begin.elapsed();
     server.quiet(QUIET).await?;
     let after = server.memory()?;
-    held.iter().for_each(AbortHandle::abort);
-    let broken = broken.get();
+    let broken = std::iter::from_fn(|| held.try_join_next()).count();
     ensure!(broken == 0, "{broken} of {sessions} sessions were closed by the server");
     Ok(Idle { sessions, before, after, opening })
 }
 
-async fn open_all(
-    client: &Client,
-    accounts: &[Account],
-    sessions: usize,
-    broken: &Rc<Cell<usize>>,
-) -> Result<Vec<AbortHandle>> {
+async fn open(client: &Client, accounts: &[Account], sessions: usize) -> Result<Vec<Session>> {
     let wanted: Vec<(Account, String)> = (0..sessions)
         .map(|i| (accounts[i % accounts.len()].clone(), format!("idle{}", i / accounts.len())))
         .collect();
-    let openers: Vec<_> = wanted
-        .chunks(sessions.div_ceil(CONCURRENCY).max(1))
-        .map(|part| spawn_local(open_some(client.clone(), part.to_vec(), Rc::clone(broken))))
-        .collect();
-    let mut held = Vec::with_capacity(sessions);
-    for opener in openers {
-        held.extend(opener.await??);
+    let mut openers = JoinSet::new();
+    for part in wanted.chunks(sessions.div_ceil(CONCURRENCY).max(1)) {
+        openers.spawn_local(open_some(client.clone(), part.to_vec()));
     }
-    Ok(held)
+    let mut opened = Vec::with_capacity(sessions);
+    while let Some(some) = openers.join_next().await {
+        opened.extend(some??);
+    }
+    Ok(opened)
 }
 
-async fn open_some(
-    client: Client,
-    wanted: Vec<(Account, String)>,
-    broken: Rc<Cell<usize>>,
-) -> Result<Vec<AbortHandle>> {
-    let mut held = Vec::with_capacity(wanted.len());
+async fn open_some(client: Client, wanted: Vec<(Account, String)>) -> Result<Vec<Session>> {
+    let mut opened = Vec::with_capacity(wanted.len());
     for (account, resource) in &wanted {
         let (mut session, _) = client.login(account, resource).await?;
         session.send(b"<presence/>").await?;
-        let broken = Rc::clone(&broken);
-        let reader = spawn_local(async move {
-            while session.read().await.is_ok() && session.drain(|_| Ok(true)).is_ok() {}
-            broken.set(broken.get() + 1);
-        });
-        held.push(reader.abort_handle());
+        opened.push(session);
     }
-    Ok(held)
+    Ok(opened)
+}
+
+/// Takes what comes, until the stream ends.
+async fn read(mut session: Session) {
+    while session.read().await.is_ok() && session.drain(|_| Ok(true)).is_ok() {}
 }
 
 /// Makes sure that this process, and a server it starts, may open `sessions` sockets.

@@ -4,7 +4,7 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 use anyhow::{Result, ensure};
 use tokio::{
-    task::spawn_local,
+    task::JoinSet,
     time::{Instant, timeout},
 };
 
@@ -32,15 +32,13 @@ pub(crate) async fn run(client: &Client, accounts: &[Account], time: Duration) -
     ensure!(!accounts.is_empty(), "no accounts");
     let begin = Instant::now();
     let count = Rc::new(Cell::new(0));
-    let workers: Vec<_> = accounts
-        .iter()
-        .map(|account| {
-            spawn_local(work(client.clone(), account.clone(), begin + time, Rc::clone(&count)))
-        })
-        .collect();
+    let mut workers = JoinSet::new();
+    for account in accounts {
+        workers.spawn_local(work(client.clone(), account.clone(), begin + time, Rc::clone(&count)));
+    }
     let mut agreed = Agreed::default();
-    for worker in workers {
-        agreed = worker.await??;
+    while let Some(done) = workers.join_next().await {
+        agreed = done??;
     }
     Ok(Logins { count: count.get(), wall: begin.elapsed(), agreed })
 }

@@ -70,8 +70,6 @@ enum Mode {
         /// Occupants of each room that talk
         #[arg(long, default_value_t = 5)]
         talkers: usize,
-        #[command(flatten)]
-        flow: Flow,
         #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
@@ -166,10 +164,10 @@ async fn run(mode: Mode) -> Result<()> {
             let until = count.map_or(Until::Time(Duration::from_secs(seconds)), Until::Count);
             target.subject().await?.pairs(pairs, flow, until).await?
         }
-        Mode::Rooms { target, rooms, occupants, talkers, flow, seconds } => {
+        Mode::Rooms { target, rooms, occupants, talkers, seconds } => {
             let shape = Shape { rooms, occupants, talkers };
             let until = Until::Time(Duration::from_secs(seconds));
-            target.subject().await?.rooms(shape, flow, until).await?
+            target.subject().await?.rooms(shape, until).await?
         }
         Mode::Latency { target, pairs, flow, seconds, rate } => {
             let time = Duration::from_secs(seconds);

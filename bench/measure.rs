@@ -143,14 +143,9 @@ impl Subject {
         Ok(pairs::round(pairs, Load::Full(Until::Count(WARM_UP))).await?.0)
     }
 
-    pub(crate) async fn rooms(
-        &self,
-        shape: Shape,
-        flow: Flow,
-        until: Until,
-    ) -> Result<Measurement> {
-        let rooms = rooms::open(&self.client, &self.accounts, shape, flow).await?;
-        let (rooms, _) = rooms::round(rooms, Until::Count(flow.window)).await?;
+    pub(crate) async fn rooms(&self, shape: Shape, until: Until) -> Result<Measurement> {
+        let rooms = rooms::open(&self.client, &self.accounts, shape, rooms::FLOW).await?;
+        let (rooms, _) = rooms::round(rooms, Until::Count(rooms::FLOW.window)).await?;
         let clock = Clock::start(self.process).await?;
         let (rooms, round) = rooms::round(rooms, until).await?;
         let measured = clock.stop(round.deliveries, round.wall)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use tokio::{
-    task::{JoinHandle, spawn_local},
-    time::{Instant, timeout},
+    task::JoinSet,
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 
 /// How long a round may take to deliver and acknowledge its last messages.
 pub(crate) const DRAIN: Duration = Duration::from_secs(60);
+
+pub(crate) const LATE: &str = "not all messages were acknowledged and delivered in time";
 
 /// How a sender's messages look and how many may be on the way.
 #[derive(Args, Clone, Copy, Debug)]
@@ -127,26 +129,27 @@ pub(crate) async fn round(pairs: Vec<Pair>, load: Load) -> Result<(Vec<Pair>, Ro
         Load::Paced { time, .. } => time,
     };
     let deadline = begin + DRAIN + time;
-    let start = |p: Pair| (spawn_local(p.sender.run(load)), spawn_local(p.receiver.run()));
-    let halves: Vec<_> = pairs.into_iter().map(start).collect();
+    let mut tasks = JoinSet::new();
+    for pair in pairs {
+        tasks.spawn_local(pair.run(load));
+    }
     let mut sum = Round::default();
-    let mut pairs = Vec::with_capacity(halves.len());
-    for (index, (sending, receiving)) in halves.into_iter().enumerate() {
-        let sender = finish(sending, deadline).await.with_context(|| format!("sender {index}"))?;
-        let receiver =
-            finish(receiving, deadline).await.with_context(|| format!("receiver {index}"))?;
-        let (sent, received) = (sender.next, receiver.next);
-        ensure!(sent == received, "pair {index}: {sent} sent, {received} received");
-        sum.messages += receiver.messages;
-        sum.latency.merge(&receiver.latency);
-        pairs.push(Pair { sender, receiver });
+    let mut pairs = Vec::with_capacity(tasks.len());
+    while let Some(done) = timeout_at(deadline, tasks.join_next()).await.context(LATE)? {
+        let pair = done??;
+        sum.messages += pair.receiver.messages;
+        sum.latency.merge(&pair.receiver.latency);
+        pairs.push(pair);
     }
     sum.wall = begin.elapsed();
     Ok((pairs, sum))
 }
 
-async fn finish<T>(task: JoinHandle<Result<T>>, deadline: Instant) -> Result<T> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let done = timeout(left, task).await;
-    done.context("not all messages were acknowledged and delivered in time")??
+impl Pair {
+    async fn run(self, load: Load) -> Result<Self> {
+        let (sender, receiver) = tokio::try_join!(self.sender.run(load), self.receiver.run())?;
+        let (sent, received) = (sender.next, receiver.next);
+        ensure!(sent == received, "{sent} messages sent, {received} received");
+        Ok(Self { sender, receiver })
+    }
 }

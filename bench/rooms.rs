@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::{
-    task::spawn_local,
-    time::{Instant, timeout},
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
     client::{Account, Client},
     message::{Id, Template},
-    pairs::{DRAIN, Flow, Until},
+    pairs::{DRAIN, Flow, LATE, Until},
     peer::Peer,
     receiver::message_id,
     scanner::{attr, has},
@@ -24,6 +24,9 @@ pub(crate) struct Shape {
     /// Occupants of each room that talk.
     pub(crate) talkers: usize,
 }
+
+/// Every message goes out fifty times: few are enough to keep a server busy.
+pub(crate) const FLOW: Flow = Flow { window: 4, ack_every: 2, body: 100 };
 
 pub(crate) struct Occupant {
     peer: Peer,
@@ -136,14 +139,13 @@ pub(crate) async fn round(
 ) -> Result<(Vec<Occupant>, Round)> {
     let begin = Instant::now();
     let deadline = begin + DRAIN + until.time();
-    let tasks: Vec<_> = occupants.into_iter().map(|o| spawn_local(o.run(until))).collect();
+    let mut tasks = JoinSet::new();
+    for occupant in occupants {
+        tasks.spawn_local(occupant.run(until));
+    }
     let mut sum = Round::default();
     let mut occupants = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(done) = timeout(left, task).await else {
-            bail!("not all messages were delivered in time");
-        };
+    while let Some(done) = timeout_at(deadline, tasks.join_next()).await.context(LATE)? {
         let (occupant, heard) = done??;
         sum.deliveries += heard;
         occupants.push(occupant);

@@ -47,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     /// Idle sessions
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 5000)]
     sessions: usize,
     /// Where to write the results
     #[arg(long, default_value = "bench/results.json")]
@@ -210,7 +210,7 @@ impl Figure {
                 subject.pairs(PAIRS, flow, Until::Time(time)).await
             }
             Self::RoomsArchive | Self::RoomsRouting => {
-                subject.rooms(ROOMS, flow, Until::Time(time)).await
+                subject.rooms(ROOMS, Until::Time(time)).await
             }
             Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
             Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,

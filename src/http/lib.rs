@@ -4,8 +4,10 @@ pub mod acme;
 mod api;
 mod bosh;
 mod health;
+mod home;
 mod host_meta;
 mod invite;
+mod page;
 pub mod server;
 mod websocket;
 
@@ -68,7 +70,9 @@ impl Web {
             .route("/metrics", get(health::metrics))
             .route("/.well-known/host-meta", get(host_meta::xml))
             .route("/.well-known/host-meta.json", get(host_meta::json))
-            .route("/invite/{token}", get(invite::page))
+            .route("/", get(home::home))
+            .route("/style.css", get(page::style))
+            .route("/invite/{token}", invite::route())
             .route("/xmpp-websocket", get(websocket::upgrade))
             .route("/http-bind", post(bosh::post))
             .nest("/api/v1", api::routes(self))

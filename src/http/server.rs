@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 use tower::util::MapRequest;
+use wello_net::admission::ConnectionPermit;
 use wello_net::c2s::bindings;
 use wello_net::listener::Accepted;
 use wello_net::tls::{ListenerKind, TlsAcceptor};
@@ -33,6 +34,8 @@ pub struct Connection {
     pub address: IpAddr,
     pub secure: bool,
     pub bindings: Arc<ChannelBindings>,
+    /// What counts it.
+    pub permit: Weak<ConnectionPermit>,
 }
 
 /// Who sent a request, seen through trusted proxies.
@@ -42,6 +45,8 @@ pub struct Client {
     /// Confidential all the way to the client.
     pub secure: bool,
     pub bindings: Arc<ChannelBindings>,
+    /// What counts the connection that the request came on.
+    pub permit: Weak<ConnectionPermit>,
 }
 
 impl FromRequestParts<Web> for Client {
@@ -54,11 +59,12 @@ impl FromRequestParts<Web> for Client {
             address: IpAddr::from([0, 0, 0, 0]),
             secure: false,
             bindings: Arc::default(),
+            permit: Weak::new(),
         });
         let trusted = |address: &IpAddr| web.trusted_proxies.iter().any(|n| n.contains(*address));
         if !trusted(&connection.address) {
-            let Connection { address, secure, bindings } = connection;
-            return Ok(Client { address, secure, bindings });
+            let Connection { address, secure, bindings, permit } = connection;
+            return Ok(Client { address, secure, bindings, permit });
         }
         let header = |name: &str| {
             let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
@@ -77,6 +83,7 @@ impl FromRequestParts<Web> for Client {
                 Some(_) => Arc::default(),
                 None => connection.bindings,
             },
+            permit: connection.permit,
         })
     }
 }
@@ -84,10 +91,12 @@ impl FromRequestParts<Web> for Client {
 /// Serves one connection of an HTTPS listener.
 pub async fn serve_https(router: Router, acceptor: TlsAcceptor, accepted: Accepted) {
     let Accepted { stream, peer, permit, .. } = accepted;
+    let permit = Arc::new(permit);
     match acceptor.accept(stream, ListenerKind::Https).await {
         Ok(Some((stream, info))) => {
             let bindings = Arc::new(bindings(&info));
-            let connection = Connection { address: peer.ip(), secure: true, bindings };
+            let permit = Arc::downgrade(&permit);
+            let connection = Connection { address: peer.ip(), secure: true, bindings, permit };
             serve(router, stream, connection).await;
         }
         Ok(None) => {}
@@ -99,7 +108,13 @@ pub async fn serve_https(router: Router, acceptor: TlsAcceptor, accepted: Accept
 /// Serves one connection of a plain HTTP listener.
 pub async fn serve_http(router: Router, accepted: Accepted) {
     let Accepted { stream, peer, permit, .. } = accepted;
-    let connection = Connection { address: peer.ip(), secure: false, bindings: Arc::default() };
+    let permit = Arc::new(permit);
+    let connection = Connection {
+        address: peer.ip(),
+        secure: false,
+        bindings: Arc::default(),
+        permit: Arc::downgrade(&permit),
+    };
     serve(router, stream, connection).await;
     drop(permit);
 }

@@ -42,7 +42,8 @@ async fn serve(web: Web, client: Client, socket: WebSocket) {
     let (outgoing, from_task) = mpsc::channel(FRAMES);
     let frames = Frames { incoming, outgoing };
     let bindings = (*client.bindings).clone();
-    web.c2s.serve_frames(frames, client.address, "websocket", client.secure, bindings);
+    let Client { address, secure, permit, .. } = client;
+    web.c2s.serve_frames(frames, address, "websocket", secure, bindings, permit);
     carry(socket, to_task, from_task).await;
 }
 

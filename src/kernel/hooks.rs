@@ -6,13 +6,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
-use wello_wire::stanza::Stanza;
+use wello_wire::stanza::{Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 use crate::Kernel;
@@ -82,8 +83,29 @@ pub trait SessionEvents: Send + Sync {
     /// After unavailability was broadcast, with the presence that said so.
     async fn unavailable(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>, _last: &Stanza) {}
 
+    /// The client has these: it has acknowledged them, or they were written where nothing is
+    /// acknowledged.
+    async fn delivered(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _session: &Arc<Session>,
+        _copies: &[StoredCopy],
+    ) {
+    }
+
     /// After the session is out of the registry.
     async fn ended(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>) {}
+}
+
+/// Work that comes back by itself, such as removing what is too old.
+#[async_trait]
+pub trait Chore: Send + Sync {
+    /// How long it rests between two runs.
+    fn interval(&self) -> Duration;
+
+    /// May be dropped at any await when the server stops. What could take long is done in pieces,
+    /// so that others get at the store between them.
+    async fn run(&self, kernel: &Arc<Kernel>);
 }
 
 /// Accounts coming and going.
@@ -262,6 +284,7 @@ pub struct Hooks {
     pub(crate) undelivered: Vec<Arc<dyn Undelivered>>,
     pub(crate) afters: Vec<Arc<dyn After>>,
     pub(crate) sessions: Vec<Arc<dyn SessionEvents>>,
+    pub(crate) chores: Vec<Arc<dyn Chore>>,
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
     pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,

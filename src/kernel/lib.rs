@@ -1,6 +1,7 @@
 //! The heart of the server: routes stanzas, knows the sessions, runs the hooks of the modules.
 
 pub mod accounts;
+mod chores;
 pub mod clock;
 pub mod config;
 pub mod hooks;

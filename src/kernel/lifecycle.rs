@@ -6,7 +6,7 @@ use thiserror::Error;
 use wello_stream::c2s::ResourceWish;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, FullJid};
-use wello_wire::stanza::{Kind, PresenceType, Stanza};
+use wello_wire::stanza::{Kind, PresenceType, Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 use crate::Kernel;
@@ -67,6 +67,13 @@ impl Kernel {
         children
     }
 
+    /// The client of a session has stanzas that have stored copies.
+    pub async fn delivered(self: &Arc<Self>, session: &Arc<Session>, copies: &[StoredCopy]) {
+        for hook in &self.hooks.sessions {
+            hook.delivered(self, session, copies).await;
+        }
+    }
+
     /// Ends a session for good. `left` is what the client was to get and may not have got.
     pub async fn end_session(
         self: &Arc<Self>,
@@ -91,10 +98,11 @@ impl Kernel {
     }
 
     /// XEP-0198, section 5: unacknowledged messages are stored, requests are answered with an
-    /// error, the rest is dropped.
+    /// error, the rest is dropped. What has a stored copy waits in the store already.
     async fn return_stanzas(self: &Arc<Self>, session: &Arc<Session>, left: Vec<Stanza>) {
         let (messages, others): (Vec<_>, Vec<_>) =
             left.into_iter().partition(|stanza| stanza.kind == Kind::Message);
+        let messages = messages.into_iter().filter(|message| message.stored.is_none());
         for stanza in others.iter().filter(|stanza| stanza.kind == Kind::Iq) {
             let error = StanzaError::service_unavailable("resource is gone");
             self.refuse(None, stanza, &error).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::hooks::{
-    AccountEvents, After, Archive, BeforeLogin, BindInline, Copy, Discovery, Guard, Hooks,
+    AccountEvents, After, Archive, BeforeLogin, BindInline, Chore, Copy, Discovery, Guard, Hooks,
     IqHandler, IqScope, Rewrite, Service, SessionEvents, StreamFeatures, Undelivered,
 };
 
@@ -77,6 +77,10 @@ impl<'a> Registrar<'a> {
 
     pub fn sessions(&mut self, hook: Arc<dyn SessionEvents>) {
         self.hooks.sessions.push(hook);
+    }
+
+    pub fn chore(&mut self, hook: Arc<dyn Chore>) {
+        self.hooks.chores.push(hook);
     }
 
     pub fn accounts(&mut self, hook: Arc<dyn AccountEvents>) {

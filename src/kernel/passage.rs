@@ -50,6 +50,8 @@ pub struct Record {
     pub recipient_id: Option<ArchiveId>,
     /// Kept for the recipient's next login.
     pub offline: bool,
+    /// Where it is in the recipient's archive already, when it comes back from a session.
+    pub archived: Option<ArchiveId>,
     /// What full-text search finds it by.
     pub text: Option<String>,
 }

@@ -12,7 +12,7 @@ use compact_str::CompactString;
 use parking_lot::{Mutex, RwLock};
 use wello_store::Timestamp;
 use wello_wire::jid::{BareJid, FullJid, Jid};
-use wello_wire::stanza::Stanza;
+use wello_wire::stanza::{Stanza, StoredCopy};
 
 use crate::inbox::{Delivery, Full, Inbox};
 
@@ -80,8 +80,10 @@ pub struct Session {
     /// Asked for the block list, so it gets its pushes (XEP-0191, section 3.5).
     wants_block_list: AtomicBool,
     hibernating: AtomicBool,
-    /// Offline messages were sent to it (XEP-0160), or its client asked for none.
-    taken_offline: AtomicBool,
+    /// Its client catches up from the archive instead of from offline messages.
+    declines_offline: AtomicBool,
+    /// While it gets the account's offline messages (XEP-0160): the last one that it was sent.
+    receiving_offline: Mutex<Option<StoredCopy>>,
     presence: Mutex<Option<Stanza>>,
     /// Who got directed presence (RFC 6121, section 4.6).
     directed: Mutex<HashSet<Jid>>,
@@ -187,12 +189,22 @@ impl Session {
         self.wants_block_list.store(true, Ordering::Release);
     }
 
-    pub fn has_taken_offline(&self) -> bool {
-        self.taken_offline.load(Ordering::Acquire)
+    pub fn declines_offline(&self) -> bool {
+        self.declines_offline.load(Ordering::Acquire)
     }
 
-    pub fn set_taken_offline(&self) {
-        self.taken_offline.store(true, Ordering::Release);
+    pub fn set_declines_offline(&self) {
+        self.declines_offline.store(true, Ordering::Release);
+    }
+
+    /// The last offline message that it was sent, while it gets those of its account.
+    pub fn receiving_offline(&self) -> Option<StoredCopy> {
+        *self.receiving_offline.lock()
+    }
+
+    /// `None` when it has got them all. See [`Sessions::claim_offline`].
+    pub fn set_receiving_offline(&self, last: Option<StoredCopy>) {
+        *self.receiving_offline.lock() = last;
     }
 
     pub fn is_hibernating(&self) -> bool {
@@ -269,7 +281,8 @@ impl Sessions {
             interested: AtomicBool::new(false),
             wants_block_list: AtomicBool::new(false),
             hibernating: AtomicBool::new(false),
-            taken_offline: AtomicBool::new(false),
+            declines_offline: AtomicBool::new(false),
+            receiving_offline: Mutex::new(None),
             presence: Mutex::new(None),
             directed: Mutex::default(),
         });
@@ -316,6 +329,21 @@ impl Sessions {
     pub fn of(&self, jid: &Jid) -> AccountSessions {
         let bare = jid.bare_str();
         self.shard(bare).read().get(bare).unwrap_or(&self.none).clone()
+    }
+
+    /// Makes this the session that gets the account's offline messages; `false` when one gets
+    /// them already. The claim ends with the session.
+    pub fn claim_offline(&self, session: &Session) -> bool {
+        let bare = session.jid.bare_str();
+        // Written under the lock, so that of two sessions that come at once only one claims.
+        let shard = self.shard(bare).write();
+        let list = shard.get(bare).unwrap_or(&self.none);
+        let claimed = list.iter().any(|other| other.receiving_offline().is_some());
+        let bound = list.iter().any(|other| other.id == session.id);
+        if bound && !claimed {
+            session.set_receiving_offline(Some(StoredCopy(i64::MIN)));
+        }
+        bound && !claimed
     }
 
     /// The session with exactly this address.
@@ -391,6 +419,18 @@ mod tests {
         assert!(bind(&sessions, "a@b/2").is_ok());
         assert!(bind(&sessions, "b@b/3").is_ok());
         assert_eq!(sessions.len(), 3);
+    }
+
+    #[test]
+    fn one_session_gets_the_offline_messages_of_an_account() {
+        let sessions = Sessions::default();
+        let first = bind(&sessions, "a@b/1").unwrap();
+        let second = bind(&sessions, "a@b/2").unwrap();
+        assert!(sessions.claim_offline(&first));
+        assert!(!sessions.claim_offline(&first) && !sessions.claim_offline(&second));
+        sessions.unbind(&first);
+        assert!(!sessions.claim_offline(&first));
+        assert!(sessions.claim_offline(&second));
     }
 
     #[test]

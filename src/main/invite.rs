@@ -81,42 +81,8 @@ pub async fn first_administrator(
 }
 
 fn landing_url(config: &Config, invite: &Invite) -> anyhow::Result<String> {
-    let base = base_url(config, &invite.domain)
+    let base = config
+        .web_address(&invite.domain)
         .context("no web address: set http.public_url, or listen.https")?;
     Ok(format!("{base}/invite/{}", invite.token))
-}
-
-/// Where browsers find this server, without a slash at the end.
-fn base_url(config: &Config, domain: &str) -> Option<String> {
-    let public = config.http.public_url.trim_end_matches('/');
-    if !public.is_empty() {
-        return Some(public.to_owned());
-    }
-    let address = |scheme: &str, usual: u16, port: u16| match port == usual {
-        true => format!("{scheme}://{domain}"),
-        false => format!("{scheme}://{domain}:{port}"),
-    };
-    let https = config.listen.https.first().map(|listen| address("https", 443, listen.port()));
-    https.or_else(|| config.listen.http.first().map(|listen| address("http", 80, listen.port())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_web_address_is_the_public_one_or_that_of_a_listener() {
-        let mut config = Config::default();
-        config.listen.https = vec!["[::]:5443".parse().unwrap()];
-        config.listen.http = vec!["127.0.0.1:5280".parse().unwrap()];
-        assert_eq!(base_url(&config, "a.example").unwrap(), "https://a.example:5443");
-        config.listen.https = vec!["[::]:443".parse().unwrap()];
-        assert_eq!(base_url(&config, "a.example").unwrap(), "https://a.example");
-        config.listen.https.clear();
-        assert_eq!(base_url(&config, "a.example").unwrap(), "http://a.example:5280");
-        config.listen.http.clear();
-        assert_eq!(base_url(&config, "a.example"), None);
-        config.http.public_url = "https://chat.example/".into();
-        assert_eq!(base_url(&config, "a.example").unwrap(), "https://chat.example");
-    }
 }

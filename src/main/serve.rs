@@ -50,6 +50,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("commands that change accounts do not reach this server: {error:#}");
     }
     let addresses = listen(&kernel, &c2s, &router, &acceptor, &shutdown)?;
+    let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
     }
@@ -69,12 +70,22 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
         tracing::warn!("some connections did not close in time");
     }
+    // A chore that is at work ends what it has begun in the store.
+    let _ = chores.await;
     match c2s.save_sessions().await {
         Ok(saved) => tracing::info!(saved, "sessions wait for their clients"),
         Err(error) => tracing::error!(%error, "sessions not stored"),
     }
     kernel.store.close().await;
     Ok(())
+}
+
+async fn run_chores(kernel: Arc<Kernel>, shutdown: CancellationToken) {
+    let stop = shutdown.cancelled();
+    tokio::select! {
+        () = stop => {}
+        () = kernel.run_chores() => {}
+    }
 }
 
 /// Opens the database that the configuration names, with its migrations done.
@@ -220,24 +231,29 @@ fn listen(
     Ok(addresses)
 }
 
-/// Returns when the server is to stop; reloads certificates at SIGHUP.
+/// How often certificates are read again without being told to: whoever renews them may not tell.
+const RELOAD_CERTIFICATES: Duration = Duration::from_secs(24 * 3600);
+
+/// Returns when the server is to stop; reloads certificates at SIGHUP and once a day.
 async fn wait_for_signals(certificates: &Arc<CertificateStore>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
+            () = tokio::time::sleep(RELOAD_CERTIFICATES) => reload(certificates).await,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {
-                let certificates = Arc::clone(certificates);
-                let reload = tokio::task::spawn_blocking(move || {
-                    certificates.reload(std::time::SystemTime::now())
-                });
-                if reload.await.is_ok_and(|errors| errors.is_empty()) {
-                    tracing::info!("certificates reloaded");
-                }
-            }
+            _ = hangup.recv() => reload(certificates).await,
         }
+    }
+}
+
+async fn reload(certificates: &Arc<CertificateStore>) {
+    let certificates = Arc::clone(certificates);
+    let now = std::time::SystemTime::now();
+    let reload = tokio::task::spawn_blocking(move || certificates.reload(now));
+    if reload.await.is_ok_and(|errors| errors.is_empty()) {
+        tracing::info!("certificates reloaded");
     }
 }

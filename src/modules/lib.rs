@@ -1,11 +1,11 @@
 //! The features, each in a file or folder of its own.
 
-mod admin;
 mod archive;
 mod blocking;
 mod caps;
 mod carbons;
 mod client_access;
+mod commands;
 mod contact;
 mod disco;
 mod forgery;
@@ -14,6 +14,7 @@ mod offline;
 mod ping;
 mod private;
 mod registration;
+mod retention;
 mod roster;
 mod time;
 mod vcard;
@@ -47,11 +48,12 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(carbons::Carbons),
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
-        Arc::new(admin::Admin::new()),
+        Arc::new(commands::Commands::new()),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }
     modules.push(Arc::new(offline::Offline));
+    modules.push(Arc::new(retention::Retention));
     modules
 }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
+use wello_kernel::config::Offline as Limits;
 use wello_kernel::hooks::{self, Flow};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::passage::Passage;
 use wello_kernel::sessions::Session;
-use wello_store::OfflineMessage;
+use wello_store::{OfflineId, OfflineMessage, OfflineUsage, StoreError};
 use wello_wire::error::StanzaError;
 use wello_wire::ns;
-use wello_wire::stanza::{MessageType, Stanza};
+use wello_wire::payload::delay::Delay;
+use wello_wire::payload::stanza_id::StanzaId;
+use wello_wire::stanza::{MessageType, Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 pub struct Offline;
@@ -25,8 +28,11 @@ const SPECS: &[Spec] = &[Spec {
     account_features: &[],
 }];
 
-/// Messages read from the store and sent at a time.
+/// Messages read from the store at a time.
 const PAGE: u32 = 100;
+/// Bytes of them that are on their way to a client at once; a single message may be larger. Below
+/// what a session may leave unacknowledged.
+const PAGE_BYTES: usize = 256 * 1024;
 
 impl Module for Offline {
     fn name(&self) -> &'static str {
@@ -75,8 +81,9 @@ impl hooks::Undelivered for Offline {
         else {
             return Flow::Next;
         };
-        match kernel.store.offline.count(account.as_str()).await {
-            Ok(count) if count < kernel.config.offline.messages => {
+        let (limits, size) = (&kernel.config.offline, passage.stanza.to_bytes().len() as u64);
+        match kernel.store.offline.usage(account.as_str()).await {
+            Ok(usage) if has_room(usage, limits, size) => {
                 passage.record.offline = true;
                 Flow::Handled
             }
@@ -89,42 +96,110 @@ impl hooks::Undelivered for Offline {
     }
 }
 
+/// Whether one more message of `size` bytes may wait.
+fn has_room(usage: OfflineUsage, limits: &Limits, size: u64) -> bool {
+    usage.messages < limits.messages && usage.bytes.saturating_add(size) <= limits.bytes
+}
+
 #[async_trait]
 impl hooks::SessionEvents for Offline {
     /// Section 2: with the first presence of non-negative priority.
     async fn available(&self, kernel: &Arc<Kernel>, session: &Arc<Session>) {
-        if !session.receives_bare() || session.has_taken_offline() {
+        begin(kernel, session).await;
+    }
+
+    /// Only now the stored copies go: until the client has a message, it may be lost on the way.
+    async fn delivered(&self, kernel: &Arc<Kernel>, session: &Arc<Session>, copies: &[StoredCopy]) {
+        let ids: Vec<OfflineId> = copies.iter().map(|copy| OfflineId(copy.0)).collect();
+        if let Err(error) = kernel.store.offline.remove(session.jid.bare_str(), &ids).await {
+            tracing::error!(session = %session.id, %error, "offline messages not removed");
+        }
+        let last = session.receiving_offline();
+        if last.is_some_and(|last| copies.contains(&last)) {
+            go_on(kernel, session).await;
+        }
+    }
+
+    /// What the session did not get is for another one that is there.
+    async fn ended(&self, kernel: &Arc<Kernel>, session: &Arc<Session>) {
+        if session.receiving_offline().is_none() {
             return;
         }
-        session.set_taken_offline();
-        if let Err(error) = deliver(kernel, session).await {
-            tracing::error!(session = %session.id, %error, "offline messages not delivered");
+        for other in kernel.sessions.of(&session.jid).iter() {
+            begin(kernel, other).await;
         }
     }
 }
 
-async fn deliver(kernel: &Arc<Kernel>, session: &Session) -> Result<(), wello_store::StoreError> {
+/// Begins to send the account's messages, unless another session gets them.
+async fn begin(kernel: &Arc<Kernel>, session: &Arc<Session>) {
+    if session.receives_bare()
+        && !session.declines_offline()
+        && kernel.sessions.claim_offline(session)
+    {
+        go_on(kernel, session).await;
+    }
+}
+
+async fn go_on(kernel: &Arc<Kernel>, session: &Session) {
+    if let Err(error) = send_page(kernel, session).await {
+        tracing::error!(session = %session.id, %error, "offline messages not delivered");
+        session.set_receiving_offline(None);
+    }
+}
+
+/// Sends the next messages. Those after them wait until the client has these, so that a slow
+/// client does not make them pile up in memory.
+async fn send_page(kernel: &Arc<Kernel>, session: &Session) -> Result<(), StoreError> {
     let account = session.jid.bare_str();
     loop {
-        let page = kernel.store.offline.page(account, None, PAGE).await?;
-        let Some(last) = page.last().map(|message| message.id) else { return Ok(()) };
-        for message in &page {
-            if let Some(stanza) = delayed(message, session.jid.domain()) {
-                session.reply(stanza);
-            }
+        let after = session.receiving_offline().map(|last| OfflineId(last.0));
+        let page = kernel.store.offline.page(account, after, PAGE).await?;
+        if page.is_empty() {
+            session.set_receiving_offline(None);
+            return Ok(());
         }
-        kernel.store.offline.remove_up_to(account, last).await?;
+        let (page, damaged) = readable(page, session);
+        if !damaged.is_empty() {
+            tracing::error!(%account, count = damaged.len(), "damaged offline messages removed");
+            kernel.store.offline.remove(account, &damaged).await?;
+        }
+        if let Some(last) = page.last() {
+            session.set_receiving_offline(last.stored);
+            page.into_iter().for_each(|stanza| session.reply(stanza));
+            return Ok(());
+        }
     }
 }
 
-/// XEP-0203: when the server took it.
-fn delayed(message: &OfflineMessage, by: &str) -> Option<Stanza> {
+/// The first messages of a page, as many as may be on their way at once, and the ids of those
+/// that cannot be read.
+fn readable(page: Vec<OfflineMessage>, session: &Session) -> (Vec<Stanza>, Vec<OfflineId>) {
+    let (mut stanzas, mut damaged, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for message in page {
+        bytes += message.stanza.len();
+        if bytes > PAGE_BYTES && !stanzas.is_empty() {
+            break;
+        }
+        match delayed(&message, session) {
+            Some(stanza) => stanzas.push(stanza),
+            None => damaged.push(message.id),
+        }
+    }
+    (stanzas, damaged)
+}
+
+/// XEP-0203: when the server took it. XEP-0359: where the archive has it.
+fn delayed(message: &OfflineMessage, session: &Session) -> Option<Stanza> {
     let element = String::from_utf8_lossy(&message.stanza).parse::<Element>().ok()?;
-    let stanza = Stanza::from_element(element).ok()?;
-    let delay = Element::new("delay", ns::DELAY)
-        .with_attr("from", by)
-        .with_attr("stamp", message.time.to_string());
-    Some(stanza.with_child(delay))
+    let mut stanza = Stanza::from_element(element).ok()?;
+    stanza.stored = Some(StoredCopy(message.id.0));
+    if let Some(id) = message.archive_id {
+        let id = StanzaId { id: id.to_string(), by: session.bare().into() };
+        stanza.stamps.push(id.to_element());
+    }
+    stanza.stamps.push(Delay::by(message.time, session.jid.domain_jid()).to_element());
+    Some(stanza)
 }
 
 #[cfg(test)]
@@ -134,6 +209,15 @@ mod tests {
     fn storable(attributes: &str, children: &str) -> bool {
         let text = format!("<message xmlns='jabber:client' {attributes}>{children}</message>");
         is_storable(&Stanza::from_element(text.parse().unwrap()).unwrap()).0
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_messages_and_bytes() {
+        let limits = Limits { enabled: true, messages: 2, bytes: 100 };
+        let room =
+            |messages, bytes, size| has_room(OfflineUsage { messages, bytes }, &limits, size);
+        assert!(room(0, 0, 100) && room(1, 60, 40));
+        assert!(!room(0, 0, 101) && !room(1, 60, 41) && !room(2, 0, 1));
     }
 
     #[test]

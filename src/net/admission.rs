@@ -31,7 +31,7 @@ pub(crate) struct Slot {
 pub struct ConnectionPermit {
     _slot: Slot,
     /// None: does not count against an address.
-    subscriber: Option<IpNetwork>,
+    subscriber: Mutex<Option<IpNetwork>>,
     admission: Admission,
 }
 
@@ -78,7 +78,11 @@ impl Admission {
             self.0.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        Some(ConnectionPermit { _slot: slot, subscriber, admission: self.clone() })
+        Some(ConnectionPermit {
+            _slot: slot,
+            subscriber: Mutex::new(subscriber),
+            admission: self.clone(),
+        })
     }
 
     fn count(&self, subscriber: IpNetwork) -> bool {
@@ -97,8 +101,8 @@ impl Admission {
 impl ConnectionPermit {
     /// The peer has logged in: its connection counts no more against its address, only in all.
     /// Many users may share an address, and those who can log in are answerable for it.
-    pub fn authenticated(&mut self) {
-        let Some(subscriber) = self.subscriber.take() else { return };
+    pub fn authenticated(&self) {
+        let Some(subscriber) = self.subscriber.lock().take() else { return };
         let mut subscribers = self.admission.0.subscribers.lock();
         if let Some(count) = subscribers.get_mut(&subscriber) {
             *count -= 1;
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn logged_in_peers_count_in_all_only() {
         let admission = Admission::new(100, 1);
-        let mut first = admit(&admission, "192.0.2.1").unwrap();
+        let first = admit(&admission, "192.0.2.1").unwrap();
         first.authenticated();
         let _second = admit(&admission, "192.0.2.1").unwrap();
         drop(first);

@@ -52,6 +52,8 @@ pub struct Entry {
     /// Bare JID of the account that gets it at its next login
     /// (see [`Offline`](crate::Offline)).
     pub offline_for: Option<String>,
+    /// Its id in that account's archive, when it is or was in there.
+    pub offline_id: Option<ArchiveId>,
 }
 
 /// A message out of an archive.

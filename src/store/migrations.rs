@@ -9,11 +9,17 @@ type Script = (i64, &'static str, &'static str);
 pub(crate) const SQLITE: &[Script] = &[
     (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
     (2, "account email", include_str!("../../migrations/sqlite/0002_account_email.sql")),
+    (3, "offline archive id", include_str!("../../migrations/sqlite/0003_offline_archive_id.sql")),
 ];
 
 pub(crate) const POSTGRES: &[Script] = &[
     (1, "initial", include_str!("../../migrations/postgres/0001_initial.sql")),
     (2, "account email", include_str!("../../migrations/postgres/0002_account_email.sql")),
+    (
+        3,
+        "offline archive id",
+        include_str!("../../migrations/postgres/0003_offline_archive_id.sql"),
+    ),
 ];
 
 pub(crate) fn migrator(scripts: &[Script]) -> Migrator {

@@ -4,11 +4,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{StoreError, Timestamp};
+use crate::{ArchiveId, StoreError, Timestamp};
 
 /// Names an offline message; ascending in the order they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OfflineId(pub(crate) i64);
+pub struct OfflineId(pub i64);
 
 /// A message that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +18,22 @@ pub struct OfflineMessage {
     pub time: Timestamp,
     pub from: String,
     pub to: String,
+    /// Its id in the account's archive, when it was put in there.
+    pub archive_id: Option<ArchiveId>,
+}
+
+/// What waits for an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OfflineUsage {
+    pub messages: u64,
+    /// Of their stanzas.
+    pub bytes: u64,
 }
 
 /// Offline messages by account (bare JID). Readers see everything appended before.
 #[async_trait]
 pub trait Offline: Send + Sync {
-    async fn count(&self, account: &str) -> Result<u64, StoreError>;
+    async fn usage(&self, account: &str) -> Result<OfflineUsage, StoreError>;
 
     /// Up to `max` messages after `after`, oldest first.
     async fn page(
@@ -33,10 +43,7 @@ pub trait Offline: Send + Sync {
         max: u32,
     ) -> Result<Vec<OfflineMessage>, StoreError>;
 
-    /// Removes messages up to and including `last`; how many.
-    async fn remove_up_to(&self, account: &str, last: OfflineId) -> Result<u64, StoreError>;
-
-    /// Removes these; how many there were (XEP-0013).
+    /// Removes these; how many there were.
     async fn remove(&self, account: &str, ids: &[OfflineId]) -> Result<u64, StoreError>;
 
     /// Removes up to `limit` messages older than `before`. Call it until it returns less.

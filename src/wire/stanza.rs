@@ -21,6 +21,10 @@ pub enum Kind {
     Presence,
 }
 
+/// Names the stored copy of a stanza. Whoever stored it removes it once the client has the stanza.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredCopy(pub i64);
+
 /// A stanza. Cloning it shares the payload.
 #[derive(Clone, Debug)]
 pub struct Stanza {
@@ -35,6 +39,8 @@ pub struct Stanza {
     pub extra_attrs: Vec<Attr>,
     /// Children that only this copy carries, such as its recipient's `<stanza-id/>`.
     pub stamps: Vec<Element>,
+    /// Where a copy of it waits until the client has it; never sent.
+    pub stored: Option<StoredCopy>,
     payload: Arc<Payload>,
 }
 
@@ -121,6 +127,7 @@ impl Stanza {
             lang: None,
             extra_attrs: Vec::new(),
             stamps: Vec::new(),
+            stored: None,
             payload: Arc::default(),
         }
     }

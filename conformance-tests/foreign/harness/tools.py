@@ -17,6 +17,8 @@ CACHE = WELLO_CACHE / "foreign"
 # A cold registry on a slow line; everything is cached afterwards.
 INSTALL_SECONDS = 1200
 BUILD_SECONDS = 2400
+# The first that has a WebSocket of its own.
+NODE = (20, 10)
 
 
 class Missing(Exception):
@@ -61,6 +63,9 @@ def venv(folder: str) -> Path:
 def npm(folder: str) -> Path:
     """A copy of FOLDER with its node_modules installed from the lock file."""
     apt({"node": "nodejs", "npm": "npm"})
+    version = _try(["node", "--version"]).strip().lstrip("v")
+    if tuple(int(part) for part in version.split(".")[:2]) < NODE:
+        raise Missing(f"install Node {'.'.join(map(str, NODE))} or newer (here is {version})")
     source = FOREIGN / folder
     home = _home(folder, source / "package-lock.json")
     if not _done(home):

@@ -51,6 +51,7 @@ export function connect(account, transport, options = {}) {
   });
   client.on("error", (error) => console.log(`${client.jid}: ${error}`));
   client.reconnect.delay = 10;
+  listenBeforeWriting(client);
   const received = [];
   const waiters = [];
   client.on("stanza", (stanza) => {
@@ -90,6 +91,17 @@ export function connect(account, transport, options = {}) {
       return within(gone, "end of the connection");
     },
   });
+}
+
+/**
+ * xmpp.js 0.14 looks out for the server's stream header when its own is said to be written. On one
+ * machine the answer can be there before that, and would be waited for in vain until the time-out.
+ */
+function listenBeforeWriting(client) {
+  const write = client.write;
+  client.write = async (text) => {
+    write.call(client, text).catch((error) => client.emit("error", error));
+  };
 }
 
 /** A client that has logged in and said that it is available. */

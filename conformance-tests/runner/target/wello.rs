@@ -140,8 +140,9 @@ fn base_config(endpoint: &Endpoint, dir: &Path) -> Table {
     config.insert("data_dir".into(), dir.join("data").to_string_lossy().as_ref().into());
     config.insert("listen".into(), listeners.into());
     let auth = Table::from_iter([
-        // All scripts come from one address, and many of them fail to log in on purpose.
+        // All scripts come from one address, and many of them fail to log in or register on purpose.
         ("max_failures".to_owned(), Value::from(1_000_000)),
+        ("registrations_per_hour".to_owned(), Value::from(1_000_000)),
         // RFC 7677 §4: the least that is allowed, as there are a thousand accounts to make.
         ("scram_iterations".to_owned(), Value::from(4096)),
     ]);

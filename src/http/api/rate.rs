@@ -21,7 +21,7 @@ struct Window {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     pub allowed: bool,
     pub remaining: u32,
     /// Until all requests are allowed again.
@@ -29,7 +29,7 @@ pub(super) struct Verdict {
 }
 
 impl Rates {
-    pub(super) fn take(&self, address: IpAddr, now: Timestamp) -> Verdict {
+    pub(crate) fn take(&self, address: IpAddr, now: Timestamp) -> Verdict {
         let length = WINDOW_SECONDS * 1_000_000;
         let is_open = |window: &Window| now < window.since.plus_micros(length);
         let mut windows = self.0.lock();

@@ -107,7 +107,8 @@ async fn create(web: &Web, client: Client, document: Document<'_>) -> Result<Byt
     let frames = Frames { incoming, outgoing };
     // Each request may come on another connection: there is no one channel to bind to.
     let bindings = ChannelBindings::default();
-    web.c2s.serve_frames(frames, client.address, "bosh", client.secure, bindings);
+    let Client { address, secure, permit, .. } = client;
+    web.c2s.serve_frames(frames, address, "bosh", secure, bindings, permit);
     let (reply, answer) = oneshot::channel();
     let session = Session::new(terms, open, request, reply, Instant::now());
     let driver = Driver { session, waiting, to_task, from_task, logged_in, listed };

@@ -133,7 +133,7 @@ impl Accounts {
         Ok(matches!(redemption, Redemption::Redeemed(_)))
     }
 
-    /// The link to hand over (XEP-0401, sections 4.1 and 4.4).
+    /// The link to hand over (XEP-0401, sections 5.1 and 5.4).
     pub fn invite_uri(&self, invite: &Invite) -> Option<InviteUri> {
         let token = invite.token.clone();
         match (invite.kind, &invite.inviter) {

@@ -189,20 +189,26 @@ impl Kernel {
         }
     }
 
-    /// Makes an invited contact one without asking the inviter, and asks the contact in turn
-    /// (XEP-0379, section 3.5).
+    /// Prepares that the request of an invited contact is approved without asking the inviter, and
+    /// asks the contact in turn (XEP-0379, section 3.5); one who is local has approved by asking
+    /// with the token (section 3.6).
     pub async fn welcome_contact(
         self: &Arc<Self>,
         inviter: &BareJid,
         contact: &BareJid,
     ) -> Result<(), StoreError> {
+        let approve = |item: RosterItem| RosterItem {
+            approved: !matches!(item.subscription, Subscription::From | Subscription::Both),
+            ..item
+        };
+        let ask = |item: RosterItem| RosterItem {
+            ask: !matches!(item.subscription, Subscription::To | Subscription::Both),
+            ..item
+        };
         if self.accounts.exists(contact).await {
-            return self.befriend(inviter, contact).await;
+            self.change_item(contact, inviter, approve).await?;
         }
-        let wants =
-            |item: &RosterItem| !matches!(item.subscription, Subscription::To | Subscription::Both);
-        let approve = |item| RosterItem { approved: true, ask: wants(&item), ..item };
-        self.change_item(inviter, contact, approve).await?;
+        self.change_item(inviter, contact, |item| ask(approve(item))).await?;
         let request = Stanza::presence(PresenceType::Subscribe);
         self.route(request.with_from(inviter.clone()).with_to(contact.clone())).await;
         Ok(())

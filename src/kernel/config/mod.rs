@@ -1,5 +1,7 @@
 //! The configuration file: every key has a default, unknown keys are errors.
 
+mod audience;
+mod defaults;
 mod env;
 mod mistake;
 
@@ -12,6 +14,7 @@ use thiserror::Error;
 use wello_stream::sasl::Mechanism;
 use wello_wire::xml::Limits;
 
+pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
 
@@ -114,6 +117,11 @@ pub struct Auth {
     pub failure_window_seconds: u64,
     pub token_days: u32,
     pub invite_days: u32,
+    /// Who may make links by which somebody becomes their contact, with an account here unless
+    /// registration is closed.
+    pub contact_invites: Audience,
+    /// Who may make links by which somebody gets an account here.
+    pub account_invites: Audience,
     pub registrations_per_hour: u32,
     /// PEM file of the authorities whose certificates name accounts (SASL EXTERNAL).
     pub client_ca: Option<PathBuf>,
@@ -275,6 +283,21 @@ impl Config {
         domains
     }
 
+    /// Where browsers find a host, without a slash at the end: as configured, else by a listener.
+    pub fn web_address(&self, domain: &str) -> Option<String> {
+        let public = self.http.public_url.trim_end_matches('/');
+        if !public.is_empty() {
+            return Some(public.to_owned());
+        }
+        let address = |scheme: &str, usual: u16, port: u16| match port == usual {
+            true => format!("{scheme}://{domain}"),
+            false => format!("{scheme}://{domain}:{port}"),
+        };
+        let listen = &self.listen;
+        let https = listen.https.first().map(|listener| address("https", 443, listener.port()));
+        https.or_else(|| listen.http.first().map(|listener| address("http", 80, listener.port())))
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let value = |key, reason: &str| ConfigError::Value { key, reason: reason.to_owned() };
         if self.domains().is_empty() {
@@ -352,153 +375,6 @@ impl Sessions {
     }
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            hosts: vec!["localhost".into()],
-            host: Vec::new(),
-            data_dir: "./data".into(),
-            listen: Listen::default(),
-            tls: Tls::default(),
-            acme: Acme::default(),
-            storage: Storage::default(),
-            auth: Auth::default(),
-            limits: LimitsConfig::default(),
-            sessions: Sessions::default(),
-            archive: Archive::default(),
-            offline: Offline::default(),
-            http: Http::default(),
-            log: Log::default(),
-            contact: Contact::default(),
-        }
-    }
-}
-
-impl Default for Listen {
-    fn default() -> Listen {
-        use std::net::{Ipv4Addr, Ipv6Addr};
-        let everywhere = |port| vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
-        Listen {
-            c2s: everywhere(5222),
-            c2s_tls: everywhere(5223),
-            https: everywhere(5443),
-            http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
-        }
-    }
-}
-
-impl Default for Tls {
-    fn default() -> Tls {
-        Tls { min_version: TlsVersion::Tls12, proxy_protocol_from: Vec::new() }
-    }
-}
-
-impl Default for Acme {
-    fn default() -> Acme {
-        Acme {
-            enabled: false,
-            challenge: AcmeChallenge::TlsAlpn01,
-            directory: "https://acme-v02.api.letsencrypt.org/directory".into(),
-            contact: Vec::new(),
-            root: None,
-        }
-    }
-}
-
-impl Default for Storage {
-    fn default() -> Storage {
-        Storage { url: "sqlite:wello.db".into(), connections: 8 }
-    }
-}
-
-impl Default for Auth {
-    fn default() -> Auth {
-        let mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "PLAIN"];
-        Auth {
-            mechanisms: mechanisms.map(str::to_owned).to_vec(),
-            scram_iterations: 10_000,
-            registration: Registration::Invite,
-            max_failures: 20,
-            failure_window_seconds: 300,
-            token_days: 21,
-            invite_days: 7,
-            registrations_per_hour: 10,
-            client_ca: None,
-        }
-    }
-}
-
-impl Default for LimitsConfig {
-    fn default() -> LimitsConfig {
-        LimitsConfig {
-            stanza_bytes: 256 * 1024,
-            depth: 64,
-            attributes: 64,
-            elements: 4096,
-            preauth_stanza_bytes: 8192,
-            preauth_elements: 32,
-            login_seconds: 60,
-            idle_seconds: 300,
-            rate_bytes_per_second: 1024 * 1024,
-            burst_bytes: 4 * 1024 * 1024,
-            outbox_bytes: 1024 * 1024,
-            connections: 100_000,
-            unauthenticated: 10_000,
-            unauthenticated_per_address: 1000,
-            roster_items: 2000,
-        }
-    }
-}
-
-impl Default for Sessions {
-    fn default() -> Sessions {
-        Sessions {
-            per_account: 20,
-            hibernate_seconds: 600,
-            unacked_bytes: 1024 * 1024,
-            drain_seconds: 10,
-        }
-    }
-}
-
-impl Default for Archive {
-    fn default() -> Archive {
-        Archive {
-            enabled: true,
-            policy: ArchivePolicy::Always,
-            keep_days: 0,
-            page_size: 50,
-            page_max: 250,
-        }
-    }
-}
-
-impl Default for Offline {
-    fn default() -> Offline {
-        Offline { enabled: true, messages: 1000, bytes: 4 * 1024 * 1024 }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Http {
-        let loopback = || vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
-        Http {
-            public_url: String::new(),
-            trusted_proxies: loopback(),
-            metrics_from: loopback(),
-            cors_origins: vec!["*".into()],
-            body_bytes: 256 * 1024,
-            bosh_wait_seconds: 60,
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Log {
-        Log { level: "info".into(), format: LogFormat::Auto }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -529,6 +405,20 @@ mod tests {
         assert!(parse("[auth]\nmechanisms = ['HT-SHA-256-NONE']").is_err());
         assert!(parse("[auth]\nmechanisms = ['EXTERNAL']").is_err());
         assert!(parse("[auth]\nmechanisms = ['EXTERNAL']\nclient_ca = 'x'").is_ok());
+    }
+
+    #[test]
+    fn the_web_address_is_the_public_one_or_that_of_a_listener() {
+        let mut config = Config::default();
+        assert_eq!(config.web_address("a.example").unwrap(), "https://a.example:5443");
+        config.listen.https = vec!["[::]:443".parse().unwrap()];
+        assert_eq!(config.web_address("a.example").unwrap(), "https://a.example");
+        config.listen.https.clear();
+        assert_eq!(config.web_address("a.example").unwrap(), "http://a.example:5280");
+        config.listen.http.clear();
+        assert_eq!(config.web_address("a.example"), None);
+        config.http.public_url = "https://chat.example/".into();
+        assert_eq!(config.web_address("a.example").unwrap(), "https://chat.example");
     }
 
     #[test]

@@ -191,6 +191,7 @@ impl Kernel {
                 Some(recipient) if passage.record.offline => Some(recipient.to_string()),
                 _ => None,
             },
+            offline_id: passage.record.recipient_id.or(passage.record.archived),
         }
     }
 
@@ -199,7 +200,7 @@ impl Kernel {
             stamp(&passage.stanza, passage.recipient.as_ref(), passage.record.recipient_id);
         for target in &passage.targets {
             if !self.post(target, stamped.clone()) {
-                self.return_undelivered(target, [passage.stanza.clone()]).await;
+                self.return_undelivered(target, [stamped.clone()]).await;
             }
         }
     }
@@ -237,8 +238,10 @@ impl Kernel {
             return;
         }
         for mut stanza in stanzas {
+            let archived = archive_id(&stanza, session.jid.bare_str());
             stanza.stamps.clear();
             let Some(mut passage) = self.begin(stanza, None) else { continue };
+            passage.record.archived = archived;
             passage.recipient = Some(session.bare());
             // Whoever sent it was told that it went through: no error now.
             if self.run_undelivered(&mut passage).await.is_ok() {
@@ -258,6 +261,12 @@ fn stamp(stanza: &Stanza, owner: Option<&BareJid>, id: Option<wello_store::Archi
         stamped.stamps.push(by);
     }
     stamped
+}
+
+/// The id in the archive of `owner`, which [`stamp`] gave it.
+fn archive_id(stanza: &Stanza, owner: &str) -> Option<wello_store::ArchiveId> {
+    let mut ids = stanza.stamps.iter().filter(|stamp| stamp.is("stanza-id", ns::STANZA_ID));
+    ids.find(|id| id.attr("by") == Some(owner))?.attr("id")?.parse().ok()
 }
 
 fn message_kind(type_: MessageType) -> MessageKind {

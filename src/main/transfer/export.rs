@@ -124,7 +124,7 @@ impl Export<'_> {
     }
 
     async fn offline(&mut self, jid: &str) -> anyhow::Result<()> {
-        if self.store.offline.count(jid).await? == 0 {
+        if self.store.offline.usage(jid).await?.messages == 0 {
             return Ok(());
         }
         let domain = jid.rsplit_once('@').map_or(jid, |(_, domain)| domain);

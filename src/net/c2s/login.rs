@@ -237,7 +237,7 @@ impl Task {
             Ok(session) => {
                 // XEP-0386, section 3.2: such a client catches up from the archive.
                 if request.bind2 && kernel.config.archive.enabled {
-                    session.set_taken_offline();
+                    session.set_declines_offline();
                 }
                 let inline = match request.bind2 {
                     true => kernel.bind_inline(&session, &request.inline).await,

@@ -12,7 +12,7 @@ mod transport;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -50,6 +50,12 @@ pub struct C2sServer {
     sleepers: Mutex<Option<Vec<Sleeper>>>,
 }
 
+/// Who holds what counts a client's connection.
+enum Counted {
+    Here(ConnectionPermit),
+    Elsewhere(Weak<ConnectionPermit>),
+}
+
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -80,7 +86,7 @@ impl C2sServer {
     pub fn serve_tcp(self: &Arc<Self>, accepted: Accepted) {
         let Accepted { stream, peer, permit, .. } = accepted;
         let peer = Peer { address: peer.ip(), transport: "tcp", secure: false };
-        self.spawn(Transport::Tcp(stream), peer, Secured::default(), Some(permit));
+        self.spawn(Transport::Tcp(stream), peer, Secured::default(), Counted::Here(permit));
     }
 
     /// A client that begins with TLS (XEP-0368).
@@ -94,7 +100,7 @@ impl C2sServer {
                     let peer = Peer { address, transport: "tls", secure: true };
                     let transport = Transport::Tls(Box::new(stream));
                     let secured = server.secured(&info);
-                    server.spawn(transport, peer, secured, Some(permit));
+                    server.spawn(transport, peer, secured, Counted::Here(permit));
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),
@@ -103,7 +109,8 @@ impl C2sServer {
     }
 
     /// A client behind the HTTP layer. `secure` when it came over HTTPS or through a proxy that
-    /// is trusted to have.
+    /// is trusted to have. `connection` is the one it came on, which may close before the client
+    /// goes.
     pub fn serve_frames(
         self: &Arc<Self>,
         frames: Frames,
@@ -111,11 +118,12 @@ impl C2sServer {
         transport: &'static str,
         secure: bool,
         bindings: ChannelBindings,
+        connection: Weak<ConnectionPermit>,
     ) {
         let peer = Peer { address, transport, secure };
         let channel = Channel { secure, bindings, certificate: false };
         let secured = Secured { channel, accounts: Vec::new() };
-        self.spawn(Transport::Frames(frames), peer, secured, None);
+        self.spawn(Transport::Frames(frames), peer, secured, Counted::Elsewhere(connection));
     }
 
     /// What a handshake is good for.
@@ -132,15 +140,23 @@ impl C2sServer {
         transport: Transport,
         peer: Peer,
         secured: Secured,
-        connection: Option<ConnectionPermit>,
+        connection: Counted,
     ) {
         let Ok(permit) = Arc::clone(&self.unauthenticated).try_acquire_owned() else {
             tracing::warn!(address = %peer.address, "too many clients are not logged in");
             return;
         };
-        let task = Task::new(Arc::clone(self), transport, peer, secured, permit);
+        let (held, connection) = match connection {
+            Counted::Here(connection) => {
+                let connection = Arc::new(connection);
+                let weak = Arc::downgrade(&connection);
+                (Some(connection), weak)
+            }
+            Counted::Elsewhere(connection) => (None, connection),
+        };
+        let task = Task::new(Arc::clone(self), transport, peer, secured, permit, connection);
         self.tasks.spawn(async move {
-            task.run(connection).await;
+            task.run(held).await;
         });
     }
 

@@ -10,11 +10,11 @@ use wello_store::Timestamp;
 use wello_stream::sasl::Mechanism;
 use wello_stream::sm::StreamManagement;
 use wello_wire::jid::{FullJid, Jid};
-use wello_wire::stanza::Stanza;
+use wello_wire::stanza::{Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 /// Raised when a field changes its meaning; the state of other versions is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A session and its half of stream management (XEP-0198, section 5).
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -25,16 +25,25 @@ pub struct Snapshot {
     handled: u32,
     acknowledged: u32,
     /// In the order they were sent.
-    unacknowledged: Vec<String>,
+    unacknowledged: Vec<Held>,
     carbons: bool,
     interested: bool,
     wants_block_list: bool,
-    taken_offline: bool,
+    declines_offline: bool,
+    /// The last offline message that it was sent, while it gets them.
+    receiving_offline: Option<i64>,
     /// The last broadcast presence with its priority.
     presence: Option<(String, i8)>,
     directed: HashSet<String>,
     client: Client,
     expires_micros: i64,
+}
+
+/// A stanza that waits, with the number of its stored copy.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct Held {
+    xml: String,
+    stored: Option<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -73,14 +82,12 @@ impl Snapshot {
             id: management.id().to_owned(),
             handled: management.handled(),
             acknowledged: management.acknowledged(),
-            unacknowledged: management
-                .unacknowledged()
-                .map(|stanza| stanza.to_element().to_string())
-                .collect(),
+            unacknowledged: management.unacknowledged().map(Held::of).collect(),
             carbons: session.carbons(),
             interested: session.is_interested(),
             wants_block_list: session.wants_block_list(),
-            taken_offline: session.has_taken_offline(),
+            declines_offline: session.declines_offline(),
+            receiving_offline: session.receiving_offline().map(|copy| copy.0),
             presence: presence.zip(session.priority()),
             directed: session.take_directed().iter().map(Jid::to_string).collect(),
             client: Client::of(&session.info),
@@ -130,7 +137,7 @@ impl Snapshot {
     }
 
     pub fn management(&self) -> Result<StreamManagement, SnapshotError> {
-        let stanzas = self.unacknowledged.iter().map(|xml| read_stanza(xml));
+        let stanzas = self.unacknowledged.iter().map(Held::stanza);
         let stanzas = stanzas.collect::<Result<Vec<_>, _>>()?;
         let id = self.id.as_str().into();
         Ok(StreamManagement::restore(id, self.handled, self.acknowledged, stanzas))
@@ -151,10 +158,23 @@ impl Snapshot {
         if self.wants_block_list {
             session.set_wants_block_list();
         }
-        if self.taken_offline {
-            session.set_taken_offline();
+        if self.declines_offline {
+            session.set_declines_offline();
         }
+        session.set_receiving_offline(self.receiving_offline.map(StoredCopy));
         Ok(())
+    }
+}
+
+impl Held {
+    fn of(stanza: &Stanza) -> Held {
+        Held { xml: stanza.to_element().to_string(), stored: stanza.stored.map(|copy| copy.0) }
+    }
+
+    fn stanza(&self) -> Result<Stanza, SnapshotError> {
+        let mut stanza = read_stanza(&self.xml)?;
+        stanza.stored = self.stored.map(StoredCopy);
+        Ok(stanza)
     }
 }
 
@@ -218,10 +238,12 @@ mod tests {
         session.set_carbons(true);
         session.set_interested();
         session.set_wants_block_list();
-        session.set_taken_offline();
+        session.set_declines_offline();
+        session.set_receiving_offline(Some(StoredCopy(7)));
         session.set_presence(Some((Stanza::presence(PresenceType::Available), -3)));
         session.add_directed("room@c/nick".parse().unwrap());
-        let stanzas = [message("1 <&>'\""), message("2\r\n")];
+        let mut stanzas = [message("1 <&>'\""), message("2\r\n")];
+        stanzas[1].stored = Some(StoredCopy(7));
         (session, StreamManagement::restore("sm1".into(), u32::MAX, 7, stanzas))
     }
 
@@ -239,7 +261,8 @@ mod tests {
         assert_eq!(after.info.since, Timestamp::from_secs(1000));
         assert!(after.info.is_of_client("grant") && after.info.is_of_client("id"));
         assert!(after.carbons() && after.is_interested());
-        assert!(after.wants_block_list() && after.has_taken_offline());
+        assert!(after.wants_block_list() && after.declines_offline());
+        assert_eq!(after.receiving_offline(), Some(StoredCopy(7)));
         assert_eq!(after.priority(), Some(-3));
         assert!(after.has_directed(&"room@c/nick".parse().unwrap()));
         assert_eq!(read.expires(), Timestamp::from_secs(2000));
@@ -247,7 +270,7 @@ mod tests {
         assert_eq!((restored.id(), restored.handled()), ("sm1", u32::MAX));
         assert_eq!(restored.acknowledged(), 7);
         let xml = |management: &StreamManagement| {
-            management.unacknowledged().map(|s| s.to_element().to_string()).collect::<Vec<_>>()
+            management.unacknowledged().map(Held::of).collect::<Vec<_>>()
         };
         assert_eq!(xml(&restored).len(), 2);
         assert_eq!(xml(&restored), xml(&management));
@@ -256,8 +279,8 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let state = br#"{"version": 2, "jid": ["not", "as", "we", "know", "it"]}"#;
-        assert!(matches!(Snapshot::decode(state), Err(SnapshotError::Version(2))));
+        let state = br#"{"version": 1, "jid": ["not", "as", "we", "know", "it"]}"#;
+        assert!(matches!(Snapshot::decode(state), Err(SnapshotError::Version(1))));
         assert!(matches!(Snapshot::decode(b"{"), Err(SnapshotError::Json(_))));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -59,6 +59,8 @@ pub struct Task {
     last_read: Instant,
     pinged: bool,
     permit: Option<OwnedSemaphorePermit>,
+    /// What counts the connection, as long as it is open.
+    connection: Weak<ConnectionPermit>,
     pub(super) login: super::login::LoginState,
     pub(super) certified: Vec<BareJid>,
     /// While it registers.
@@ -94,6 +96,7 @@ impl Task {
         peer: Peer,
         secured: Secured,
         permit: OwnedSemaphorePermit,
+        connection: Weak<ConnectionPermit>,
     ) -> Task {
         let limits = &server.kernel.config.limits;
         let now = Instant::now();
@@ -112,6 +115,7 @@ impl Task {
             unsettled: VecDeque::new(),
             acknowledge: false,
             permit: Some(permit),
+            connection,
             login: Default::default(),
             certified: secured.accounts,
             stranger: None,
@@ -119,12 +123,13 @@ impl Task {
     }
 
     /// `connection` counts the connection for as long as it is open.
-    pub async fn run(mut self, connection: Option<ConnectionPermit>) {
+    pub async fn run(mut self, connection: Option<Arc<ConnectionPermit>>) {
         self.server.kernel.metrics.connections.inc();
         let end = match Box::pin(self.serve()).await {
             ControlFlow::Break(end) => end,
             ControlFlow::Continue(()) => End::Lost,
         };
+        self.report_delivered().await;
         self.server.kernel.metrics.connections.dec();
         if end == End::Closed {
             let farewell = async {
@@ -152,6 +157,7 @@ impl Task {
             let idle = self.inbox_is_empty();
             self.c2s.request_acknowledgement(idle);
             self.flush().await?;
+            self.report_delivered().await;
             if idle {
                 self.wait().await?;
             }
@@ -346,6 +352,17 @@ impl Task {
         if !self.c2s.has_output() {
             return ControlFlow::Continue(());
         }
+        if !self.write().await {
+            return ControlFlow::Break(End::Lost);
+        }
+        if let Some(established) = self.c2s.established() {
+            established.handle_written();
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Writes what waits; `false` when the connection does not take it.
+    async fn write(&mut self) -> bool {
         let session = self.session.clone();
         let write = self.transport.write(self.c2s.output(), &mut self.buffer);
         let write = timeout(WRITE_TIMEOUT, write);
@@ -366,9 +383,17 @@ impl Task {
                 }
             }
         };
-        match written {
-            Ok(Ok(())) => ControlFlow::Continue(()),
-            Ok(Err(_)) | Err(_) => ControlFlow::Break(End::Lost),
+        matches!(written, Ok(Ok(())))
+    }
+
+    /// Tells who stored copies of stanzas that the client has them now.
+    async fn report_delivered(&mut self) {
+        let (Some(session), Some(established)) = (&self.session, self.c2s.established()) else {
+            return;
+        };
+        let delivered = established.take_delivered();
+        if !delivered.is_empty() {
+            self.server.kernel.delivered(session, &delivered).await;
         }
     }
 
@@ -454,6 +479,9 @@ impl Task {
     /// The client is somebody now.
     pub(super) fn adopt(&mut self, session: Arc<Session>) {
         self.permit = None;
+        if let Some(connection) = self.connection.upgrade() {
+            connection.authenticated();
+        }
         self.stranger = None;
         self.session = Some(session);
         let idle = self.server.kernel.config.limits.idle_seconds;

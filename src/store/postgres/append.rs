@@ -22,8 +22,8 @@ const MESSAGES: &str = "INSERT INTO message (id, time, kind, refs, retracted, ow
     AS m (id, time, kind, refs, owners, sender, recipient, message_id, origin_id, text, stanza)";
 const ARCHIVE: &str = "INSERT INTO archive (owner, id, message, peer)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])";
-const OFFLINE: &str = "INSERT INTO offline (owner, message)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[])";
+const OFFLINE: &str = "INSERT INTO offline (owner, message, archive_id)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])";
 const WRITTEN: &str = "SELECT count(*) FROM message WHERE id = ANY($1)";
 
 /// One entry with the number of its message.
@@ -168,15 +168,16 @@ async fn insert_offline(
     rows: &[Row<'_>],
     owners: &Owners,
 ) -> Result<(), StoreError> {
-    let (mut of, mut messages) = (vec![], vec![]);
+    let (mut of, mut messages, mut ids) = (vec![], vec![], vec![]);
     for row in rows {
         if let Some(account) = &row.entry.offline_for {
             of.push(id_of(owners, account)?);
             messages.push(row.id);
+            ids.push(row.entry.offline_id.map(|id| id.as_i64()));
         }
     }
     if !of.is_empty() {
-        sqlx::query(OFFLINE).bind(of).bind(messages).execute(conn).await?;
+        sqlx::query(OFFLINE).bind(of).bind(messages).bind(ids).execute(conn).await?;
     }
     Ok(())
 }

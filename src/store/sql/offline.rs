@@ -3,27 +3,29 @@ use bytes::Bytes;
 
 use super::{Database, maintain};
 use crate::column::number;
-use crate::{Offline, OfflineId, OfflineMessage, StoreError, Timestamp};
+use crate::{ArchiveId, Offline, OfflineId, OfflineMessage, OfflineUsage, StoreError, Timestamp};
 
-const COUNT: &str = "SELECT count(*) FROM archive_owner o JOIN offline f ON f.owner = o.id
+const USAGE: &str = "SELECT count(*), coalesce(sum(length(m.stanza)), 0)
+    FROM archive_owner o JOIN offline f ON f.owner = o.id JOIN message m ON m.id = f.message
     WHERE o.jid = $1";
-const PAGE: &str = "SELECT m.id, m.time, m.sender, m.recipient, m.stanza
+const PAGE: &str = "SELECT m.id, m.time, m.sender, m.recipient, m.stanza, f.archive_id
     FROM archive_owner o JOIN offline f ON f.owner = o.id JOIN message m ON m.id = f.message
     WHERE o.jid = $1 AND f.message > $2 ORDER BY f.message LIMIT $3";
-const UP_TO: &str = "SELECT f.owner, f.message
-    FROM archive_owner o JOIN offline f ON f.owner = o.id WHERE o.jid = $1 AND f.message <= $2";
 const ONE: &str = "SELECT f.owner, f.message
     FROM archive_owner o JOIN offline f ON f.owner = o.id WHERE o.jid = $1 AND f.message = $2";
 const OLD: &str = "SELECT f.owner, f.message
     FROM offline f JOIN message m ON m.id = f.message WHERE m.time < $1 LIMIT $2";
 
+type Row = (i64, i64, String, String, Vec<u8>, Option<i64>);
+
 #[async_trait]
 impl Offline for Database {
-    async fn count(&self, account: &str) -> Result<u64, StoreError> {
+    async fn usage(&self, account: &str) -> Result<OfflineUsage, StoreError> {
         self.queue().settled().await;
         let mut conn = self.read().await?;
-        let count: i64 = sqlx::query_scalar(COUNT).bind(account).fetch_one(&mut *conn).await?;
-        number(count)
+        let (messages, bytes): (i64, i64) =
+            sqlx::query_as(USAGE).bind(account).fetch_one(&mut *conn).await?;
+        Ok(OfflineUsage { messages: number(messages)?, bytes: number(bytes)? })
     }
 
     async fn page(
@@ -34,32 +36,22 @@ impl Offline for Database {
     ) -> Result<Vec<OfflineMessage>, StoreError> {
         self.queue().settled().await;
         let mut conn = self.read().await?;
-        let rows: Vec<(i64, i64, String, String, Vec<u8>)> = sqlx::query_as(PAGE)
+        let rows: Vec<Row> = sqlx::query_as(PAGE)
             .bind(account)
             .bind(after.map_or(i64::MIN, |id| id.0))
             .bind(i64::from(max))
             .fetch_all(&mut *conn)
             .await?;
-        let messages = rows.into_iter().map(|(id, time, from, to, stanza)| OfflineMessage {
-            id: OfflineId(id),
-            stanza: Bytes::from(stanza),
-            time: Timestamp::from_micros(time),
-            from,
-            to,
-        });
+        let messages =
+            rows.into_iter().map(|(id, time, from, to, stanza, archive_id)| OfflineMessage {
+                id: OfflineId(id),
+                stanza: Bytes::from(stanza),
+                time: Timestamp::from_micros(time),
+                from,
+                to,
+                archive_id: archive_id.map(ArchiveId::from_i64),
+            });
         Ok(messages.collect())
-    }
-
-    async fn remove_up_to(&self, account: &str, last: OfflineId) -> Result<u64, StoreError> {
-        let account = account.to_owned();
-        self.write(move |conn| {
-            Box::pin(async move {
-                let rows: Vec<_> =
-                    sqlx::query_as(UP_TO).bind(account).bind(last.0).fetch_all(&mut *conn).await?;
-                maintain::drop_offline(conn, &rows).await
-            })
-        })
-        .await
     }
 
     async fn remove(&self, account: &str, ids: &[OfflineId]) -> Result<u64, StoreError> {

@@ -12,7 +12,7 @@ use crate::{Entry, StoreError, Timestamp};
 
 const OWNER: &str = "INSERT INTO archive_owner (jid) VALUES ($1)
     ON CONFLICT (jid) DO UPDATE SET jid = excluded.jid RETURNING id";
-const OFFLINE: &str = "INSERT INTO offline (owner, message) VALUES ($1, $2)";
+const OFFLINE: &str = "INSERT INTO offline (owner, message, archive_id) VALUES ($1, $2, $3)";
 
 /// Rows in one statement. What is left over of a statement's rows stays unbound, which costs little.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
@@ -153,7 +153,8 @@ async fn insert_archive(conn: &mut SqliteConnection, rows: &[Row<'_>]) -> Result
 async fn insert_offline(conn: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
     for row in rows {
         if let Some(owner) = row.offline_for {
-            sqlx::query(OFFLINE).bind(owner).bind(row.id).execute(&mut *conn).await?;
+            let id = row.entry.offline_id.map(|id| id.as_i64());
+            sqlx::query(OFFLINE).bind(owner).bind(row.id).bind(id).execute(&mut *conn).await?;
         }
     }
     Ok(())

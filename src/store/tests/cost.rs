@@ -135,6 +135,7 @@ fn entries(store: &Store, owners: u64, count: usize, random: &mut u64) -> Vec<En
             text: Some(BODY.to_owned()),
             owners,
             offline_for: None,
+            offline_id: None,
         }
     };
     (0..count).map(&mut message).collect()

@@ -6,7 +6,7 @@ use compact_str::CompactString;
 use wello_wire::error::{StanzaError, StreamCondition, StreamError};
 use wello_wire::jid::FullJid;
 use wello_wire::ns;
-use wello_wire::stanza::{Stanza, StanzaParseError};
+use wello_wire::stanza::{Stanza, StanzaParseError, StoredCopy};
 use wello_wire::xml::Element;
 
 use super::header::stream_id;
@@ -22,11 +22,22 @@ pub struct Established {
     client_state: ClientState,
     /// The client closed its stream, so nothing is kept for a resumption.
     forgotten: bool,
+    /// Stored copies of what is in the output and will not be acknowledged.
+    written: Vec<StoredCopy>,
+    /// Stored copies of what was written.
+    delivered: Vec<StoredCopy>,
 }
 
 impl Established {
     pub(super) fn new(jid: FullJid, management: Option<StreamManagement>) -> Established {
-        Established { jid, management, client_state: ClientState::default(), forgotten: false }
+        Established {
+            jid,
+            management,
+            client_state: ClientState::default(),
+            forgotten: false,
+            written: Vec::new(),
+            delivered: Vec::new(),
+        }
     }
 
     pub fn management(&self) -> Option<&StreamManagement> {
@@ -62,6 +73,21 @@ impl Established {
     /// What the client has not been sent, where it cannot acknowledge.
     pub fn take_held(&mut self) -> VecDeque<Stanza> {
         self.client_state.flush()
+    }
+
+    /// Everything in the output has been written to the connection.
+    pub fn handle_written(&mut self) {
+        self.delivered.append(&mut self.written);
+    }
+
+    /// Stored copies of what the client has got since the last call: what it acknowledged, or
+    /// without stream management what was written.
+    pub fn take_delivered(&mut self) -> Vec<StoredCopy> {
+        let mut delivered = std::mem::take(&mut self.delivered);
+        if let Some(management) = &mut self.management {
+            delivered.append(&mut management.take_delivered());
+        }
+        delivered
     }
 
     /// Begins with a client that nobody looks at (XEP-0352).
@@ -235,8 +261,9 @@ impl C2s {
 
     fn write(&mut self, established: &mut Established, stanza: Stanza) {
         self.output.write(|bytes, default_ns| stanza.write(bytes, default_ns));
-        if let Some(management) = &mut established.management {
-            management.push(stanza);
+        match &mut established.management {
+            Some(management) => management.push(stanza),
+            None => established.written.extend(stanza.stored),
         }
     }
 

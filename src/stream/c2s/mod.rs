@@ -376,6 +376,7 @@ fn read_failure(error: ReadError) -> StreamError {
         ReadError::Encoding => StreamCondition::UnsupportedEncoding,
         ReadError::TextBetweenStanzas => StreamCondition::BadFormat,
         ReadError::TooLarge(_)
+        | ReadError::TokenTooLong(_)
         | ReadError::TooDeep(_)
         | ReadError::TooManyAttributes(_)
         | ReadError::TooManyElements(_) => StreamCondition::PolicyViolation,

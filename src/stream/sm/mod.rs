@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use compact_str::CompactString;
 use thiserror::Error;
-use wello_wire::stanza::Stanza;
+use wello_wire::stanza::{Stanza, StoredCopy};
 
 /// The server's half of a managed stream.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct StreamManagement {
     queued_bytes: usize,
     /// Stanzas sent since the last `<r/>`.
     since_request: u32,
+    /// Stored copies of what the client has acknowledged.
+    delivered: Vec<StoredCopy>,
 }
 
 /// The client acknowledged more than was sent (XEP-0198, section 4).
@@ -44,6 +46,7 @@ impl StreamManagement {
             unacknowledged: VecDeque::new(),
             queued_bytes: 0,
             since_request: 0,
+            delivered: Vec::new(),
         }
     }
 
@@ -118,11 +121,17 @@ impl StreamManagement {
         self.acknowledged = h;
         for stanza in self.unacknowledged.drain(..newly) {
             self.queued_bytes -= stanza.weight();
+            self.delivered.extend(stanza.stored);
         }
         if self.unacknowledged.is_empty() {
             self.unacknowledged.shrink_to(32);
         }
         Ok(newly)
+    }
+
+    /// Stored copies of what the client has acknowledged since the last call.
+    pub fn take_delivered(&mut self) -> Vec<StoredCopy> {
+        std::mem::take(&mut self.delivered)
     }
 
     /// What is left when the session ends for good.
@@ -156,6 +165,23 @@ mod tests {
         assert_eq!(sm.handle_acknowledgement(3), Ok(0));
         assert_eq!(sm.handle_acknowledgement(5), Ok(2));
         assert_eq!(sm.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn stored_copies_are_named_when_their_stanzas_are_acknowledged() {
+        let stored = |number| {
+            let mut stanza = Stanza::message(MessageType::Chat);
+            stanza.stored = Some(StoredCopy(number));
+            stanza
+        };
+        let mut sm = managed(1);
+        sm.push(stored(7));
+        sm.push(stored(8));
+        sm.handle_acknowledgement(2).unwrap();
+        assert_eq!(sm.take_delivered(), [StoredCopy(7)]);
+        assert_eq!(sm.take_delivered(), []);
+        sm.handle_acknowledgement(3).unwrap();
+        assert_eq!(sm.take_delivered(), [StoredCopy(8)]);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum StreamEvent {
 pub enum ReadError {
     #[error("element is larger than {0} bytes")]
     TooLarge(usize),
+    #[error("a name or an attribute is longer than {0} bytes")]
+    TokenTooLong(usize),
     #[error("elements are nested deeper than {0}")]
     TooDeep(usize),
     #[error("more than {0} attributes on one element")]
@@ -290,6 +292,10 @@ impl From<rxml::Error> for ReadError {
     fn from(error: rxml::Error) -> ReadError {
         match error {
             rxml::Error::RestrictedXml(what) if what.contains("encoding") => ReadError::Encoding,
+            // The parser tells its own limit like this.
+            rxml::Error::RestrictedXml(what) if what.starts_with("long") => {
+                ReadError::TokenTooLong(MAX_TOKEN)
+            }
             rxml::Error::RestrictedXml(what) => ReadError::Restricted(what),
             // RFC 6120, section 11.1: entity references other than the predefined ones, and DTDs.
             rxml::Error::UndeclaredEntity => ReadError::Restricted("entity reference"),

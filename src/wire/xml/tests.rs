@@ -95,6 +95,9 @@ fn limits_hold_exactly() {
     assert!(run(&format!("<a>{}</a>", "x".repeat(993))).is_ok());
     assert_eq!(run(&format!("<a>{}</a>", "x".repeat(994))), Err(ReadError::TooLarge(1000)));
     assert_eq!(run(&format!("<{}", "x".repeat(2000))), Err(ReadError::TooLarge(1000)));
+    let mut reader = Reader::new(Limits::default());
+    let long = format!("<a b='{}'/>", "x".repeat(10_000));
+    assert_eq!(feed(&mut reader, long.as_bytes(), 10), Err(ReadError::TokenTooLong(8192)));
     let keepalives = " ".repeat(5000);
     assert!(run(&format!("{keepalives}<a/>")).is_ok());
 }

@@ -8,7 +8,8 @@ mod check;
 mod restore;
 mod transfer;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -82,6 +83,27 @@ fn the_first_administrator_is_invited_until_there_is_an_account() {
     assert_eq!(again, first);
     let added = run(dir.path(), &["user", "add", "a@localhost", "--password", "long enough 1"]);
     assert!(added.status.success());
+    assert_eq!(serve(dir.path()).1, Vec::<String>::new());
+}
+
+#[test]
+fn the_first_administrator_comes_in_by_the_page() {
+    let dir = folder("sqlite:wello.db");
+    let (server, printed) = serve(dir.path());
+    let (_, link) = printed[0].rsplit_once("http://").unwrap();
+    let (host, path) = link.split_once('/').unwrap();
+    let form = "username=boss&password=long+enough+1&repeated=long+enough+1";
+    let mut stream = TcpStream::connect(host.replace("localhost", "127.0.0.1")).unwrap();
+    let head = "Content-Type: application/x-www-form-urlencoded\r\nConnection: close";
+    let length = form.len();
+    write!(stream, "POST /{path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n").unwrap();
+    write!(stream, "Content-Length: {length}\r\n\r\n{form}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    drop(server);
+    let listed = text(&run(dir.path(), &["user", "list"]).stdout);
+    assert!(listed.contains("boss@localhost") && listed.contains("admin"), "{listed}");
     assert_eq!(serve(dir.path()).1, Vec::<String>::new());
 }
 

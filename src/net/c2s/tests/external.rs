@@ -35,7 +35,12 @@ async fn connect(world: &World, issued: &Issued, from: &str) -> (TlsStream<TcpSt
         let (stream, info) = server.acceptor.accept(stream, kind).await.unwrap().unwrap();
         let peer = Peer { address: peer.ip(), transport: "tls", secure: true };
         let secured = server.secured(&info);
-        server.spawn(Transport::Tls(Box::new(stream)), peer, secured, None);
+        server.spawn(
+            Transport::Tls(Box::new(stream)),
+            peer,
+            secured,
+            Counted::Elsewhere(Weak::new()),
+        );
     });
     let name = ServerName::try_from("wello.example").unwrap();
     let mut stream = TlsConnector::from(Arc::new(config)).connect(name, near).await.unwrap();

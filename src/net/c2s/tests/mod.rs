@@ -80,7 +80,7 @@ impl World {
         let frames = Frames { incoming, outgoing };
         let address = IpAddr::from([192, 0, 2, 1]);
         let bindings = ChannelBindings::default();
-        self.server.serve_frames(frames, address, "websocket", true, bindings);
+        self.server.serve_frames(frames, address, "websocket", true, bindings, Weak::new());
         let mut client = Client { to_server, from_server };
         let open = format!(
             "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0' to='wello.example' \

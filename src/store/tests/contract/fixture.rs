@@ -187,6 +187,7 @@ pub(crate) fn chat(store: &Store, from: &str, to: &str, second: i64, body: &str)
             vec![owner(from, to), owner(to, from)]
         },
         offline_for: None,
+        offline_id: None,
     }
 }
 

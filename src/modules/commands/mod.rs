@@ -1,8 +1,8 @@
-//! Administration by ad-hoc commands (XEP-0050, XEP-0133), for accounts with the role of an
-//! administrator.
+//! Ad-hoc commands of a host (XEP-0050): administration (XEP-0133) and invitations (XEP-0401).
 
 mod accounts;
 mod command;
+mod invitations;
 mod online;
 mod running;
 mod statistics;
@@ -25,11 +25,11 @@ use wello_wire::payload::command::{
 use wello_wire::payload::data_form::DataForm;
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem, Identity};
 
-use command::{AdminCommand, Context, Outcome};
+use command::{AdHocCommand, Context, Outcome};
 use running::{Begun, Running, Step, decide};
 
-pub struct Admin {
-    commands: Vec<Box<dyn AdminCommand>>,
+pub struct Commands {
+    commands: Vec<Box<dyn AdHocCommand>>,
     running: Running,
 }
 
@@ -52,22 +52,31 @@ const SPECS: &[Spec] = &[
         host_features: &[],
         account_features: &[],
     },
+    Spec {
+        id: "XEP-0401",
+        title: "Ad-hoc Account Invitation Generation",
+        version: "0.6.0",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[],
+    },
 ];
 
-impl Admin {
-    pub fn new() -> Admin {
-        let commands = accounts::all().into_iter().chain(online::all()).chain(statistics::all());
-        Admin { commands: commands.collect(), running: Running::default() }
+impl Commands {
+    pub fn new() -> Commands {
+        let administration = accounts::all().into_iter().chain(online::all());
+        let commands = administration.chain(statistics::all()).chain(invitations::all());
+        Commands { commands: commands.collect(), running: Running::default() }
     }
 
-    fn find(&self, node: &str) -> Option<&dyn AdminCommand> {
+    fn find(&self, node: &str) -> Option<&dyn AdHocCommand> {
         self.commands.iter().find(|command| command.node() == node).map(|found| &**found)
     }
 }
 
-impl Module for Admin {
+impl Module for Commands {
     fn name(&self) -> &'static str {
-        "admin"
+        "commands"
     }
 
     fn specs(&self) -> &'static [Spec] {
@@ -80,19 +89,17 @@ impl Module for Admin {
     }
 }
 
-async fn is_admin(kernel: &Kernel, jid: &Jid) -> bool {
+/// The role of an account here that may be used; `None` for everybody else.
+async fn role_of(kernel: &Kernel, jid: &Jid) -> Option<Role> {
     if jid.local().is_none() || !kernel.hosts.contains(jid.domain()) {
-        return false;
+        return None;
     }
-    let account = kernel.store.accounts.find(jid.bare_str()).await;
-    account.is_ok_and(|account| {
-        account
-            .is_some_and(|found| found.role == Role::Admin && found.status == AccountStatus::Active)
-    })
+    let account = kernel.store.accounts.find(jid.bare_str()).await.ok()??;
+    (account.status == AccountStatus::Active).then_some(account.role)
 }
 
 #[async_trait]
-impl IqHandler for Admin {
+impl IqHandler for Commands {
     async fn handle(
         &self,
         kernel: &Arc<Kernel>,
@@ -102,27 +109,29 @@ impl IqHandler for Admin {
         let asked = Command::parse(request.payload).map_err(CommandError::from_parse)?;
         let command = self.find(&asked.node);
         let command = command.ok_or_else(|| StanzaError::item_not_found("no such command"))?;
-        if !is_admin(kernel, request.from).await {
-            return Err(StanzaError::forbidden("only for administrators"));
-        }
-        let context = Context { kernel, admin: request.from, host: &request.to };
+        let role = role_of(kernel, request.from).await;
+        let permitted = command.audience(&kernel.config).includes(role);
+        let Some(role) = role.filter(|_| permitted) else {
+            return Err(StanzaError::forbidden("not for this account"));
+        };
+        let context = Context { kernel, caller: request.from, role, host: &request.to };
         Ok(self.advance(&context, command, asked).await?.to_element().into())
     }
 }
 
-impl Admin {
+impl Commands {
     /// One step of a command, which may be its first or last.
     async fn advance(
         &self,
         context: &Context<'_>,
-        command: &dyn AdminCommand,
+        command: &dyn AdHocCommand,
         asked: Command,
     ) -> Result<Command, StanzaError> {
         let now = context.kernel.clock.now();
         let forms = command.forms();
         let begun = match &asked.session_id {
-            None => Begun::new(command.node(), context.admin.clone()),
-            Some(id) => self.running.take(id, command.node(), context.admin, now)?,
+            None => Begun::new(command.node(), context.caller.clone()),
+            Some(id) => self.running.take(id, command.node(), context.caller, now)?,
         };
         let id = begun.id.clone();
         let form = begun.stage.and_then(|stage| forms.get(stage));
@@ -151,7 +160,7 @@ impl Admin {
             Step::Run => {
                 let filled = begun.filled(filled);
                 let outcome = command.run(context, &filled).await;
-                tracing::info!(admin = %context.admin, command = command.node(), "command run");
+                tracing::info!(caller = %context.caller, command = command.node(), "command run");
                 Ok(completed(command.node(), id, outcome))
             }
         }
@@ -198,7 +207,7 @@ fn completed(node: &str, id: String, outcome: Outcome) -> Command {
 }
 
 #[async_trait]
-impl Discovery for Admin {
+impl Discovery for Commands {
     async fn node(&self, kernel: &Arc<Kernel>, query: &DiscoQuery) -> Option<DiscoInfo> {
         let node = query.node.as_deref().filter(|_| query.scope == IqScope::Host)?;
         if node == ns::COMMANDS {
@@ -206,7 +215,8 @@ impl Discovery for Admin {
             return Some(DiscoInfo { identities: vec![identity], ..DiscoInfo::default() });
         }
         let command = self.find(node)?;
-        is_admin(kernel, &query.from).await.then(|| DiscoInfo {
+        let role = role_of(kernel, &query.from).await;
+        command.audience(&kernel.config).includes(role).then(|| DiscoInfo {
             identities: vec![Identity::new("automation", "command-node", Some(command.name()))],
             features: vec![ns::COMMANDS.to_owned(), ns::DATA_FORM.to_owned()],
             ..DiscoInfo::default()
@@ -217,15 +227,15 @@ impl Discovery for Admin {
         if query.scope != IqScope::Host || query.node.as_deref() != Some(ns::COMMANDS) {
             return None;
         }
-        if !is_admin(kernel, &query.from).await {
-            return Some(Vec::new());
-        }
-        let item = |command: &dyn AdminCommand| DiscoItem {
+        let role = role_of(kernel, &query.from).await;
+        let permitted =
+            self.commands.iter().filter(|command| command.audience(&kernel.config).includes(role));
+        let item = |command: &dyn AdHocCommand| DiscoItem {
             jid: query.to.clone().into(),
             node: Some(command.node().to_owned()),
             name: Some(command.name().to_owned()),
         };
-        Some(self.commands.iter().map(|command| item(&**command)).collect())
+        Some(permitted.map(|command| item(&**command)).collect())
     }
 }
 
@@ -239,13 +249,14 @@ mod tests {
 
     #[test]
     fn every_command_has_a_node_and_typed_forms_of_its_own() {
-        let admin = Admin::new();
-        let nodes: HashSet<_> = admin.commands.iter().map(|command| command.node()).collect();
-        assert_eq!(nodes.len(), admin.commands.len());
-        for command in &admin.commands {
-            assert!(command.node().starts_with("http://jabber.org/protocol/admin#"));
+        let all = Commands::new();
+        let nodes: HashSet<_> = all.commands.iter().map(|command| command.node()).collect();
+        assert_eq!(nodes.len(), all.commands.len());
+        for command in &all.commands {
+            let administration = command.node().starts_with("http://jabber.org/protocol/admin#");
             for form in command.forms() {
-                assert_eq!(form.form_type(), Some(ns::ADMIN));
+                let expected = if administration { ns::ADMIN } else { command.node() };
+                assert_eq!(form.form_type(), Some(expected));
             }
         }
     }

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use wello_store::{AccountFilter, AccountStatus};
 use wello_wire::payload::data_form::{DataForm, Field};
 
-use super::command::{AdminCommand, Context, Outcome, explain, result};
+use super::command::{AdHocCommand, Context, Outcome, explain, result};
 use super::online::online;
 
-pub(super) fn all() -> Vec<Box<dyn AdminCommand>> {
+pub(super) fn all() -> Vec<Box<dyn AdHocCommand>> {
     vec![
         Box::new(Count {
             node: "http://jabber.org/protocol/admin#get-registered-users-num",
@@ -46,7 +46,7 @@ enum What {
 }
 
 #[async_trait]
-impl AdminCommand for Count {
+impl AdHocCommand for Count {
     fn node(&self) -> &'static str {
         self.node
     }

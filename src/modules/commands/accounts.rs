@@ -8,10 +8,10 @@ use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::data_form::{DataForm, Field};
 
 use super::command::{
-    AdminCommand, Context, Outcome, explain, form, local_account, result, value, values,
+    AdHocCommand, Context, Outcome, explain, form, local_account, result, value, values,
 };
 
-pub(super) fn all() -> Vec<Box<dyn AdminCommand>> {
+pub(super) fn all() -> Vec<Box<dyn AdHocCommand>> {
     vec![
         Box::new(AddUser),
         Box::new(Each {
@@ -42,7 +42,7 @@ pub(super) fn all() -> Vec<Box<dyn AdminCommand>> {
 struct AddUser;
 
 #[async_trait]
-impl AdminCommand for AddUser {
+impl AdHocCommand for AddUser {
     fn node(&self) -> &'static str {
         "http://jabber.org/protocol/admin#add-user"
     }
@@ -109,7 +109,7 @@ enum Deed {
 }
 
 #[async_trait]
-impl AdminCommand for Each {
+impl AdHocCommand for Each {
     fn node(&self) -> &'static str {
         self.node
     }
@@ -146,7 +146,7 @@ impl Deed {
         }
         let jid = local_account(kernel, text)?;
         // Whoever shuts themselves out can undo it no more.
-        if !matches!(self, Deed::Enable) && context.admin.bare() == jid {
+        if !matches!(self, Deed::Enable) && context.caller.bare() == jid {
             return Err("administrators cannot do this to themselves".to_owned());
         }
         match self {
@@ -193,7 +193,7 @@ async fn set_status(
 struct ChangePassword;
 
 #[async_trait]
-impl AdminCommand for ChangePassword {
+impl AdHocCommand for ChangePassword {
     fn node(&self) -> &'static str {
         "http://jabber.org/protocol/admin#change-user-password"
     }
@@ -215,7 +215,7 @@ impl AdminCommand for ChangePassword {
             Ok(jid) => jid,
             Err(reason) => return Outcome::Failed(reason),
         };
-        let session = kernel.sessions.find(context.admin);
+        let session = kernel.sessions.find(context.caller);
         let keep = session.as_deref().filter(|session| session.jid.bare() == jid);
         match kernel.set_password(&jid, value(filled, "password"), keep).await {
             Ok(()) => Outcome::Done(format!("{jid} has a new password")),
@@ -227,7 +227,7 @@ impl AdminCommand for ChangePassword {
 struct LastLogin;
 
 #[async_trait]
-impl AdminCommand for LastLogin {
+impl AdHocCommand for LastLogin {
     fn node(&self) -> &'static str {
         "http://jabber.org/protocol/admin#get-user-lastlogin"
     }

@@ -10,9 +10,9 @@ use wello_wire::payload::data_form::{DataForm, Field};
 use wello_wire::stanza::{MessageType, Stanza};
 use wello_wire::xml::Element;
 
-use super::command::{AdminCommand, Context, Outcome, form, result, value, values};
+use super::command::{AdHocCommand, Context, Outcome, form, result, value, values};
 
-pub(super) fn all() -> Vec<Box<dyn AdminCommand>> {
+pub(super) fn all() -> Vec<Box<dyn AdHocCommand>> {
     vec![Box::new(List), Box::new(Announce)]
 }
 
@@ -31,7 +31,7 @@ const DEFAULT_ITEMS: usize = 200;
 const MAX_ITEMS: usize = 2000;
 
 #[async_trait]
-impl AdminCommand for List {
+impl AdHocCommand for List {
     fn node(&self) -> &'static str {
         "http://jabber.org/protocol/admin#get-online-users-list"
     }
@@ -66,7 +66,7 @@ fn limit(asked: &str) -> usize {
 struct Announce;
 
 #[async_trait]
-impl AdminCommand for Announce {
+impl AdHocCommand for Announce {
     fn node(&self) -> &'static str {
         "http://jabber.org/protocol/admin#announce"
     }

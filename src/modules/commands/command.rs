@@ -5,17 +5,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wello_kernel::Kernel;
 use wello_kernel::accounts::{AccountError, account_address};
+use wello_kernel::config::{Audience, Config};
+use wello_store::Role;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, FormKind};
 
-/// Something that an administrator may do.
 #[async_trait]
-pub(super) trait AdminCommand: Send + Sync {
+pub(super) trait AdHocCommand: Send + Sync {
     fn node(&self) -> &'static str;
 
     /// For people.
     fn name(&self) -> &'static str;
+
+    /// Who may run it.
+    fn audience(&self, _config: &Config) -> Audience {
+        Audience::Admins
+    }
 
     /// The stages to fill in, in their order; none when it just runs.
     fn forms(&self) -> Vec<DataForm>;
@@ -27,7 +33,8 @@ pub(super) trait AdminCommand: Send + Sync {
 /// Who runs a command where.
 pub(super) struct Context<'a> {
     pub(super) kernel: &'a Arc<Kernel>,
-    pub(super) admin: &'a Jid,
+    pub(super) caller: &'a Jid,
+    pub(super) role: Role,
     pub(super) host: &'a BareJid,
 }
 
@@ -48,7 +55,7 @@ impl Outcome {
     }
 }
 
-/// Why something was not done, for the administrator.
+/// Why something was not done, for whoever wanted it.
 pub(super) fn explain(error: &AccountError) -> String {
     if let AccountError::Store(error) = error {
         tracing::error!(%error, "accounts not reached");

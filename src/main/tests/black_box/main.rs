@@ -1,0 +1,11 @@
+//! The built program from outside: what no scripted conversation can do to it.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, like the tests.
+
+mod attacks;
+mod client;
+mod database;
+mod durability;
+mod memory;
+mod random;
+mod server;
