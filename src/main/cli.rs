@@ -26,10 +26,46 @@ pub enum Command {
     Invite(InviteOptions),
     /// Ask the running server whether it lives.
     Health,
+    /// Check the configuration, files, database, ports and DNS; says what to mend.
+    Check {
+        /// Instead of the one of --config.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Copy the database into a new file, also while the server runs (SQLite).
     Backup {
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Bring a backup back, with the server stopped (SQLite).
+    Restore {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Take over accounts from another server. May be repeated: what is here already stays.
+    #[command(subcommand)]
+    Import(ImportFrom),
+    /// Write all accounts into a new file of XEP-0227, to move to another server.
+    Export {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only this domain.
+        #[arg(long)]
+        domain: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ImportFrom {
+    /// A file of XEP-0227, which most servers can write.
+    Xep0227 {
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+    },
+    /// The data of a Prosody with internal storage, such as /var/lib/prosody.
+    Prosody {
+        #[arg(value_name = "FOLDER")]
+        path: PathBuf,
     },
 }
 
@@ -56,13 +92,13 @@ pub struct InviteOptions {
 pub enum UserCommand {
     /// Make an account, or many from a file.
     Add(AddUser),
-    /// Change a password.
+    /// Change a password. Ends the sessions of the account.
     Passwd {
         jid: String,
         #[command(flatten)]
         password: Password,
     },
-    /// Delete an account and everything it owns.
+    /// Delete an account and everything it owns. Ends its sessions and tells its contacts.
     Del { jid: String },
     /// List accounts.
     List {

@@ -1,12 +1,16 @@
 //! The `wello` binary: reads the command line, wires the parts together, runs them.
 
 mod backup;
+mod check;
 mod cli;
+mod control;
 mod health;
 mod invite;
 mod lock;
 mod logging;
+mod restore;
 mod serve;
+mod transfer;
 mod user;
 
 use std::path::Path;
@@ -17,6 +21,8 @@ use clap::Parser;
 use wello_kernel::config::Config;
 
 use cli::{Cli, Command};
+
+const DEFAULT_FILE: &str = "./config.toml";
 
 fn main() -> ExitCode {
     // clap ends the process itself with status 2 on wrong usage.
@@ -31,6 +37,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Command::Check { file } = cli.command {
+        return check(file.or(cli.config).as_deref());
+    }
     let config = load(cli.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -42,9 +51,22 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Invite(options) => invite::run(&config, options).await,
             Command::Health => health::run(&config).await,
+            Command::Import(from) => transfer::import(&config, from).await,
+            Command::Export { file, domain } => {
+                transfer::export(&config, &file, domain.as_deref()).await
+            }
+            // Handled above, because it takes a configuration that cannot be read.
+            Command::Check { .. } => Ok(()),
+            Command::Restore { file } => restore::run(&config, &file).await,
             Command::Backup { file } => backup::run(&config, &file).await,
         }
     })
+}
+
+fn check(named: Option<&Path>) -> anyhow::Result<()> {
+    let file = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(check::run(load(named), file))
 }
 
 /// The file of `--config` must exist; without the option, no file means defaults.
@@ -54,7 +76,7 @@ fn load(named: Option<&Path>) -> anyhow::Result<Config> {
     {
         bail!("{}: there is no such file; name another with --config", file.display());
     }
-    let file = named.unwrap_or(Path::new("./config.toml"));
+    let file = named.unwrap_or(Path::new(DEFAULT_FILE));
     Ok(Config::load(file, std::env::vars())?)
 }
 

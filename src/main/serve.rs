@@ -25,6 +25,7 @@ use wello_net::tls::{
 };
 use wello_store::{Options, Store};
 
+use crate::control;
 use crate::invite;
 use crate::lock::{self, DataDirLock};
 
@@ -44,6 +45,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let challenges = Arc::new(ChallengeStore::default());
     let router = web.router().merge(wello_http::acme::router(Arc::clone(&challenges)));
+    // Such as a path that is too long for a socket: no reason to serve nobody.
+    if let Err(error) = control::listen(&kernel, shutdown.clone()) {
+        tracing::warn!("commands that change accounts do not reach this server: {error:#}");
+    }
     let addresses = listen(&kernel, &c2s, &router, &acceptor, &shutdown)?;
     let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {

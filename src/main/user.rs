@@ -2,15 +2,19 @@
 
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use wello_kernel::Kernel;
 use wello_kernel::accounts::{Accounts, account_address};
 use wello_kernel::clock::{Clock, random_id};
 use wello_kernel::config::Config;
+use wello_kernel::metrics::Metrics;
 use wello_store::{AccountFilter, Role, Store};
 use wello_wire::jid::BareJid;
 
 use crate::cli::{AddUser, Password, UserCommand};
+use crate::control::{self, Order};
 use crate::serve::open_store;
 
 pub async fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
@@ -18,11 +22,8 @@ pub async fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
     let accounts = Accounts::open(config, &store, Clock::System).await?;
     let done = match command {
         UserCommand::Add(add) => self::add(config, &accounts, add).await,
-        UserCommand::Passwd { jid, password } => passwd(config, &accounts, &jid, password).await,
-        UserCommand::Del { jid } => {
-            let jid = local(config, &jid)?;
-            accounts.delete(&jid).await.map_err(Into::into)
-        }
+        UserCommand::Passwd { jid, password } => passwd(config, &store, &jid, password).await,
+        UserCommand::Del { jid } => del(config, &store, &jid).await,
         UserCommand::List { domain } => list(&store, domain).await,
     };
     store.close().await;
@@ -66,17 +67,30 @@ async fn batch(config: &Config, accounts: &Accounts, file: &Path) -> anyhow::Res
     Ok(())
 }
 
-async fn passwd(
-    config: &Config,
-    accounts: &Accounts,
-    jid: &str,
-    new: Password,
-) -> anyhow::Result<()> {
+async fn passwd(config: &Config, store: &Store, jid: &str, new: Password) -> anyhow::Result<()> {
     let jid = local(config, jid)?;
-    let password = password(new)?;
-    accounts.set_password(&jid, &password, None).await?;
+    let order = Order::Passwd { jid: jid.to_string(), password: password(new)? };
+    perform(config, store, order).await?;
     println!("password of {jid} changed");
     Ok(())
+}
+
+async fn del(config: &Config, store: &Store, jid: &str) -> anyhow::Result<()> {
+    let jid = local(config, jid)?;
+    perform(config, store, Order::Delete { jid: jid.to_string() }).await?;
+    println!("{jid} deleted");
+    Ok(())
+}
+
+/// Through the server when it runs, else as it would do it.
+async fn perform(config: &Config, store: &Store, order: Order) -> anyhow::Result<()> {
+    if control::ask(&config.data_dir, &order).await? {
+        return Ok(());
+    }
+    let modules = wello_modules::all(config);
+    let metrics = Arc::new(Metrics::default());
+    let kernel = Kernel::new(config.clone(), store.clone(), metrics, modules).await?;
+    control::perform(&kernel, order).await
 }
 
 async fn list(store: &Store, domain: Option<String>) -> anyhow::Result<()> {

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use wello_kernel::config::Config;
 use wello_kernel::module::Module;
 
+pub use archive::searchable_text;
+
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let mut modules: Vec<Arc<dyn Module>> = vec![

@@ -56,6 +56,25 @@ impl Store {
         self.backend.backup(to).await
     }
 
+    /// The version of a database's schema, and the newest one that this program knows. `None`
+    /// when there is no database, or nothing in it. Changes nothing.
+    pub async fn schema(url: &str, data_dir: &Path) -> Result<Option<(i64, i64)>, StoreError> {
+        if let Some(file) = url.strip_prefix("sqlite:") {
+            let file = data_dir.join(file.strip_prefix("//").unwrap_or(file));
+            return sqlite::schema(&file).await;
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return postgres::schema(url).await;
+        }
+        Err(StoreError::Url(url.to_owned()))
+    }
+
+    /// Whether a file is an undamaged SQLite database of this program, of a schema that it knows.
+    /// Makes one file of it and the log beside it, if there is one.
+    pub async fn check_backup(file: &Path) -> Result<(), StoreError> {
+        sqlite::check_backup(file).await
+    }
+
     /// Looks for damage; each problem is a line for the operator. Visits everything.
     pub async fn check(&self) -> Result<Vec<String>, StoreError> {
         self.backend.check().await

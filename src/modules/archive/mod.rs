@@ -16,6 +16,8 @@ use wello_store::ArchivePrefs;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 
+pub use policy::searchable_text;
+
 /// The archive's hooks, requests and caches.
 #[derive(Default)]
 pub struct Archive {

@@ -76,7 +76,7 @@ pub(super) fn is_wanted(
 }
 
 /// What full-text search finds a message by; nothing of encrypted ones, whose body is a notice.
-pub(super) fn searchable_text(message: &Stanza) -> Option<String> {
+pub fn searchable_text(message: &Stanza) -> Option<String> {
     if message.children().any(|child| child.name() == "encrypted" || child.ns() == ENCRYPTION) {
         return None;
     }

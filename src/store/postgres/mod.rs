@@ -36,15 +36,7 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn open(url: &str, options: &Options) -> Result<Store, StoreError> {
-        let connect: PgConnectOptions = url
-            .parse()
-            // The address holds a password, which must not get into a log.
-            .map_err(|_| StoreError::Url("postgres:…".to_owned()))?;
-        let connect = connect
-            .application_name("wello")
-            // What is acknowledged survives a power failure, whatever the server's default is.
-            .options([("synchronous_commit", "on")])
-            .disable_statement_logging();
+        let connect = connect_options(url)?;
         let mut conn = connect.connect().await?;
         migrations::migrator(migrations::POSTGRES)
             .run(&mut conn)
@@ -97,6 +89,33 @@ impl Database {
         transaction.commit().await?;
         Ok(answer)
     }
+}
+
+fn connect_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let connect: PgConnectOptions = url
+        .parse()
+        // The address holds a password, which must not get into a log.
+        .map_err(|_| StoreError::Url("postgres:…".to_owned()))?;
+    Ok(connect
+        .application_name("wello")
+        // What is acknowledged survives a power failure, whatever the server's default is.
+        .options([("synchronous_commit", "on")])
+        .disable_statement_logging())
+}
+
+const HAS_SCHEMA: &str = "SELECT count(*) FROM information_schema.tables
+    WHERE table_name = '_sqlx_migrations' AND table_schema = ANY (current_schemas(false))";
+const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+
+/// See [`Store::schema`].
+pub(crate) async fn schema(url: &str) -> Result<Option<(i64, i64)>, StoreError> {
+    let mut conn = connect_options(url)?.connect().await?;
+    let tables: i64 = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut conn).await?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    let found: i64 = sqlx::query_scalar(SCHEMA).fetch_one(&mut conn).await?;
+    Ok(Some((found, migrations::POSTGRES.last().map_or(0, |(version, ..)| *version))))
 }
 
 impl Drop for Database {

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{ConnectOptions, Connection as _};
 
 use super::{Connection, Database, connect_options};
-use crate::StoreError;
 use crate::store::Backend;
+use crate::{StoreError, migrations};
 
 const INTEGRITY: &str = "PRAGMA integrity_check(20)";
 const WRONG_REFS: &str = "SELECT count(*) FROM message m WHERE m.refs <> (
@@ -62,6 +63,52 @@ impl Backend for Database {
             let _ = writer.await;
         }
         self.readers.close().await;
+    }
+}
+
+const IS_OURS: &str = "SELECT count(*) FROM sqlite_schema
+    WHERE type = 'table' AND name IN ('_sqlx_migrations', 'account', 'archive_progress')";
+const SCHEMA: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+
+/// See [`Store::schema`](crate::Store::schema).
+pub(crate) async fn schema(file: &Path) -> Result<Option<(i64, i64)>, StoreError> {
+    if !file.try_exists()? {
+        return Ok(None);
+    }
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut conn = options.disable_statement_logging().connect().await?;
+    let tables: i64 = sqlx::query_scalar(IS_OURS).fetch_one(&mut conn).await?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    let found: i64 = sqlx::query_scalar(SCHEMA).fetch_one(&mut conn).await?;
+    conn.close().await?;
+    Ok(Some((found, migrations::SQLITE.last().map_or(0, |(version, ..)| *version))))
+}
+
+/// See [`Store::check_backup`](crate::Store::check_backup).
+pub(crate) async fn check_backup(file: &Path) -> Result<(), StoreError> {
+    let mut conn = SqliteConnectOptions::new()
+        .filename(file)
+        // Takes the log in that may lie beside it, and leaves one file.
+        .journal_mode(SqliteJournalMode::Delete)
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    let tables: i64 = sqlx::query_scalar(IS_OURS).fetch_one(&mut conn).await?;
+    if tables < 3 {
+        return Err(StoreError::Unsupported("this is not a database of Wello"));
+    }
+    let found: i64 = sqlx::query_scalar(SCHEMA).fetch_one(&mut conn).await?;
+    let known = migrations::SQLITE.last().map_or(0, |(version, ..)| *version);
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    let problems: Vec<String> = sqlx::query_scalar(INTEGRITY).fetch_all(&mut conn).await?;
+    conn.close().await?;
+    match problems.into_iter().find(|line| line != "ok") {
+        Some(problem) => Err(StoreError::Corrupt(problem)),
+        None => Ok(()),
     }
 }
 

@@ -28,6 +28,8 @@ use self::engine::{Call, Engine, Job};
 use crate::writer::{self, Queue};
 use crate::{Options, Store, StoreError, migrations};
 
+pub(crate) use self::backup::{check_backup, schema};
+
 pub(crate) type Connection = SqliteConnection;
 
 /// Pages in the write-ahead log before they are moved into the database. With the usual 1 000 a

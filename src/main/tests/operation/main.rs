@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, like the tests.
 
+mod accounts;
+mod bosh;
+mod check;
+mod restore;
+mod transfer;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -188,6 +194,9 @@ fn mistakes_at_the_start_are_one_line_that_says_what_to_do() {
     let line = with(right.replace("c2s = []", &format!("c2s = [\"{address}\"]")));
     assert!(line.contains(&address) && line.contains("another program has this port"), "{line}");
     assert_eq!(line.matches("in use").count(), 1, "{line}");
+    // Without its log, which would mend it.
+    let _ = std::fs::remove_file(dir.path().join("data/wello.db-wal"));
+    let _ = std::fs::remove_file(dir.path().join("data/wello.db-shm"));
     std::fs::write(dir.path().join("data/wello.db"), "x".repeat(5000)).unwrap();
     let line = refusal(dir.path(), &["serve"]);
     assert!(line.contains("wello.db: ") && line.contains("not a database"), "{line}");

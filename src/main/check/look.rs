@@ -1,0 +1,147 @@
+//! Looks at files, the database and ports.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use wello_kernel::config::Config;
+use wello_net::listener::{ListenOptions, Listener};
+use wello_net::tls::{CertificateFiles, CertificateStore, HostTls, TlsOptions};
+use wello_store::{Store, StoreError};
+
+use super::finding::Finding;
+use crate::serve::storage_place;
+
+/// Before a certificate ends: time to do something about it.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+/// A database that does not answer within it is not reached.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+pub fn data_dir(path: &Path) -> Finding {
+    let shown = path.display();
+    let about = match std::fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Finding::ok("data_dir", format!("{shown} will be made at the first start"));
+        }
+        Err(error) => return Finding::error("data_dir", format!("{shown}: {error}")),
+    };
+    if !about.is_dir() {
+        return Finding::error("data_dir", format!("{shown} is no folder: name another"));
+    }
+    // Made and gone again; the rights alone do not tell (read-only file systems, access lists).
+    let probe = path.join(format!(".wello-check-{}", std::process::id()));
+    let written = std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe));
+    if let Err(error) = written {
+        let mend = "run as the user of the server, or chown it";
+        return Finding::error(
+            "data_dir",
+            format!("{shown} cannot be written to ({error}): {mend}"),
+        );
+    }
+    match about.permissions().mode() & 0o077 {
+        0 => Finding::ok("data_dir", shown.to_string()),
+        _ => Finding::warning("data_dir", format!("others can look into {shown}: chmod 700 it")),
+    }
+}
+
+pub async fn storage(config: &Config) -> Finding {
+    let place = storage_place(config);
+    let looking = Store::schema(&config.storage.url, &config.data_dir);
+    let Ok(schema) = tokio::time::timeout(TIMEOUT, looking).await else {
+        return Finding::error("storage", format!("{place} does not answer: see storage.url"));
+    };
+    match schema {
+        Ok(None) => Finding::ok("storage", format!("{place} will be made at the first start")),
+        Ok(Some((found, known))) if found < known => Finding::ok(
+            "storage",
+            format!(
+                "{place}, schema {found}: the next start brings it to {known}; back it up before"
+            ),
+        ),
+        Ok(Some((found, known))) if found > known => {
+            let error = StoreError::NewerSchema { found, known };
+            Finding::error("storage", format!("{place}: {error}"))
+        }
+        Ok(Some((found, _))) => Finding::ok("storage", format!("{place}, schema {found}")),
+        Err(error) => Finding::error("storage", format!("{place}: {error}")),
+    }
+}
+
+pub fn certificates(config: &Config) -> Vec<Finding> {
+    config.domains().into_iter().map(|domain| certificate(config, domain)).collect()
+}
+
+fn certificate(config: &Config, domain: &str) -> Finding {
+    let host = config.host.iter().find(|host| host.domain == domain);
+    let files = host.and_then(|host| {
+        let (certificate, key) = (host.certificate.clone()?, host.key.clone()?);
+        Some(CertificateFiles { certificate, key })
+    });
+    let acme = config.data_dir.join("acme").join(format!("{domain}.pem"));
+    let obtained = (config.acme.enabled && acme.exists())
+        .then(|| CertificateFiles { certificate: acme.clone(), key: acme });
+    let Some(files) = files.or(obtained) else {
+        return match config.acme.enabled {
+            true => {
+                Finding::note("certificate", format!("{domain}: ACME has not obtained one yet"))
+            }
+            false => Finding::warning(
+                "certificate",
+                format!(
+                    "{domain}: self-signed, clients will warn: set acme.enabled = true, or \
+                     certificate and key in a [[host]] table"
+                ),
+            ),
+        };
+    };
+    let options = TlsOptions {
+        data_dir: config.data_dir.clone(),
+        hosts: vec![HostTls { domain: domain.to_owned(), files: Some(files), acme: false }],
+        client_certificates: false,
+        tls12: true,
+    };
+    let now = SystemTime::now();
+    let store = match CertificateStore::open(options, now) {
+        Ok(store) => store,
+        Err(errors) => {
+            let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            return Finding::error("certificate", all.join("; "));
+        }
+    };
+    let Some(found) = store.host(domain) else {
+        return Finding::error("certificate", format!("{domain}: none"));
+    };
+    let days = found.expires().duration_since(now).unwrap_or_default().as_secs() / 86_400;
+    match found.problem() {
+        Some(problem) => Finding::error("certificate", problem.to_string()),
+        None if found.expires() < now + SOON => Finding::warning(
+            "certificate",
+            format!("{domain}: ends in {days} days: renew it, then reload the server (SIGHUP)"),
+        ),
+        None => Finding::ok("certificate", format!("{domain}: good for {days} days")),
+    }
+}
+
+pub fn ports(config: &Config, running: bool) -> Vec<Finding> {
+    let listen = &config.listen;
+    let all = [&listen.c2s, &listen.c2s_tls, &listen.https, &listen.http];
+    if all.iter().all(|addresses| addresses.is_empty()) {
+        let mend = "every list under [listen] is empty: nobody can connect";
+        return vec![Finding::error("port", mend)];
+    }
+    all.into_iter().flatten().map(|address| port(*address, running)).collect()
+}
+
+fn port(address: SocketAddr, running: bool) -> Finding {
+    match Listener::bind(address, ListenOptions::default()) {
+        Ok(_) if running => Finding::warning(
+            "port",
+            format!("{address} is free although the server runs: restart it if this was changed"),
+        ),
+        Ok(_) => Finding::ok("port", format!("{address} is free")),
+        Err(_) if running => Finding::ok("port", format!("{address} is in use; the server runs")),
+        Err(error) => Finding::error("port", error.to_string()),
+    }
+}

@@ -1,0 +1,55 @@
+//! `wello check`: what a newcomer gets wrong, with the mend. Looks and changes nothing.
+
+mod dns;
+mod finding;
+mod judge;
+mod look;
+
+use std::path::Path;
+
+use anyhow::bail;
+use wello_kernel::config::Config;
+
+use finding::{Finding, Level};
+
+/// Checks a configuration and what it needs; `file` is for the findings. Fails when there is an
+/// error among them.
+pub async fn run(config: anyhow::Result<Config>, file: &Path) -> anyhow::Result<()> {
+    let findings = match config {
+        Ok(config) => {
+            let hosts = config.domains().len();
+            let read = format!("{}: {hosts} hosts", file.display());
+            let mut findings = vec![Finding::ok("configuration", read)];
+            findings.extend(all(&config).await);
+            findings
+        }
+        Err(error) => vec![Finding::error("configuration", crate::one_line(&error))],
+    };
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.iter().filter(|finding| finding.level == Level::Error).count() {
+        0 => Ok(()),
+        1 => bail!("1 error; the server will not work as it is"),
+        errors => bail!("{errors} errors; the server will not work as it is"),
+    }
+}
+
+async fn all(config: &Config) -> Vec<Finding> {
+    let running = crate::lock::DataDirLock::is_taken(&config.data_dir);
+    let mut findings = vec![look::data_dir(&config.data_dir)];
+    findings.push(look::storage(config).await);
+    findings.extend(look::certificates(config));
+    findings.extend(look::ports(config, running));
+    findings.extend(judge::settings(config));
+    for domain in config.domains() {
+        if judge::is_public(domain) {
+            let records = dns::records(domain).await;
+            findings.extend(judge::records(domain, &records, config));
+        } else {
+            let only = "is known on this machine or network only: DNS is not looked at";
+            findings.push(Finding::note("DNS", format!("{domain} {only}")));
+        }
+    }
+    findings
+}

@@ -1,0 +1,516 @@
+//! Puts what an import finds into the store. What is there already stays as it is, so that an
+//! import may be repeated.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use wello_kernel::accounts::{Passwords, account_address};
+use wello_kernel::clock::Clock;
+use wello_kernel::config::Config;
+use wello_store::{
+    AccountStatus, Anchor, ArchiveId, ArchiveIds, Creation, Credentials, DocumentKey, Entry,
+    MessageKind, NewAccount, Owner, Query, Role, RosterItem, RosterUpdate, ScramKeys, Store,
+    SubscriptionRequest, Ticket, Timestamp,
+};
+use wello_stream::sasl::ScramHash;
+use wello_wire::jid::{BareJid, Jid};
+use wello_wire::ns;
+use wello_wire::payload::stanza_id::StanzaId;
+use wello_wire::stanza::{Kind, MessageType, Stanza};
+use wello_wire::xml::Element;
+
+/// Messages on their way to the disk before the import waits for them.
+const PENDING: usize = 256;
+/// Messages looked at in one go.
+const PAGE: u32 = 500;
+/// Messages and accounts after which the operator hears that it goes on.
+const PROGRESS_MESSAGES: u64 = 10_000;
+const PROGRESS_ACCOUNTS: u64 = 500;
+/// A message's id says when it was archived. One that is further off than this is not ours.
+const ID_ERROR_MICROS: u64 = 24 * 3600 * 1_000_000;
+
+pub struct Importer<'a> {
+    config: &'a Config,
+    store: &'a Store,
+    passwords: Passwords,
+    hasher: RandomState,
+    counts: Counts,
+    account: Option<Current>,
+}
+
+#[derive(Default)]
+struct Counts {
+    accounts: u64,
+    /// Were here before; their password stays.
+    known: u64,
+    locked: u64,
+    sha1_only: u64,
+    contacts: u64,
+    requests: u64,
+    documents: u64,
+    blocked: u64,
+    offline: u64,
+    archived: u64,
+    repeated: u64,
+    /// By what it was.
+    skipped: BTreeMap<String, u64>,
+}
+
+/// The account that is being imported.
+struct Current {
+    jid: BareJid,
+    credentials: Credentials,
+    password: Option<String>,
+    profile: Profile,
+    ids: ArchiveIds,
+    archive: Option<Known>,
+    offline: Option<HashSet<u64>>,
+    pending: Vec<Ticket>,
+}
+
+/// What an account is besides its data.
+#[derive(Default)]
+pub struct Profile {
+    pub role: Role,
+    pub status: AccountStatus,
+    pub created: Option<Timestamp>,
+    pub display_name: Option<String>,
+    pub email: Option<String>,
+}
+
+/// What is in an archive already.
+#[derive(Default)]
+struct Known {
+    ids: HashSet<ArchiveId>,
+    messages: HashSet<u64>,
+    last: Option<ArchiveId>,
+}
+
+/// A host that is not served gets no accounts: nobody could log in to them.
+pub fn check_host(config: &Config, host: &str) -> anyhow::Result<()> {
+    if config.domains().contains(&host) {
+        return Ok(());
+    }
+    let hosts = config.domains().join(", ");
+    bail!("{host} is not served here: add it to `hosts` in the configuration (now: {hosts})")
+}
+
+impl<'a> Importer<'a> {
+    pub fn new(config: &'a Config, store: &'a Store) -> Importer<'a> {
+        Importer {
+            config,
+            store,
+            passwords: Passwords::new(config.auth.scram_iterations),
+            hasher: RandomState::new(),
+            counts: Counts::default(),
+            account: None,
+        }
+    }
+
+    pub fn check_host(&self, host: &str) -> anyhow::Result<()> {
+        check_host(self.config, host)
+    }
+
+    /// Begins an account; `false` when its name cannot be one.
+    pub fn begin(&mut self, name: &str, host: &str) -> bool {
+        let Ok(jid) = account_address(&format!("{name}@{host}")) else {
+            self.skip("accounts whose name is not allowed");
+            return false;
+        };
+        self.account = Some(Current {
+            jid,
+            credentials: Credentials::default(),
+            password: None,
+            profile: Profile::default(),
+            ids: self.store.archive_ids.of_the_past(),
+            archive: None,
+            offline: None,
+            pending: Vec::new(),
+        });
+        true
+    }
+
+    /// Notes that something cannot be imported.
+    pub fn skip(&mut self, what: impl Into<String>) {
+        *self.counts.skipped.entry(what.into()).or_default() += 1;
+    }
+
+    pub fn password(&mut self, password: &str) {
+        if let Some(account) = &mut self.account {
+            account.password = Some(password.to_owned()).filter(|password| !password.is_empty());
+        }
+    }
+
+    /// Keys of one SCRAM mechanism, when they can be used.
+    pub fn scram(&mut self, keys: ScramKeys) {
+        let hash = ScramHash::ALL.into_iter().find(|hash| hash.mechanism_name() == keys.mechanism);
+        let usable = hash.is_some_and(|hash| {
+            let (stored, server) = (&keys.stored_key, &keys.server_key);
+            wello_stream::sasl::ScramKeys::from_keys(
+                hash,
+                &keys.salt,
+                keys.iterations,
+                stored,
+                server,
+            )
+            .is_ok()
+        });
+        match &mut self.account {
+            Some(account) if usable => {
+                let scram = &mut account.credentials.scram;
+                scram.retain(|other| other.mechanism != keys.mechanism);
+                scram.push(keys);
+            }
+            _ => self.skip("SCRAM keys that no client could use"),
+        }
+    }
+
+    pub fn profile(&mut self, profile: Profile) {
+        if let Some(account) = &mut self.account {
+            account.profile = profile;
+        }
+    }
+
+    pub async fn contact(&mut self, item: RosterItem) -> anyhow::Result<()> {
+        let account = self.jid()?;
+        let rosters = &self.store.roster;
+        let entry = rosters.entry(&account, &item.jid).await?;
+        if entry.item.is_some() {
+            self.counts.repeated += 1;
+            return Ok(());
+        }
+        match rosters.set(&account, &item, entry.version).await? {
+            RosterUpdate::Stored(_) => self.counts.contacts += 1,
+            // The running server was faster; what it wrote is newer.
+            RosterUpdate::Conflict => self.counts.repeated += 1,
+        }
+        Ok(())
+    }
+
+    /// A `<presence type='subscribe'/>` that waits for an answer.
+    pub async fn request(&mut self, presence: Element) -> anyhow::Result<()> {
+        let account = self.jid()?;
+        let stanza = Stanza::from_element(presence).ok();
+        let stanza = stanza.filter(|stanza| stanza.kind == Kind::Presence);
+        let Some((stanza, from)) = stanza.and_then(|stanza| {
+            let from = stanza.from.as_ref()?.bare_str().to_owned();
+            Some((stanza, from))
+        }) else {
+            self.skip("subscription requests that are no stanzas");
+            return Ok(());
+        };
+        let to: Jid = account.parse()?;
+        let stanza = Bytes::from(stanza.with_to(to).to_bytes());
+        let known = self.store.roster.requests(&account).await?;
+        if known.iter().any(|request| request.contact == from) {
+            self.counts.repeated += 1;
+            return Ok(());
+        }
+        let request = SubscriptionRequest { contact: from, stanza };
+        self.store.roster.add_request(&account, &request).await?;
+        self.counts.requests += 1;
+        Ok(())
+    }
+
+    pub async fn document(&mut self, key: DocumentKey, xml: &Element) -> anyhow::Result<()> {
+        let account = self.jid()?;
+        if self.store.documents.get(&account, &key).await?.is_some() {
+            self.counts.repeated += 1;
+            return Ok(());
+        }
+        let Some(xml) = readable(xml.to_string().into_bytes()) else {
+            self.skip("documents that are too large");
+            return Ok(());
+        };
+        self.store.documents.set(&account, &key, &xml).await?;
+        self.counts.documents += 1;
+        Ok(())
+    }
+
+    pub async fn block<'j>(&mut self, jids: impl Iterator<Item = &'j str>) -> anyhow::Result<()> {
+        let account = self.jid()?;
+        let jids: Vec<String> =
+            jids.filter_map(|jid| Some(jid.parse::<Jid>().ok()?.to_string())).collect();
+        let added = self.store.blocking.add(&account, &jids).await?;
+        self.counts.blocked += added;
+        self.counts.repeated += jids.len() as u64 - added;
+        Ok(())
+    }
+
+    /// A message that waits for the account's next login.
+    pub async fn offline(&mut self, message: Element, time: Timestamp) -> anyhow::Result<()> {
+        let jid = self.jid()?;
+        let Some(stanza) = message_of(message, &jid) else {
+            self.skip("messages that are no stanzas");
+            return Ok(());
+        };
+        if self.account.as_ref().is_some_and(|account| account.offline.is_none()) {
+            let known = self.known_offline(&jid).await?;
+            self.account.as_mut().context("no account")?.offline = Some(known);
+        }
+        let Some(mut entry) = entry_of(&stanza, time) else {
+            self.skip("messages that are too large");
+            return Ok(());
+        };
+        let hash = self.hasher.hash_one((time.as_micros(), &entry.stanza[..]));
+        let account = self.account.as_mut().context("no account")?;
+        if account.offline.as_mut().is_some_and(|known| !known.insert(hash)) {
+            self.counts.repeated += 1;
+            return Ok(());
+        }
+        entry.offline_for = Some(jid);
+        self.counts.offline += 1;
+        self.append(entry).await
+    }
+
+    async fn known_offline(&self, jid: &str) -> anyhow::Result<HashSet<u64>> {
+        let mut known = HashSet::new();
+        let mut after = None;
+        loop {
+            let page = self.store.offline.page(jid, after, PAGE).await?;
+            for message in &page {
+                let whole = (message.time.as_micros(), &message.stanza[..]);
+                known.insert(self.hasher.hash_one(whole));
+            }
+            match page.last() {
+                Some(last) => after = Some(last.id),
+                None => return Ok(known),
+            }
+        }
+    }
+
+    /// A message of the account's archive. They come in the order of time; `id` is the one that
+    /// the archive they come from knew it by.
+    pub async fn archived(
+        &mut self,
+        message: Element,
+        time: Timestamp,
+        id: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let jid = self.jid()?;
+        let Some(stanza) = message_of(message, &jid) else {
+            self.skip("messages that are no stanzas");
+            return Ok(());
+        };
+        if self.account.as_ref().is_some_and(|account| account.archive.is_none()) {
+            let known = self.known_archive(&jid).await?;
+            self.account.as_mut().context("no account")?.archive = Some(known);
+        }
+        let Some(mut entry) = entry_of(&stanza, time) else {
+            self.skip("messages that are too large");
+            return Ok(());
+        };
+        let hash = self.hasher.hash_one((time.as_micros(), &entry.stanza[..]));
+        let account = self.account.as_mut().context("no account")?;
+        let known = account.archive.get_or_insert_default();
+        if !known.messages.insert(hash) {
+            self.counts.repeated += 1;
+            return Ok(());
+        }
+        let archive_id = known.id(&account.ids, time, id);
+        let other = |jid: &Option<Jid>| jid.as_ref().map(|jid| jid.bare_str().to_owned());
+        let (from, to) = (other(&stanza.from), other(&stanza.to));
+        let with = if from.as_deref() == Some(jid.as_str()) { to } else { from };
+        let with = with.unwrap_or_default();
+        entry.text = wello_modules::searchable_text(&stanza);
+        entry.owners = vec![Owner { owner: jid, archive_id, with }];
+        self.counts.archived += 1;
+        if self.counts.archived.is_multiple_of(PROGRESS_MESSAGES) {
+            self.progress();
+        }
+        self.append(entry).await
+    }
+
+    async fn known_archive(&self, jid: &str) -> anyhow::Result<Known> {
+        let mut known = Known::default();
+        let mut anchor = Anchor::First;
+        loop {
+            let query = Query { owner: jid.to_owned(), anchor, max: PAGE, ..Query::default() };
+            let page = self.store.archive.query(&query).await?;
+            for message in &page.messages {
+                known.ids.insert(message.id);
+                let whole = (message.time.as_micros(), &message.stanza[..]);
+                known.messages.insert(self.hasher.hash_one(whole));
+            }
+            match page.last() {
+                Some(last) if !page.complete => anchor = Anchor::After(last),
+                _ => return Ok(known),
+            }
+        }
+    }
+
+    async fn append(&mut self, entry: Entry) -> anyhow::Result<()> {
+        let ticket = self.store.archive.append(entry).await?;
+        let account = self.account.as_mut().context("no account")?;
+        account.pending.push(ticket);
+        if account.pending.len() >= PENDING {
+            settle(&mut account.pending).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the account: its messages are on the disk, and it can log in.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        let Some(mut account) = self.account.take() else { return Ok(()) };
+        settle(&mut account.pending).await?;
+        let jid = account.jid.to_string();
+        if self.store.accounts.find(&jid).await?.is_some() {
+            self.counts.known += 1;
+            return Ok(());
+        }
+        if let Some(password) = &account.password {
+            match self.passwords.derive(password).await {
+                Ok(credentials) => account.credentials = credentials,
+                Err(_) => self.skip("passwords that no client could use"),
+            }
+        }
+        self.count_credentials(&account.credentials);
+        let profile = account.profile;
+        let new = NewAccount {
+            jid,
+            role: profile.role,
+            status: profile.status,
+            created: profile.created.unwrap_or_else(|| Clock::System.now()),
+            display_name: profile.display_name,
+            email: profile.email,
+            credentials: account.credentials,
+            // The operator knows that it is the same person.
+            reuse: true,
+        };
+        match self.store.accounts.create(&new).await? {
+            Creation::Created(_) => self.counts.accounts += 1,
+            Creation::Exists | Creation::Tombstoned => self.counts.known += 1,
+        }
+        if (self.counts.accounts + self.counts.known).is_multiple_of(PROGRESS_ACCOUNTS) {
+            self.progress();
+        }
+        Ok(())
+    }
+
+    fn count_credentials(&mut self, credentials: &Credentials) {
+        let only_sha1 = |keys: &ScramKeys| keys.mechanism == ScramHash::Sha1.mechanism_name();
+        if credentials.scram.is_empty() {
+            self.counts.locked += 1;
+        } else if credentials.scram.iter().all(only_sha1) {
+            self.counts.sha1_only += 1;
+        }
+    }
+
+    fn progress(&self) {
+        let counts = &self.counts;
+        let messages = counts.archived + counts.offline;
+        eprintln!("{} accounts, {messages} messages so far", counts.accounts + counts.known);
+    }
+
+    /// What was done, line by line.
+    pub fn report(&self) -> Vec<String> {
+        let counts = &self.counts;
+        let mut lines = vec![format!(
+            "imported: {} accounts, {} contacts, {} subscription requests, {} documents, {} blocked \
+             addresses, {} archived messages, {} offline messages",
+            counts.accounts,
+            counts.contacts,
+            counts.requests,
+            counts.documents,
+            counts.blocked,
+            counts.archived,
+            counts.offline
+        )];
+        let mut note = |count: u64, what: &str| {
+            if count > 0 {
+                lines.push(format!("{count} {what}"));
+            }
+        };
+        note(counts.known, "accounts were here before: they keep their password");
+        note(counts.repeated, "contacts, documents and messages were here before");
+        note(counts.locked, "accounts have no password: give them one with `wello user passwd`");
+        note(
+            counts.sha1_only,
+            "accounts have keys for SCRAM-SHA-1 alone: set auth.mechanisms to \
+             [\"SCRAM-SHA-1\", \"PLAIN\"] until they have a new password",
+        );
+        for (what, count) in &counts.skipped {
+            note(*count, &format!("{what}: not imported"));
+        }
+        lines
+    }
+
+    fn jid(&self) -> anyhow::Result<String> {
+        Ok(self.account.as_ref().context("no account")?.jid.to_string())
+    }
+}
+
+impl Known {
+    /// The id that the message had if it came from a Wello, so that clients find their place
+    /// again; else a new one.
+    fn id(&mut self, ids: &ArchiveIds, time: Timestamp, id: Option<&str>) -> ArchiveId {
+        let own = id.and_then(|id| id.parse::<ArchiveId>().ok());
+        let fits = |id: &ArchiveId| {
+            id.time().as_micros().abs_diff(time.as_micros()) < ID_ERROR_MICROS
+                && self.last.is_none_or(|last| *id > last)
+                && !self.ids.contains(id)
+        };
+        let id = own.filter(fits).unwrap_or_else(|| {
+            loop {
+                let id = ids.next(time);
+                if !self.ids.contains(&id) {
+                    break id;
+                }
+            }
+        });
+        // Ids of the next ones come after it.
+        ids.next(id.time());
+        self.ids.insert(id);
+        self.last = Some(id);
+        id
+    }
+}
+
+async fn settle(pending: &mut Vec<Ticket>) -> anyhow::Result<()> {
+    for ticket in pending.drain(..) {
+        ticket.wait().await?;
+    }
+    Ok(())
+}
+
+/// The message without what its former server added for the account.
+fn message_of(mut element: Element, account: &str) -> Option<Stanza> {
+    if let Ok(by) = account.parse::<BareJid>() {
+        StanzaId::strip(&mut element, &by);
+    }
+    if element.attr("to").is_none() {
+        element.set_attr("to", account);
+    }
+    let stanza = Stanza::from_element(element).ok()?;
+    Some(stanza).filter(|stanza| stanza.kind == Kind::Message && stanza.from.is_some())
+}
+
+fn entry_of(stanza: &Stanza, time: Timestamp) -> Option<Entry> {
+    let address = |jid: &Option<Jid>| jid.as_ref().map(Jid::to_string).unwrap_or_default();
+    let origin_id = stanza.child("origin-id", ns::STANZA_ID).and_then(|id| id.attr("id"));
+    Some(Entry {
+        stanza: readable(stanza.to_bytes())?,
+        time,
+        from: address(&stanza.from),
+        to: address(&stanza.to),
+        kind: match stanza.message_type() {
+            MessageType::Chat => MessageKind::Chat,
+            MessageType::Error => MessageKind::Error,
+            MessageType::Groupchat => MessageKind::Groupchat,
+            MessageType::Headline => MessageKind::Headline,
+            MessageType::Normal => MessageKind::Normal,
+        },
+        message_id: stanza.id.as_ref().map(ToString::to_string),
+        origin_id: origin_id.map(str::to_owned),
+        ..Entry::default()
+    })
+}
+
+/// What is stored must be within the limits of what is read again.
+fn readable(xml: Vec<u8>) -> Option<Bytes> {
+    let text = str::from_utf8(&xml).ok()?;
+    text.parse::<Element>().ok()?;
+    Some(Bytes::from(xml))
+}
