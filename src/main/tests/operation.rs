@@ -188,6 +188,8 @@ fn mistakes_at_the_start_are_one_line_that_says_what_to_do() {
     let line = with(right.replace("c2s = []", &format!("c2s = [\"{address}\"]")));
     assert!(line.contains(&address) && line.contains("another program has this port"), "{line}");
     assert_eq!(line.matches("in use").count(), 1, "{line}");
+    // From its log the database would be mended.
+    let _ = std::fs::remove_file(dir.path().join("data/wello.db-wal"));
     std::fs::write(dir.path().join("data/wello.db"), "x".repeat(5000)).unwrap();
     let line = refusal(dir.path(), &["serve"]);
     assert!(line.contains("wello.db: ") && line.contains("not a database"), "{line}");
