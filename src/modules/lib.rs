@@ -53,7 +53,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }
-    modules.push(Arc::new(offline::Offline));
+    modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
     modules
 }

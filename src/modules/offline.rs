@@ -17,7 +17,10 @@ use wello_wire::payload::stanza_id::StanzaId;
 use wello_wire::stanza::{MessageType, Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
-pub struct Offline;
+pub struct Offline {
+    /// Whether new ones are kept; those that are there are delivered all the same.
+    keeps: bool,
+}
 
 const SPECS: &[Spec] = &[Spec {
     id: "XEP-0160",
@@ -34,13 +37,19 @@ const PAGE: u32 = 100;
 /// what a session may leave unacknowledged.
 const PAGE_BYTES: usize = 256 * 1024;
 
+impl Offline {
+    pub fn new(limits: &Limits) -> Offline {
+        Offline { keeps: limits.enabled }
+    }
+}
+
 impl Module for Offline {
     fn name(&self) -> &'static str {
         "offline"
     }
 
     fn specs(&self) -> &'static [Spec] {
-        SPECS
+        if self.keeps { SPECS } else { &[] }
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
@@ -77,8 +86,7 @@ impl hooks::Undelivered for Offline {
             // Chatter for somebody who is away is no reason for an error.
             return Flow::Handled;
         }
-        let Some(account) = passage.recipient.clone().filter(|_| kernel.config.offline.enabled)
-        else {
+        let Some(account) = passage.recipient.clone().filter(|_| self.keeps) else {
             return Flow::Next;
         };
         let (limits, size) = (&kernel.config.offline, passage.stanza.to_bytes().len() as u64);
