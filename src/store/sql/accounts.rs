@@ -23,10 +23,11 @@ const FIND_BY_EMAIL: &str =
     "SELECT id, local, domain, role, status, created, last_login, display_name, email,
         credential_epoch
     FROM account WHERE lower(email) = $1 ORDER BY id LIMIT 2";
-const CREDENTIALS: &str =
-    "SELECT id, credential_epoch, password_hash FROM account WHERE domain = $1 AND local = $2";
-const SCRAM: &str = "SELECT mechanism, salt, iterations, stored_key, server_key FROM scram_key
-    WHERE account_id = $1 ORDER BY mechanism";
+/// In one statement, so that keys and epoch belong together. A row for each key, or one without.
+const CREDENTIALS: &str = "SELECT a.credential_epoch, a.password_hash,
+        k.mechanism, k.salt, k.iterations, k.stored_key, k.server_key
+    FROM account a LEFT JOIN scram_key k ON k.account_id = a.id
+    WHERE a.domain = $1 AND a.local = $2 ORDER BY k.mechanism";
 const ADD_SCRAM: &str = "INSERT INTO scram_key
     (account_id, mechanism, salt, iterations, stored_key, server_key)
     VALUES ($1, $2, $3, $4, $5, $6)";
@@ -75,7 +76,9 @@ const DELETE_OWNED: [&str; 13] = [
 type Row =
     (i64, String, String, String, String, i64, Option<i64>, Option<String>, Option<String>, i64);
 
-type ScramRow = (String, Vec<u8>, i64, Vec<u8>, Vec<u8>);
+type Bytes = Option<Vec<u8>>;
+/// The epoch, the password's hash, and what a key has; nothing of a key where there is none.
+type CredentialRow = (i64, Option<String>, Option<String>, Bytes, Option<i64>, Bytes, Bytes);
 
 #[async_trait]
 impl Accounts for Database {
@@ -105,14 +108,26 @@ impl Accounts for Database {
     ) -> Result<Option<(Credentials, CredentialEpoch)>, StoreError> {
         let (local, domain) = split_account(jid)?;
         let mut conn = self.read().await?;
-        let row: Option<(i64, i64, Option<String>)> =
-            sqlx::query_as(CREDENTIALS).bind(domain).bind(local).fetch_optional(&mut *conn).await?;
-        let Some((id, epoch, password_hash)) = row else {
-            return Ok(None);
-        };
-        let scram = scram_keys(&mut conn, id).await?;
-        let credentials = Credentials { scram, password_hash };
-        Ok(Some((credentials, CredentialEpoch(epoch))))
+        let rows: Vec<CredentialRow> =
+            sqlx::query_as(CREDENTIALS).bind(domain).bind(local).fetch_all(&mut *conn).await?;
+        let mut found = None;
+        for (epoch, password_hash, mechanism, salt, iterations, stored_key, server_key) in rows {
+            let empty = Credentials { password_hash, ..Credentials::default() };
+            let (credentials, _) = found.get_or_insert((empty, CredentialEpoch(epoch)));
+            if let (
+                Some(mechanism),
+                Some(salt),
+                Some(iterations),
+                Some(stored_key),
+                Some(server_key),
+            ) = (mechanism, salt, iterations, stored_key, server_key)
+            {
+                let iterations = number(iterations)?;
+                let keys = ScramKeys { mechanism, salt, iterations, stored_key, server_key };
+                credentials.scram.push(keys);
+            }
+        }
+        Ok(found)
     }
 
     async fn set_credentials(
@@ -306,21 +321,6 @@ async fn find(
     let row: Option<Row> =
         sqlx::query_as(FIND).bind(domain).bind(local).fetch_optional(conn).await?;
     row.map(account).transpose()
-}
-
-async fn scram_keys(conn: &mut Connection, id: i64) -> Result<Vec<ScramKeys>, StoreError> {
-    let rows: Vec<ScramRow> = sqlx::query_as(SCRAM).bind(id).fetch_all(conn).await?;
-    rows.into_iter()
-        .map(|(mechanism, salt, iterations, stored_key, server_key)| {
-            Ok(ScramKeys {
-                mechanism,
-                salt,
-                iterations: number(iterations)?,
-                stored_key,
-                server_key,
-            })
-        })
-        .collect()
 }
 
 async fn add_scram_keys(
