@@ -17,8 +17,7 @@ use finding::{Finding, Level};
 pub async fn run(config: anyhow::Result<Config>, file: &Path) -> anyhow::Result<()> {
     let findings = match config {
         Ok(config) => {
-            let hosts = config.domains().len();
-            let read = format!("{}: {hosts} hosts", file.display());
+            let read = format!("{}: serves {}", file.display(), config.domains().join(", "));
             let mut findings = vec![Finding::ok("configuration", read)];
             findings.extend(all(&config).await);
             findings
