@@ -22,11 +22,6 @@ use wello_kernel::config::Config;
 
 use cli::{Cli, Command};
 
-/// Buffers of all sizes come and go with every stanza: the allocator of the C library takes a
-/// quarter more time for a login, and keeps more of what a burst took.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 const DEFAULT_FILE: &str = "./config.toml";
 
 fn main() -> ExitCode {
