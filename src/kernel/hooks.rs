@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wello_store::Timestamp;
+use wello_store::{Ticket, Timestamp};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
@@ -169,6 +169,8 @@ pub enum IqScope {
     Account,
     /// A domain served here.
     Host,
+    /// The domain of a [`Service`]: what all services answer alike.
+    Service,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +185,7 @@ pub struct IqRequest<'a> {
     pub request: Request,
     pub payload: &'a Element,
     pub from: &'a Jid,
-    /// Whom it asks: a bare JID of an account or a domain.
+    /// Whom it asks: the bare JID of an account, a domain or the domain of a service.
     pub to: BareJid,
     /// The session it came from, when that is one of ours.
     pub session: Option<&'a Arc<Session>>,
@@ -262,10 +264,28 @@ pub struct DiscoQuery {
     pub node: Option<String>,
 }
 
-/// A part of the server with an address of its own below a host.
+/// A part of the server with a domain of its own below a host, such as `conference.example.org`.
 #[async_trait]
 pub trait Service: Send + Sync {
-    async fn handle(&self, kernel: &Arc<Kernel>, stanza: Stanza);
+    /// The identities, features and forms of its domain. What all services have is added.
+    async fn info(&self, kernel: &Arc<Kernel>, domain: &BareJid) -> DiscoInfo;
+
+    /// The disco#items of its domain.
+    async fn items(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery) -> Vec<DiscoItem> {
+        Vec::new()
+    }
+
+    /// Takes whatever is sent to its domain or an address below, but for IQs to the domain that
+    /// a handler of [`IqScope::Service`] takes. The stanza has passed the guards; an IQ is
+    /// well-formed (RFC 6120, section 8.2.3). Requests are answered by [`Kernel::answer`].
+    ///
+    /// The ticket tells when what had to be stored is safe, as in [`Kernel::handle_client`].
+    async fn handle(
+        &self,
+        kernel: &Arc<Kernel>,
+        stanza: Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Option<Ticket>;
 }
 
 /// Whoever answers for addresses that are not of this server.

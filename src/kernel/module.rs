@@ -110,7 +110,7 @@ impl<'a> Registrar<'a> {
         self.hooks.iqs.entry((scope, ns)).or_insert(handler);
     }
 
-    /// Takes all stanzas to `domain` and below.
+    /// Takes all stanzas to `domain` and to the addresses `…@domain`.
     pub fn service(&mut self, domain: String, service: Arc<dyn Service>) {
         self.hooks.services.insert(domain, service);
     }

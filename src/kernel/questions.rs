@@ -23,6 +23,12 @@ pub struct Questions {
 const MAX_WAITING: usize = 10_000;
 
 impl Questions {
+    /// Whether this answers a question of the server's.
+    pub(crate) fn expects(&self, answer: &Stanza) -> bool {
+        let (Some(id), Some(from)) = (&answer.id, &answer.from) else { return false };
+        self.waiting.lock().contains_key(&(id.to_string(), from.clone()))
+    }
+
     /// Takes a result or an error that came to one of the server's own addresses.
     pub(crate) fn handle_answer(&self, stanza: Stanza) {
         let (Some(id), Some(from)) = (&stanza.id, &stanza.from) else { return };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
-use wello_kernel::hooks::{DiscoQuery, IqAnswer, IqHandler, IqRequest, IqScope, Request};
+use wello_kernel::hooks::{DiscoQuery, IqAnswer, IqHandler, IqRequest, IqScope, Request, Service};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
@@ -33,7 +33,7 @@ impl Module for Disco {
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
-        for scope in [IqScope::Account, IqScope::Host] {
+        for scope in [IqScope::Account, IqScope::Host, IqScope::Service] {
             registrar.iq(scope, ns::DISCO_INFO, Arc::clone(&self) as _);
             registrar.iq(scope, ns::DISCO_ITEMS, Arc::clone(&self) as _);
         }
@@ -48,7 +48,11 @@ impl IqHandler for Disco {
         request: IqRequest<'_>,
     ) -> Result<IqAnswer, StanzaError> {
         request.expect(Request::Get)?;
-        let scope = if request.to.local().is_some() { IqScope::Account } else { IqScope::Host };
+        let scope = match request.to.local() {
+            Some(_) => IqScope::Account,
+            None if kernel.hosts.contains(request.to.as_str()) => IqScope::Host,
+            None => IqScope::Service,
+        };
         let query = DiscoQuery {
             scope,
             to: request.to.clone(),
@@ -91,7 +95,10 @@ pub(crate) async fn host_info(kernel: &Arc<Kernel>, host: &BareJid) -> DiscoInfo
 }
 
 async fn address_info(kernel: &Arc<Kernel>, query: &DiscoQuery) -> DiscoInfo {
-    let mut answer = own_info(kernel, query.scope);
+    let mut answer = match service(kernel, query) {
+        Some(service) => with_general(service.info(kernel, &query.to).await),
+        None => own_info(kernel, query.scope),
+    };
     for hook in &kernel.hooks().discovery {
         hook.info(kernel, query, &mut answer).await;
     }
@@ -104,19 +111,32 @@ fn own_info(kernel: &Kernel, scope: IqScope) -> DiscoInfo {
     let features: BTreeSet<&str> = specs
         .flat_map(|spec| match scope {
             IqScope::Account => spec.account_features,
-            IqScope::Host => spec.host_features,
+            _ => spec.host_features,
         })
         .copied()
         .collect();
     let identity = match scope {
         IqScope::Account => Identity::new("account", "registered", None),
-        IqScope::Host => Identity::new("server", "im", Some("Wello")),
+        _ => Identity::new("server", "im", Some("Wello")),
     };
     DiscoInfo {
         identities: vec![identity],
         features: features.into_iter().map(str::to_owned).collect(),
         ..DiscoInfo::default()
     }
+}
+
+fn service<'a>(kernel: &'a Kernel, query: &DiscoQuery) -> Option<&'a Arc<dyn Service>> {
+    let services = &kernel.hooks().services;
+    services.get(query.to.as_str()).filter(|_| query.scope == IqScope::Service)
+}
+
+/// What every service answers at its domain.
+fn with_general(mut info: DiscoInfo) -> DiscoInfo {
+    let general = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::VERSION, ns::TIME];
+    let features = info.features.into_iter().chain(general.map(str::to_owned));
+    info.features = features.collect::<BTreeSet<_>>().into_iter().collect();
+    info
 }
 
 async fn items(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoItems, StanzaError> {
@@ -126,6 +146,10 @@ async fn items(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoItems, S
         items = match query.scope {
             IqScope::Host => services(kernel, &query.to),
             IqScope::Account => resources(kernel, &query.to),
+            IqScope::Service => match service(kernel, query) {
+                Some(service) => service.items(kernel, query).await,
+                None => Vec::new(),
+            },
         };
     }
     for hook in &kernel.hooks().discovery {

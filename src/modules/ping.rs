@@ -30,8 +30,9 @@ impl Module for Ping {
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
-        registrar.iq(IqScope::Host, ns::PING, Arc::clone(&self) as _);
-        registrar.iq(IqScope::Account, ns::PING, self);
+        for scope in [IqScope::Account, IqScope::Host, IqScope::Service] {
+            registrar.iq(scope, ns::PING, Arc::clone(&self) as _);
+        }
     }
 }
 

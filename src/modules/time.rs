@@ -31,7 +31,9 @@ impl Module for Time {
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
-        registrar.iq(IqScope::Host, ns::TIME, self);
+        for scope in [IqScope::Host, IqScope::Service] {
+            registrar.iq(scope, ns::TIME, Arc::clone(&self) as _);
+        }
     }
 }
 

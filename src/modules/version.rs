@@ -31,7 +31,9 @@ impl Module for Version {
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
-        registrar.iq(IqScope::Host, ns::VERSION, self);
+        for scope in [IqScope::Host, IqScope::Service] {
+            registrar.iq(scope, ns::VERSION, Arc::clone(&self) as _);
+        }
     }
 }
 

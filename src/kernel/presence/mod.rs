@@ -32,7 +32,11 @@ impl Kernel {
             Target::Account => self.presence_to_account(&to, stanza).await,
             // Nobody subscribes to a server here; presence to it says nothing.
             Target::Host => {}
-            Target::Service(service) => service.handle(self, stanza).await,
+            // Whatever a presence changes is stored before this returns: it is not acknowledged
+            // by a ticket of its own.
+            Target::Service(service) => {
+                service.handle(self, stanza, session).await;
+            }
             Target::Remote => {
                 if let Err(error) = self.send_remote(stanza.clone()).await {
                     self.refuse(session, &stanza, &error).await;

@@ -2,38 +2,76 @@
 
 use std::sync::Arc;
 
+use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::Jid;
 use wello_wire::stanza::{IqType, Stanza};
+use wello_wire::xml::Element;
 
 use super::Target;
 use crate::Kernel;
-use crate::hooks::{Flow, IqAnswer, IqRequest, IqScope, Request};
+use crate::hooks::{Flow, IqAnswer, IqRequest, IqScope, Request, Service};
 use crate::sessions::Session;
 
 impl Kernel {
-    pub(super) async fn route_iq(self: &Arc<Self>, stanza: Stanza, session: Option<&Arc<Session>>) {
-        let type_ = match check(&stanza) {
-            Ok(type_) => type_,
-            Err(error) => return self.refuse(session, &stanza, &error).await,
+    pub(super) async fn route_iq(
+        self: &Arc<Self>,
+        stanza: Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Option<Ticket> {
+        let admitted = match check(&stanza) {
+            Ok(type_) => match self.guard(&stanza).await {
+                Flow::Next => Ok(type_),
+                Flow::Handled => return None,
+                Flow::Refuse(error) => Err(error),
+            },
+            Err(error) => Err(error),
         };
-        match self.guard(&stanza).await {
-            Flow::Next => {}
-            Flow::Handled => return,
-            Flow::Refuse(error) => return self.refuse(session, &stanza, &error).await,
-        }
-        let Some(to) = stanza.to.clone() else { return };
+        let type_ = match admitted {
+            Ok(type_) => type_,
+            Err(error) => {
+                self.refuse(session, &stanza, &error).await;
+                return None;
+            }
+        };
+        let to = stanza.to.clone()?;
         match self.resolve(&to) {
             Target::Account if !to.is_bare() => self.iq_to_resource(&to, stanza, session).await,
             Target::Account => self.iq_to(IqScope::Account, type_, &to, stanza, session).await,
             Target::Host => self.iq_to(IqScope::Host, type_, &to, stanza, session).await,
-            Target::Service(service) => service.handle(self, stanza).await,
+            Target::Service(service) => {
+                return self.iq_to_service(service, type_, &to, stanza, session).await;
+            }
             Target::Remote => {
                 if let Err(error) = self.send_remote(stanza.clone()).await {
                     self.refuse(session, &stanza, &error).await;
                 }
             }
         }
+        None
+    }
+
+    async fn iq_to_service(
+        self: &Arc<Self>,
+        service: Arc<dyn Service>,
+        type_: IqType,
+        to: &Jid,
+        stanza: Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Option<Ticket> {
+        let for_all = match type_ {
+            IqType::Get | IqType::Set => {
+                let is_domain = to.local().is_none() && to.is_bare();
+                let ns = stanza.children().next().map(Element::ns).filter(|_| is_domain);
+                ns.is_some_and(|ns| self.hooks.iqs.contains_key(&(IqScope::Service, ns)))
+            }
+            IqType::Result | IqType::Error => self.questions.expects(&stanza),
+        };
+        if for_all {
+            self.iq_to(IqScope::Service, type_, to, stanza, session).await;
+            return None;
+        }
+        service.handle(self, stanza, session).await
     }
 
     async fn iq_to_resource(

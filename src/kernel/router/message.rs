@@ -66,7 +66,10 @@ impl Kernel {
                 self.run_copy_and_archive(passage).await;
                 self.write_record(passage).await?;
                 self.deliver_copies(passage);
-                service.handle(self, passage.stanza.clone()).await;
+                let stanza = passage.stanza.clone();
+                let theirs = service.handle(self, stanza, passage.session.as_ref()).await;
+                // Tickets are done in the order in which they are given out.
+                passage.ticket = theirs.or(passage.ticket.take());
                 self.run_after(passage).await;
                 Ok(())
             }

@@ -74,8 +74,7 @@ impl Kernel {
             }
             Kind::Iq => {
                 stanza.to.get_or_insert_with(|| session.bare().into());
-                self.route_iq(stanza, Some(session)).await;
-                None
+                self.route_iq(stanza, Some(session)).await
             }
             Kind::Presence => {
                 self.handle_client_presence(session, stanza).await;
@@ -90,10 +89,7 @@ impl Kernel {
         Box::pin(async move {
             match stanza.kind {
                 Kind::Message => self.route_message(stanza, None).await,
-                Kind::Iq => {
-                    self.route_iq(stanza, None).await;
-                    None
-                }
+                Kind::Iq => self.route_iq(stanza, None).await,
                 Kind::Presence => {
                     self.route_presence(stanza, None).await;
                     None
