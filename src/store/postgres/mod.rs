@@ -26,6 +26,7 @@ use crate::writer::{self, Queue};
 use crate::{Options, Store, StoreError, migrations};
 
 type Connection = PgConnection;
+type DatabaseRow = sqlx::postgres::PgRow;
 
 pub(crate) struct Database {
     queue: Arc<Queue<Infallible>>,
