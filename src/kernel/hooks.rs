@@ -110,7 +110,14 @@ pub trait SessionEvents: Send + Sync {
 /// Availability that a client is about to broadcast or to direct at somebody.
 #[async_trait]
 pub trait Announcement: Send + Sync {
-    async fn announce(&self, kernel: &Arc<Kernel>, session: &Arc<Session>, presence: &mut Stanza);
+    /// `again`: it has been here before, and the client has said nothing new since.
+    async fn announce(
+        &self,
+        kernel: &Arc<Kernel>,
+        session: &Arc<Session>,
+        presence: &mut Stanza,
+        again: bool,
+    );
 }
 
 /// Work that comes back by itself, such as removing what is too old.

@@ -219,11 +219,13 @@ pub trait PubSub: Send + Sync {
     /// `None` when `after` or `before` is no item of the node.
     async fn items(&self, node: NodeId, page: &ItemPage) -> Result<Option<Items>, StoreError>;
 
-    /// The items with these ids that are there, in the order of the ids.
+    /// The items with these ids that are there, in the order of the ids. Ends before payloads
+    /// exceed `max_bytes`, but with one item at least.
     async fn items_by_id(
         &self,
         node: NodeId,
         ids: &[String],
+        max_bytes: usize,
     ) -> Result<Vec<PubSubItem>, StoreError>;
 
     /// The ids of a node's items, newest last.

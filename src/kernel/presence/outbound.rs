@@ -51,7 +51,7 @@ impl Kernel {
             Ok(priority) => priority,
             Err(error) => return self.refuse(Some(session), &presence, &error).await,
         };
-        self.announce(session, &mut presence).await;
+        self.announce(session, &mut presence, false).await;
         let was_available = session.set_presence(Some((presence.clone(), priority)));
         self.broadcast(session, &presence).await;
         if !was_available {
@@ -62,18 +62,27 @@ impl Kernel {
         }
     }
 
-    async fn announce(self: &Arc<Self>, session: &Arc<Session>, presence: &mut Stanza) {
+    async fn announce(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        presence: &mut Stanza,
+        again: bool,
+    ) {
         for hook in &self.hooks.announcements {
-            hook.announce(self, session, presence).await;
+            hook.announce(self, session, presence, again).await;
         }
     }
 
     /// Broadcasts a session's presence anew, after what the server adds to it has changed.
     pub async fn announce_again(self: &Arc<Self>, session: &Arc<Session>) {
-        let (Some(mut presence), Some(priority)) = (session.presence(), session.priority()) else {
+        let (Some(before), Some(priority)) = (session.presence(), session.priority()) else {
             return;
         };
-        self.announce(session, &mut presence).await;
+        let mut presence = before.clone();
+        self.announce(session, &mut presence, true).await;
+        if presence.to_bytes() == before.to_bytes() {
+            return;
+        }
         session.set_presence(Some((presence.clone(), priority)));
         self.broadcast(session, &presence).await;
     }
@@ -164,7 +173,7 @@ impl Kernel {
     ) {
         let remembered = match type_ {
             PresenceType::Available => {
-                self.announce(session, &mut stanza).await;
+                self.announce(session, &mut stanza, false).await;
                 session.add_directed(to)
             }
             _ => {

@@ -12,15 +12,17 @@ mod event;
 mod features;
 mod host;
 mod notify;
+pub(crate) mod own;
 mod owner;
 mod policy;
-mod profiles;
+pub(crate) mod profiles;
 mod publish;
 mod read;
-mod refusals;
+pub(crate) mod refusals;
 mod request;
 mod served;
 mod service;
+mod specs;
 mod subscribe;
 
 use std::sync::Arc;
@@ -28,19 +30,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wello_kernel::Kernel;
 use wello_kernel::hooks::{
-    AccountEvents, Flow, Guard, IqAnswer, IqHandler, IqRequest, IqScope, SessionEvents,
+    AccountEvents, Announcement, Flow, Guard, IqAnswer, IqHandler, IqRequest, IqScope, Rewrite,
+    SessionEvents,
 };
-use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_kernel::module::{Module, Registrar, Spec};
+use wello_kernel::passage::Passage;
 use wello_kernel::sessions::Session;
 use wello_store::Subscription;
 use wello_wire::error::StanzaError;
-use wello_wire::jid::BareJid;
+use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::stanza::{Kind, Stanza};
 
 use crate::caps::EntityCaps;
 use event::Outcome;
 use host::{Call, Host};
+use own::Own;
+use profiles::avatar::{self, Announced};
+use profiles::{bookmarks, read_state};
 use refusals::Refusal;
 use request::Command;
 use served::Served;
@@ -48,57 +55,15 @@ use served::Served;
 pub struct PubSub {
     caps: EntityCaps,
     served: Served,
+    announced: Announced,
     /// `pubsub.D` for each host.
     services: Vec<String>,
 }
 
-const SPECS: &[Spec] = &[
-    Spec {
-        id: "XEP-0060",
-        title: "Publish-Subscribe",
-        version: "1.30.0",
-        status: Status::Partial("no collections, subscription options and leases"),
-        host_features: &[],
-        account_features: features::OF_ACCOUNTS,
-    },
-    Spec {
-        id: "XEP-0163",
-        title: "Personal Eventing Protocol",
-        version: "1.2.2",
-        status: Status::Complete,
-        host_features: &[],
-        account_features: &[],
-    },
-    Spec {
-        id: "XEP-0222",
-        title: "Persistent Storage of Public Data via PubSub",
-        version: "1.0",
-        status: Status::Complete,
-        host_features: &[],
-        account_features: &[],
-    },
-    Spec {
-        id: "XEP-0223",
-        title: "Persistent Storage of Private Data via PubSub",
-        version: "1.1.1",
-        status: Status::Complete,
-        host_features: &[],
-        account_features: &[],
-    },
-    Spec {
-        id: "XEP-0292",
-        title: "vCard4 Over XMPP",
-        version: "0.12.0",
-        status: Status::Complete,
-        host_features: &[],
-        account_features: &[ns::VCARD4],
-    },
-];
-
 impl PubSub {
     pub(crate) fn new(caps: EntityCaps, hosts: &[&str]) -> PubSub {
         let services = hosts.iter().map(|host| format!("pubsub.{host}")).collect();
-        PubSub { caps, served: Served::default(), services }
+        PubSub { caps, served: Served::default(), announced: Announced::default(), services }
     }
 
     fn is_service(&self, address: &BareJid) -> bool {
@@ -132,12 +97,61 @@ impl PubSub {
     ) -> Result<IqAnswer, StanzaError> {
         let call = Call { kernel, host, from: request.from };
         let command = request::parse(request.request, request.payload)?;
+        if call.is_account_owner() && command.node() == Some(ns::BOOKMARKS) {
+            bookmarks::adopt(&Own::of(self, kernel, host.address())).await?;
+        }
+        let changes_avatar = command.changes().is_some_and(avatar::concerns);
         let outcome = self.run(&call, command).await?;
         kernel.answer(request.session, request.stanza.result(outcome.answer)).await;
         for event in outcome.events {
             notify::tell(self, kernel, host, event).await;
         }
+        if let Host::Account(account) = host
+            && changes_avatar
+        {
+            self.avatar_changed(kernel, account).await;
+        }
         Ok(IqAnswer::Later)
+    }
+
+    /// The avatar of an account is another one.
+    pub(crate) async fn avatar_changed(&self, kernel: &Arc<Kernel>, account: &BareJid) {
+        avatar::changed(&self.announced, kernel, account).await;
+    }
+
+    /// The account's decision about a subscription to one of its nodes (XEP-0060, section 8.6),
+    /// which comes to its own address.
+    async fn decision(&self, kernel: &Arc<Kernel>, from: &Jid, message: &Stanza) -> Option<Flow> {
+        let to = message.to.as_ref()?;
+        let own = to.is_bare() && to.as_str() == from.bare_str();
+        let form = subscribe::decision(message).filter(|_| own)?;
+        let host = Host::Account(to.bare());
+        match subscribe::decide(&Call { kernel, host: &host, from }, &form).await {
+            Ok(outcome) => {
+                for event in outcome.events {
+                    notify::tell(self, kernel, &host, event).await;
+                }
+                Some(Flow::Handled)
+            }
+            Err(refusal) => Some(Flow::Refuse(refusal.into())),
+        }
+    }
+
+    /// A message that marks its chat as read (XEP-0490, section 5). Stored before the message is
+    /// acknowledged.
+    async fn assist(&self, kernel: &Arc<Kernel>, from: &Jid, message: &Stanza) -> Flow {
+        let (Some(to), Some(mark)) = (&message.to, read_state::mark(message)) else {
+            return Flow::Next;
+        };
+        let own = Own::of(self, kernel, &from.bare());
+        match read_state::publish(&own, to.as_str(), mark.clone()).await {
+            Ok(()) => Flow::Next,
+            Err(Refusal::Store) => Flow::Refuse(Refusal::Store.into()),
+            Err(refusal) => {
+                tracing::debug!(account = %own.account(), ?refusal, "read mark not published");
+                Flow::Next
+            }
+        }
     }
 }
 
@@ -147,7 +161,7 @@ impl Module for PubSub {
     }
 
     fn specs(&self) -> &'static [Spec] {
-        SPECS
+        specs::SPECS
     }
 
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
@@ -157,6 +171,8 @@ impl Module for PubSub {
             registrar.service(service.clone(), Arc::clone(&self) as _);
         }
         registrar.guard(Arc::clone(&self) as _);
+        registrar.rewrite(Arc::clone(&self) as _);
+        registrar.announcement(Arc::clone(&self) as _);
         registrar.accounts(Arc::clone(&self) as _);
         registrar.sessions(Arc::clone(&self) as _);
         registrar.discovery(self);
@@ -175,26 +191,46 @@ impl IqHandler for PubSub {
     }
 }
 
-/// The account's answers to requests for subscriptions to its nodes, which come to its own
-/// address.
 #[async_trait]
 impl Guard for PubSub {
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
-        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Flow::Next };
-        let own = to.is_bare() && to.local().is_some() && from.bare_str() == to.as_str();
-        if stanza.kind != Kind::Message || !own || from.is_bare() {
+        let Some(from) = stanza.from.as_ref().filter(|_| stanza.kind == Kind::Message) else {
+            return Flow::Next;
+        };
+        // Only clients of accounts here.
+        if from.is_bare() || from.local().is_none() || !kernel.hosts.contains(from.domain()) {
             return Flow::Next;
         }
-        let Some(form) = subscribe::decision(stanza) else { return Flow::Next };
-        let host = Host::Account(to.bare());
-        match subscribe::decide(&Call { kernel, host: &host, from }, &form).await {
-            Ok(outcome) => {
-                for event in outcome.events {
-                    notify::tell(self, kernel, &host, event).await;
-                }
-                Flow::Handled
-            }
-            Err(refusal) => Flow::Refuse(refusal.into()),
+        match self.decision(kernel, from, stanza).await {
+            Some(flow) => flow,
+            None => self.assist(kernel, from, stanza).await,
+        }
+    }
+}
+
+impl Rewrite for PubSub {
+    /// XEP-0490, section 6.2: nobody else sees the mark, and no archive.
+    fn rewrite(&self, _kernel: &Kernel, passage: &mut Passage) {
+        if passage.sender.is_some() {
+            passage.stanza.retain_children(|child| !read_state::is_mark(child));
+        }
+    }
+}
+
+#[async_trait]
+impl Announcement for PubSub {
+    async fn announce(
+        &self,
+        kernel: &Arc<Kernel>,
+        session: &Arc<Session>,
+        presence: &mut Stanza,
+        again: bool,
+    ) {
+        let own = Own::of(self, kernel, &session.bare());
+        if let Err(refusal) =
+            avatar::announce(&self.announced, &own, session.id, presence, again).await
+        {
+            tracing::error!(session = %session.id, ?refusal, "avatar not announced");
         }
     }
 }
@@ -243,11 +279,16 @@ impl SessionEvents for PubSub {
 
     async fn ended(&self, _kernel: &Arc<Kernel>, session: &Arc<Session>) {
         self.served.forget(session.id);
+        self.announced.forget_session(session.id);
     }
 }
 
 #[async_trait]
 impl AccountEvents for PubSub {
+    async fn deleting(&self, _kernel: &Arc<Kernel>, account: &BareJid) {
+        self.announced.forget(account);
+    }
+
     /// XEP-0163, section 4.3.4: a new subscriber to presence is one to the nodes.
     async fn shown(&self, kernel: &Arc<Kernel>, account: &BareJid, contact: &BareJid) {
         for session in kernel.sessions.of(contact).iter().filter(|one| one.is_available()) {

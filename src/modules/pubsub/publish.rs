@@ -105,7 +105,7 @@ async fn store(call: &Call<'_>, node: &Node, item: &PubSubItem) -> Result<Vec<St
 /// To overwrite an item is to remove it: not what somebody else published.
 async fn may_replace(call: &Call<'_>, node: &Node, id: &str) -> Result<(), Refusal> {
     let ids = [id.to_owned()];
-    let before = call.kernel.store.pubsub.items_by_id(node.row.id, &ids).await?;
+    let before = call.kernel.store.pubsub.items_by_id(node.row.id, &ids, usize::MAX).await?;
     match before.first() {
         Some(before) => {
             let own = before.publisher == call.from.bare_str();
@@ -129,7 +129,7 @@ pub(crate) async fn retract(
         return Err(Refusal::Unsupported("persistent-items"));
     }
     let store = &call.kernel.store.pubsub;
-    let found = store.items_by_id(node.row.id, std::slice::from_ref(&id)).await?;
+    let found = store.items_by_id(node.row.id, std::slice::from_ref(&id), usize::MAX).await?;
     let own = found.first().is_some_and(|item| item.publisher == call.from.bare_str());
     // Before saying whether there is such an item.
     policy::may_retract(&standing, own)?;

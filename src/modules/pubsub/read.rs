@@ -23,14 +23,8 @@ pub(crate) async fn items(call: &Call<'_>, asked: ItemsRequest) -> Result<Outcom
     let store = &call.kernel.store.pubsub;
     let list = Element::new("items", ns::PUBSUB).with_attr("node", asked.node.as_str());
     if !asked.ids.is_empty() {
-        let mut bytes = 0;
-        let found = store.items_by_id(node.row.id, &asked.ids).await?;
-        let fitting = found.iter().take_while(|item| {
-            let first = bytes == 0;
-            bytes += item.payload.as_ref().map_or(0, |payload| payload.len()).max(1);
-            first || bytes <= MAX_ANSWER
-        });
-        return Ok(Outcome::answer(pubsub(list.with_children(fitting.map(stored_item)))));
+        let found = store.items_by_id(node.row.id, &asked.ids, MAX_ANSWER).await?;
+        return Ok(Outcome::answer(pubsub(list.with_children(found.iter().map(stored_item)))));
     }
     let page = page(&asked, call.kernel.config.pubsub.items)?;
     let found = store.items(node.row.id, &page).await?;

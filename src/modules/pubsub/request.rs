@@ -74,6 +74,53 @@ pub(crate) struct ItemsRequest {
     pub(crate) page: Option<PageRequest>,
 }
 
+impl Command {
+    /// The node that it is about.
+    pub(crate) fn node(&self) -> Option<&str> {
+        match self {
+            Command::Items(asked) => Some(&asked.node),
+            Command::Affiliations { node }
+            | Command::Create { node, .. }
+            | Command::Subscriptions { node } => node.as_deref(),
+            Command::Publish { node, .. }
+            | Command::Retract { node, .. }
+            | Command::Subscribe { node, .. }
+            | Command::Unsubscribe { node, .. } => Some(node),
+            Command::Owner(command) => command.node(),
+        }
+    }
+
+    /// The node whose items it changes.
+    pub(crate) fn changes(&self) -> Option<&str> {
+        match self {
+            Command::Publish { .. }
+            | Command::Retract { .. }
+            | Command::Owner(
+                OwnerCommand::Configure { .. }
+                | OwnerCommand::Delete { .. }
+                | OwnerCommand::Purge { .. },
+            ) => self.node(),
+            _ => None,
+        }
+    }
+}
+
+impl OwnerCommand {
+    fn node(&self) -> Option<&str> {
+        match self {
+            OwnerCommand::Default => None,
+            OwnerCommand::Affiliate { node, .. }
+            | OwnerCommand::Affiliations { node }
+            | OwnerCommand::Config { node }
+            | OwnerCommand::Configure { node, .. }
+            | OwnerCommand::Delete { node, .. }
+            | OwnerCommand::Purge { node }
+            | OwnerCommand::Subscribe { node, .. }
+            | OwnerCommand::Subscriptions { node } => Some(node),
+        }
+    }
+}
+
 /// Octets of a node's name and of an item's id. The longest in use are addresses, of rooms and
 /// of their occupants.
 const MAX_ID: usize = 3071;
@@ -328,6 +375,18 @@ mod tests {
         ] {
             assert!(matches!(of(request, children), Err(Refusal::BadRequest(_))), "{children}");
         }
+    }
+
+    #[test]
+    fn some_requests_change_items() {
+        let changed =
+            |request, children: &str| of(request, children).unwrap().changes().map(str::to_owned);
+        let a = Some("a".to_owned());
+        assert_eq!(changed(Request::Set, "<publish node='a'/>"), a);
+        assert_eq!(changed(Request::Set, "<retract node='a'><item id='1'/></retract>"), a);
+        assert_eq!(changed(Request::Get, "<items node='a'/>"), None);
+        let purge = of_owner(Request::Set, "<purge node='a'/>").unwrap();
+        assert_eq!(purge.changes(), Some("a"));
     }
 
     #[test]

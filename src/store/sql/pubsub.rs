@@ -241,9 +241,10 @@ impl PubSub for Database {
         &self,
         node: NodeId,
         ids: &[String],
+        max_bytes: usize,
     ) -> Result<Vec<PubSubItem>, StoreError> {
         let mut conn = self.read().await?;
-        pubsub_items::by_id(&mut conn, node, ids).await
+        pubsub_items::by_id(&mut conn, node, ids, max_bytes).await
     }
 
     async fn item_ids(&self, node: NodeId, limit: u32) -> Result<Vec<String>, StoreError> {

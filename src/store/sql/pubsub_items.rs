@@ -134,12 +134,19 @@ pub(super) async fn by_id(
     conn: &mut Connection,
     node: NodeId,
     ids: &[String],
+    max_bytes: usize,
 ) -> Result<Vec<PubSubItem>, StoreError> {
     let mut found = Vec::new();
+    let mut bytes = 0;
     for id in ids {
         let row: Option<ItemRow> =
             sqlx::query_as(BY_ID).bind(node.0).bind(id).fetch_optional(&mut *conn).await?;
-        found.extend(row.map(item));
+        let Some(item) = row.map(item) else { continue };
+        bytes += item.id.len() + item.payload.as_ref().map_or(0, Bytes::len);
+        if !found.is_empty() && bytes > max_bytes {
+            break;
+        }
+        found.push(item);
     }
     Ok(found)
 }

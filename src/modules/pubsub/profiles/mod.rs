@@ -1,5 +1,9 @@
 //! What the server itself knows of certain nodes of accounts.
 
+pub(crate) mod avatar;
+pub(crate) mod bookmarks;
+pub(crate) mod read_state;
+
 use wello_wire::ns;
 
 use super::config::{AccessModel, NodeConfig, SendLast};

@@ -152,7 +152,9 @@ pub(crate) async fn items_are_kept_in_the_order_of_publication(database: &Databa
     let empty = PubSubItem { payload: None, ..item("1") };
     pubsub.publish(node, &empty, room).await.unwrap();
     let wanted = ["1", "9", "4"].map(str::to_owned);
-    assert_eq!(pubsub.items_by_id(node, &wanted).await.unwrap(), [empty, item("4")]);
+    let found = pubsub.items_by_id(node, &wanted, 1000).await.unwrap();
+    assert_eq!(found, [empty.clone(), item("4")]);
+    assert_eq!(pubsub.items_by_id(node, &wanted, 1).await.unwrap(), [empty]);
     assert!(pubsub.retract(node, "4").await.unwrap());
     assert!(!pubsub.retract(node, "4").await.unwrap());
     assert!(pubsub.configure_node(node, &Bytes::new(), 1).await.unwrap());
