@@ -428,8 +428,8 @@ impl<'a> Importer<'a> {
         note(counts.locked, "accounts have no password: give them one with `wello user passwd`");
         note(
             counts.sha1_only,
-            "accounts have keys for SCRAM-SHA-1 alone: set auth.mechanisms to \
-             [\"SCRAM-SHA-1\", \"PLAIN\"] until they have a new password",
+            "accounts have keys for SCRAM-SHA-1 alone: no stronger SCRAM is offered on their \
+             hosts until all of them have logged in with PLAIN or an upgrade (XEP-0480)",
         );
         for (what, count) in &counts.skipped {
             note(*count, &format!("{what}: not imported"));
