@@ -22,7 +22,8 @@ const MAX_NODES: u32 = 1000;
 #[async_trait]
 impl Discovery for PubSub {
     async fn info(&self, _kernel: &Arc<Kernel>, query: &DiscoQuery, info: &mut DiscoInfo) {
-        if query.scope == IqScope::Account {
+        // XEP-0163, section 6.1 asks the account; XEP-0223, section 5 asks its server.
+        if query.scope != IqScope::Service {
             info.identities.push(Identity::new("pubsub", "pep", None));
         }
     }

@@ -7,13 +7,15 @@ use super::features;
 
 pub(super) const SPECS: &[Spec] = &[
     spec("XEP-0048", "Bookmarks", "1.2", Status::Partial("in private storage"), &[]),
-    spec(
-        "XEP-0060",
-        "Publish-Subscribe",
-        "1.30.0",
-        Status::Partial("no collections, subscription options and leases"),
-        features::OF_ACCOUNTS,
-    ),
+    Spec {
+        id: "XEP-0060",
+        title: "Publish-Subscribe",
+        version: "1.30.0",
+        status: Status::Partial("no collections, subscription options and leases"),
+        // XEP-0223, section 5: the server speaks for its accounts, too.
+        host_features: features::OF_ACCOUNTS,
+        account_features: features::OF_ACCOUNTS,
+    },
     spec("XEP-0084", "User Avatar", "1.1.4", Status::Complete, &[]),
     spec("XEP-0153", "vCard-Based Avatars", "1.1.1", Status::Complete, &[]),
     spec("XEP-0163", "Personal Eventing Protocol", "1.2.2", Status::Complete, &[]),
