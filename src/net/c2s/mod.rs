@@ -207,15 +207,12 @@ async fn settings(kernel: &Arc<Kernel>) -> Result<Settings, StoreError> {
     for hash in ScramHash::ALL {
         lacking.insert(hash, kernel.accounts.domains_lacking(hash).await?);
     }
+    let lacks = |hash, domain: &String| lacking.get(&hash).is_some_and(|all| all.contains(domain));
     let mut hosts = HashMap::new();
     for name in &kernel.hosts {
         let Ok(domain) = BareJid::from_parts(None, name) else { continue };
         let features = kernel.stream_features(&domain).await;
-        let usable = |mechanism: &Mechanism| match mechanism {
-            Mechanism::Scram { hash, .. } => !lacking[hash].contains(name),
-            _ => true,
-        };
-        let mechanisms = mechanisms.iter().copied().filter(usable).collect();
+        let mechanisms = for_all_accounts(&mechanisms, |hash| lacks(hash, name));
         let settings = HostSettings { domain, mechanisms, registration, features };
         hosts.insert(name.clone(), settings);
     }
@@ -229,6 +226,18 @@ async fn settings(kernel: &Arc<Kernel>) -> Result<Settings, StoreError> {
         fakes: kernel.accounts.fakes().clone(),
         scram_iterations: config.auth.scram_iterations,
     })
+}
+
+/// Without the SCRAM mechanisms that some account has no keys for, as long as others are left: where
+/// accounts have no hash in common, somebody is misled in any case.
+fn for_all_accounts(mechanisms: &[Mechanism], lacks: impl Fn(ScramHash) -> bool) -> Vec<Mechanism> {
+    let lacks = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Scram { hash, .. } => Some(lacks(*hash)),
+        _ => None,
+    };
+    let common = mechanisms.iter().any(|mechanism| lacks(mechanism) == Some(false));
+    let usable = |mechanism: &Mechanism| !(common && lacks(mechanism) == Some(true));
+    mechanisms.iter().copied().filter(usable).collect()
 }
 
 /// Each SCRAM mechanism comes with its `-PLUS` variant; the offer leaves out what the channel
