@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, RefreshTokens, Reports, Rosters, Sessions,
-    StoreError, postgres, sqlite,
+    LastActivities, Location, Meta, Offline, Options, PubSub, RefreshTokens, Reports, Rosters,
+    Sessions, StoreError, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -22,6 +22,7 @@ pub struct Store {
     pub last: Arc<dyn LastActivities>,
     pub meta: Arc<dyn Meta>,
     pub offline: Arc<dyn Offline>,
+    pub pubsub: Arc<dyn PubSub>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
     pub roster: Arc<dyn Rosters>,
@@ -86,6 +87,7 @@ impl Store {
             last: database.clone(),
             meta: database.clone(),
             offline: database.clone(),
+            pubsub: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
             roster: database.clone(),
@@ -117,6 +119,7 @@ pub(crate) trait Domains:
     + LastActivities
     + Meta
     + Offline
+    + PubSub
     + RefreshTokens
     + Reports
     + Rosters
