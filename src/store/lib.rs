@@ -29,6 +29,7 @@ mod sqlite;
 mod store;
 mod ticket;
 mod time;
+mod uploads;
 mod words;
 mod writer;
 
@@ -51,5 +52,6 @@ pub use roster::*;
 pub use sessions::*;
 pub use store::Store;
 pub use ticket::Ticket;
+pub use uploads::*;
 pub use wello_wire::payload::datetime::Timestamp;
 pub use words::UnknownWord;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
     LastActivities, Meta, Offline, Options, RefreshTokens, Reports, Rosters, Sessions, StoreError,
-    postgres, sqlite,
+    Uploads, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -26,6 +26,7 @@ pub struct Store {
     pub reports: Arc<dyn Reports>,
     pub roster: Arc<dyn Rosters>,
     pub sessions: Arc<dyn Sessions>,
+    pub uploads: Arc<dyn Uploads>,
     /// Makes the ids for [`Entry`](crate::Entry); take one right before appending.
     pub archive_ids: Arc<ArchiveIds>,
     backend: Arc<dyn Backend>,
@@ -102,6 +103,7 @@ impl Store {
             reports: database.clone(),
             roster: database.clone(),
             sessions: database.clone(),
+            uploads: database.clone(),
             archive_ids: Arc::new(archive_ids),
             backend: database,
         }
@@ -133,6 +135,7 @@ pub(crate) trait Domains:
     + Reports
     + Rosters
     + Sessions
+    + Uploads
     + 'static
 {
 }

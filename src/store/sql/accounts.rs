@@ -305,7 +305,7 @@ async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool
         return Ok(false);
     };
     sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
-    for statement in DELETE_OWNED {
+    for statement in DELETE_OWNED.iter().chain(&super::uploads::DELETE_OWNED).copied() {
         sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
     }
     maintain::purge(conn, jid).await?;

@@ -16,6 +16,7 @@ mod refresh_tokens;
 mod reports;
 mod roster;
 mod sessions;
+mod uploads;
 
 use super::{Connection, Database, maintain, query};
 use crate::time::wall_clock;

@@ -15,6 +15,7 @@ mod schema;
 mod small;
 mod sqlite_only;
 mod tokens;
+mod uploads;
 
 /// Makes tests of test bodies, one for each database.
 macro_rules! on_each_database {
@@ -119,5 +120,12 @@ on_each_database! {
         invites_are_redeemed,
         invites_are_not_redeemed_too_often,
         invites_expire_and_are_listed,
+    }
+    uploads {
+        stored_once_and_shared,
+        quotas_of_day_and_account,
+        slots_that_wait_are_few,
+        old_profiles_give_way,
+        uploads_expire,
     }
 }

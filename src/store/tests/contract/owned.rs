@@ -1,12 +1,13 @@
 use bytes::Bytes;
 use wello_store::{
-    ArchivePrefs, Client, DocumentKey, Entry, FastToken, HibernatedSession, Invite, InviteKind,
-    LastActivity, NewAccount, RefreshToken, Role, RosterItem, RosterVersion, ScramKeys, Store,
-    SubscriptionRequest, TokenHash,
+    ArchivePrefs, Client, DocumentKey, Entry, FastToken, FileHash, HibernatedSession, Invite,
+    InviteKind, LastActivity, NewAccount, RefreshToken, Role, RosterItem, RosterVersion, ScramKeys,
+    Store, SubscriptionRequest, TokenHash,
 };
 
 use crate::accounts::new;
 use crate::fixture::{Database, JULIET, NURSE, ROMEO, append, at, chat};
+use crate::uploads;
 
 pub(crate) async fn deleting_an_account_leaves_nothing(database: &Database) {
     let store = &database.store;
@@ -75,6 +76,12 @@ async fn fill(store: &Store, account: &str) {
     invite(store, account, &format!("by {account}"), NURSE).await;
     invite(store, NURSE, &format!("for {account}"), account).await;
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
+    uploads::put(
+        store,
+        &uploads::slot(account, &account.replace('@', "-"), 1, 0),
+        &FileHash([1; 32]),
+    )
+    .await;
     let other = if account == ROMEO { JULIET } else { ROMEO };
     let entry = chat(store, account, other, 5, "x");
     append(store, Entry { offline_for: Some(account.to_owned()), ..entry }).await;
