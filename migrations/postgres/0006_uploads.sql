@@ -24,7 +24,7 @@ CREATE INDEX upload_of_blob ON upload (blob) WHERE blob IS NOT NULL;
 
 -- The content of uploaded files, once for all files that are alike.
 CREATE TABLE upload_blob (
-    -- The token of the first upload that had this content.
+    -- Its name on the disk.
     id TEXT NOT NULL PRIMARY KEY,
     -- SHA-256.
     hash BYTEA NOT NULL,

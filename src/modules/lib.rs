@@ -17,6 +17,7 @@ mod registration;
 mod retention;
 mod roster;
 mod time;
+mod upload;
 mod vcard;
 mod vcard4;
 mod version;
@@ -55,5 +56,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
+    modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules
 }

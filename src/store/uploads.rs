@@ -89,7 +89,7 @@ pub enum Reservation {
 /// What became of an upload whose bytes have all come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Commit {
-    /// It is there, under its own name on the disk.
+    /// It is there, under the given name.
     Stored,
     /// It is there; a file with the same content was there before.
     Shared,
@@ -119,15 +119,15 @@ pub trait Uploads: Send + Sync {
 
     async fn find(&self, token: &str) -> Result<Option<Upload>, StoreError>;
 
-    /// Makes an upload visible. `in_place`: its content is on the disk under the name `token`; if
-    /// then the answer is not [`Commit::Stored`], it has to go.
+    /// Makes an upload visible. `in_place`: the name on the disk under which its content is already;
+    /// if the answer is not [`Commit::Stored`], it has to go.
     async fn commit(
         &self,
         token: &str,
         media_type: &str,
         hash: &FileHash,
         at: Timestamp,
-        in_place: bool,
+        in_place: Option<&str>,
     ) -> Result<Commit, StoreError>;
 
     async fn usage(&self, account: &str, now: Timestamp) -> Result<UploadUsage, StoreError>;

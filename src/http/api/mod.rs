@@ -3,7 +3,7 @@
 mod auth;
 mod rate;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

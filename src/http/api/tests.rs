@@ -21,17 +21,25 @@ use wello_store::{Options, Role, Store, Timestamp};
 use super::rate;
 use crate::Web;
 
-struct Server {
-    web: Web,
+pub(crate) struct Server {
+    pub(crate) web: Web,
     _dir: TempDir,
 }
 
 impl Server {
     async fn start() -> Server {
-        let text = "hosts = ['wello.example']\n[auth]\nscram_iterations = 4096\n\
-                    [http]\nbody_bytes = 1000";
-        let config = Config::parse(text, []).unwrap();
+        Server::with("").await
+    }
+
+    /// `more` is appended to the configuration.
+    pub(crate) async fn with(more: &str) -> Server {
         let dir = TempDir::new().unwrap();
+        let text = format!(
+            "hosts = ['wello.example']\ndata_dir = {:?}\n[auth]\nscram_iterations = 4096\n\
+             [http]\nbody_bytes = 1000\n{more}",
+            dir.path()
+        );
+        let config = Config::parse(&text, []).unwrap();
         let store = Store::open("sqlite:test.db", dir.path(), &Options::default()).await.unwrap();
         let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
         let metrics = Arc::new(Metrics::default());

@@ -20,6 +20,7 @@ impl Default for Config {
             archive: Archive::default(),
             offline: Offline::default(),
             http: Http::default(),
+            uploads: Uploads::default(),
             log: Log::default(),
             contact: Contact::default(),
         }
@@ -144,6 +145,26 @@ impl Default for Http {
             bosh_wait_seconds: 60,
         }
     }
+}
+
+impl Default for Uploads {
+    fn default() -> Uploads {
+        const MEBIBYTE: u64 = 1024 * 1024;
+        Uploads {
+            enabled: true,
+            max_bytes: 100 * MEBIBYTE,
+            day_bytes: 1024 * MEBIBYTE,
+            account_bytes: 4096 * MEBIBYTE,
+            profile_bytes: 10 * MEBIBYTE,
+            keep_days: 30,
+            s3: None,
+        }
+    }
+}
+
+/// What services that have no regions take.
+pub(super) fn s3_region() -> String {
+    "us-east-1".into()
 }
 
 impl Default for Log {

@@ -35,6 +35,7 @@ pub struct Config {
     pub archive: Archive,
     pub offline: Offline,
     pub http: Http,
+    pub uploads: Uploads,
     pub log: Log,
     pub contact: Contact,
 }
@@ -191,6 +192,34 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     pub body_bytes: usize,
     pub bosh_wait_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Uploads {
+    pub enabled: bool,
+    pub max_bytes: u64,
+    pub day_bytes: u64,
+    pub account_bytes: u64,
+    pub profile_bytes: u64,
+    pub keep_days: u32,
+    /// `None`: in the data directory.
+    pub s3: Option<S3>,
+}
+
+/// A bucket of Amazon S3 or of a service that speaks its protocol.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    pub endpoint: String,
+    pub bucket: String,
+    pub access_key: String,
+    pub secret_key: String,
+    #[serde(default = "defaults::s3_region")]
+    pub region: String,
+    /// Before the names of all files, for a bucket that is shared.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

@@ -94,9 +94,10 @@ impl Uploads for Database {
         media_type: &str,
         hash: &FileHash,
         at: Timestamp,
-        in_place: bool,
+        in_place: Option<&str>,
     ) -> Result<Commit, StoreError> {
         let (token, media_type, hash) = (token.to_owned(), media_type.to_owned(), *hash);
+        let in_place = in_place.map(str::to_owned);
         self.write(move |conn| {
             Box::pin(async move { commit(conn, &token, &media_type, &hash, at, in_place).await })
         })
@@ -278,7 +279,7 @@ async fn commit(
     media_type: &str,
     hash: &FileHash,
     at: Timestamp,
-    in_place: bool,
+    in_place: Option<String>,
 ) -> Result<Commit, StoreError> {
     let found: Option<i64> =
         sqlx::query_scalar("SELECT size FROM upload WHERE token = $1 AND stored IS NULL")
@@ -288,18 +289,18 @@ async fn commit(
     let Some(size) = found else { return Ok(Commit::Refused) };
     let shared: Option<String> =
         sqlx::query_scalar(SHARE).bind(&hash.0[..]).bind(size).fetch_optional(&mut *conn).await?;
-    let (blob, answer) = match shared {
-        Some(blob) => (blob, Commit::Shared),
-        None if in_place => {
+    let (blob, answer) = match (shared, in_place) {
+        (Some(blob), _) => (blob, Commit::Shared),
+        (None, Some(blob)) => {
             sqlx::query(ADD_BLOB)
-                .bind(token)
+                .bind(&blob)
                 .bind(&hash.0[..])
                 .bind(size)
                 .execute(&mut *conn)
                 .await?;
-            (token.to_owned(), Commit::Stored)
+            (blob, Commit::Stored)
         }
-        None => return Ok(Commit::NotInPlace),
+        (None, None) => return Ok(Commit::NotInPlace),
     };
     let used: Option<i64> = sqlx::query_scalar(USE_SLOT)
         .bind(token)

@@ -29,6 +29,7 @@ pub mod rsm;
 pub mod sm;
 pub mod stanza_id;
 pub mod time;
+pub mod upload;
 pub mod vcard;
 pub mod version;
 

@@ -34,7 +34,11 @@ async fn reserve(store: &Store, upload: &Upload) -> Reservation {
 /// Reserves and uploads.
 pub(crate) async fn put(store: &Store, upload: &Upload, hash: &FileHash) -> Commit {
     assert_eq!(reserve(store, upload).await, Reservation::Reserved, "{}", upload.token);
-    store.uploads.commit(&upload.token, "a/b", hash, upload.created, true).await.unwrap()
+    store
+        .uploads
+        .commit(&upload.token, "a/b", hash, upload.created, Some(&upload.token))
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn stored_once_and_shared(database: &Database) {
@@ -42,10 +46,11 @@ pub(crate) async fn stored_once_and_shared(database: &Database) {
     let first = slot(ROMEO, "first", 10, 0);
     assert_eq!(reserve(&database.store, &first).await, Reservation::Reserved);
     assert_eq!(uploads.find("first").await.unwrap(), Some(first.clone()));
-    let early = uploads.commit("first", "a/b", &HASH, at(1), false).await.unwrap();
+    let early = uploads.commit("first", "a/b", &HASH, at(1), None).await.unwrap();
     assert_eq!(early, Commit::NotInPlace);
     assert_eq!(uploads.find("first").await.unwrap(), Some(first));
-    let commit = async |token, hash| uploads.commit(token, "a/b", hash, at(1), true).await.unwrap();
+    let commit =
+        async |token, hash| uploads.commit(token, "a/b", hash, at(1), Some(token)).await.unwrap();
     assert_eq!(commit("first", &HASH).await, Commit::Stored);
     assert_eq!(commit("first", &HASH).await, Commit::Refused);
     assert_eq!(commit("never", &HASH).await, Commit::Refused);
@@ -104,7 +109,7 @@ pub(crate) async fn slots_that_wait_are_few(database: &Database) {
     }
     let refused = Reservation::TooManySlots(at(300));
     assert_eq!(reserve(store, &slot(ROMEO, "d", 1, 30)).await, refused);
-    store.uploads.commit("b", "a/b", &HASH, at(31), true).await.unwrap();
+    store.uploads.commit("b", "a/b", &HASH, at(31), Some("b")).await.unwrap();
     assert_eq!(reserve(store, &slot(ROMEO, "d", 1, 32)).await, Reservation::Reserved);
     let at_once: Vec<_> = (0..8).map(|n| slot(JULIET, &format!("j{n}"), 20, 0)).collect();
     let mut tasks = tokio::task::JoinSet::new();
@@ -143,7 +148,10 @@ pub(crate) async fn uploads_expire(database: &Database) {
     assert_eq!(uploads.expire(at(60), 10).await.unwrap(), 1);
     let gone = uploads.find("short").await.unwrap().unwrap();
     assert_eq!((gone.content, gone.stored), (None, Some(at(0))));
-    assert_eq!(uploads.commit("short", "a/b", &HASH, at(61), true).await.unwrap(), Commit::Refused);
+    assert_eq!(
+        uploads.commit("short", "a/b", &HASH, at(61), Some("short")).await.unwrap(),
+        Commit::Refused
+    );
     // It still counts for the day on which it was uploaded.
     assert_eq!(uploads.usage(ROMEO, at(61)).await.unwrap().day_bytes, 30);
     assert_eq!(uploads.expire(at(DAY), 10).await.unwrap(), 2);
