@@ -10,6 +10,7 @@ mod fixture;
 mod offline;
 mod owned;
 mod paging;
+mod push;
 mod roster;
 mod schema;
 mod small;
@@ -92,6 +93,9 @@ on_each_database! {
     }
     paging {
         pages_forwards_and_backwards_are_all,
+    }
+    push {
+        enabled_and_disabled,
     }
     roster {
         changed_with_versions,

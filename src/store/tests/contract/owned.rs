@@ -7,7 +7,7 @@ use wello_store::{
 
 use crate::accounts::new;
 use crate::fixture::{Database, JULIET, NURSE, ROMEO, append, at, chat};
-use crate::uploads;
+use crate::{push, uploads};
 
 pub(crate) async fn deleting_an_account_leaves_nothing(database: &Database) {
     let store = &database.store;
@@ -76,6 +76,7 @@ async fn fill(store: &Store, account: &str) {
     invite(store, account, &format!("by {account}"), NURSE).await;
     invite(store, NURSE, &format!("for {account}"), account).await;
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
+    store.push.enable(&push::service(account, "push.example", ""), 1).await.unwrap();
     uploads::put(
         store,
         &uploads::slot(account, &account.replace('@', "-"), 1, 0),
