@@ -13,6 +13,7 @@ mod last;
 mod offline;
 mod ping;
 mod private;
+mod push;
 mod registration;
 mod retention;
 mod roster;
@@ -50,6 +51,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
         Arc::new(commands::Commands::new()),
+        Arc::new(push::Push::default()),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));

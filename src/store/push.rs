@@ -50,7 +50,4 @@ pub trait PushServices: Send + Sync {
         failures: u32,
         paused_until: Option<Timestamp>,
     ) -> Result<(), StoreError>;
-
-    /// All accounts that have some, each once.
-    async fn accounts(&self) -> Result<Vec<String>, StoreError>;
 }

@@ -21,6 +21,7 @@ impl Default for Config {
             offline: Offline::default(),
             http: Http::default(),
             uploads: Uploads::default(),
+            push: Push::default(),
             log: Log::default(),
             contact: Contact::default(),
         }
@@ -165,6 +166,12 @@ impl Default for Uploads {
 /// What services that have no regions take.
 pub(super) fn s3_region() -> String {
     "us-east-1".into()
+}
+
+impl Default for Push {
+    fn default() -> Push {
+        Push { with_sender: false, with_body: false, placeholder: "New message".into() }
+    }
 }
 
 impl Default for Log {

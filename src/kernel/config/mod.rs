@@ -36,6 +36,7 @@ pub struct Config {
     pub offline: Offline,
     pub http: Http,
     pub uploads: Uploads,
+    pub push: Push,
     pub log: Log,
     pub contact: Contact,
 }
@@ -220,6 +221,14 @@ pub struct S3 {
     /// Before the names of all files, for a bucket that is shared.
     #[serde(default)]
     pub prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Push {
+    pub with_sender: bool,
+    pub with_body: bool,
+    pub placeholder: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

@@ -18,7 +18,6 @@ const LIST: &str = "SELECT account, jid, node, resource, client, options, enable
     paused_until FROM push_service WHERE account = $1 ORDER BY enabled";
 const SET_FAILURES: &str = "UPDATE push_service SET failures = $4, paused_until = $5
     WHERE account = $1 AND jid = $2 AND node = $3";
-const ACCOUNTS: &str = "SELECT DISTINCT account FROM push_service";
 
 pub(super) const DELETE_OWNED: [&str; 1] = ["DELETE FROM push_service WHERE account = $1"];
 
@@ -100,11 +99,6 @@ impl PushServices for Database {
             })
         })
         .await
-    }
-
-    async fn accounts(&self) -> Result<Vec<String>, StoreError> {
-        let mut conn = self.read().await?;
-        Ok(sqlx::query_scalar(ACCOUNTS).fetch_all(&mut *conn).await?)
     }
 }
 
