@@ -13,6 +13,7 @@ mod last;
 mod offline;
 mod ping;
 mod private;
+pub mod ptt;
 mod push;
 mod registration;
 mod retention;
@@ -58,6 +59,9 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
+    if config.uploads.enabled {
+        modules.push(Arc::new(ptt::Ptt::default()));
+    }
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules
 }

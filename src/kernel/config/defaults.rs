@@ -22,6 +22,7 @@ impl Default for Config {
             http: Http::default(),
             uploads: Uploads::default(),
             push: Push::default(),
+            ptt: Ptt::default(),
             log: Log::default(),
             contact: Contact::default(),
         }
@@ -166,6 +167,12 @@ impl Default for Uploads {
 /// What services that have no regions take.
 pub(super) fn s3_region() -> String {
     "us-east-1".into()
+}
+
+impl Default for Ptt {
+    fn default() -> Ptt {
+        Ptt { clip_bytes: 1024 * 1024, clip_seconds: 60, clip_days: 30 }
+    }
 }
 
 impl Default for Push {

@@ -37,6 +37,7 @@ pub struct Config {
     pub http: Http,
     pub uploads: Uploads,
     pub push: Push,
+    pub ptt: Ptt,
     pub log: Log,
     pub contact: Contact,
 }
@@ -221,6 +222,14 @@ pub struct S3 {
     /// Before the names of all files, for a bucket that is shared.
     #[serde(default)]
     pub prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ptt {
+    pub clip_bytes: usize,
+    pub clip_seconds: u64,
+    pub clip_days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

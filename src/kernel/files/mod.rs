@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use object_store::aws::AmazonS3Builder;
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -77,6 +78,15 @@ pub enum SlotError {
     Full { text: &'static str, retry: Option<Timestamp> },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a file was not stored.
+#[derive(Debug, Error)]
+pub enum StoreFileError {
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    #[error(transparent)]
+    Receive(#[from] ReceiveError),
 }
 
 /// The bucket of the configuration cannot be used.
@@ -180,6 +190,24 @@ impl Files {
                 && upload.name == name
                 && upload.expires.is_none_or(|expires| expires > now)
         }))
+    }
+
+    /// A file that is there, by its [`Files::path`].
+    pub async fn find_by_path(&self, path: &str) -> Result<Option<Upload>, StoreError> {
+        let token = path.strip_prefix("/upload/").and_then(|rest| rest.split('/').next());
+        let Some(token) = token else { return Ok(None) };
+        let Some(upload) = self.store.uploads.find(token).await? else { return Ok(None) };
+        let found = self.find(token, &upload.name).await?;
+        Ok(found.filter(|upload| Files::path(upload) == path))
+    }
+
+    /// Stores a file that is at hand.
+    pub async fn store(&self, wish: Wish<'_>, content: Bytes) -> Result<Upload, StoreFileError> {
+        let slot = self.reserve(wish).await?;
+        let length = content.len() as u64;
+        let mut arrival = self.receive(&slot.token, &slot.name, length, None).await?;
+        arrival.write(content).await?;
+        Ok(arrival.finish().await?)
     }
 
     /// The bytes of a range that lies within the content.

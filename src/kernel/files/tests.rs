@@ -1,6 +1,5 @@
 //! The service on a real database and a real folder.
 
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::memory::InMemory;
 use tempfile::TempDir;

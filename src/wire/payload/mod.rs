@@ -8,6 +8,7 @@ pub mod blocking;
 pub mod cam;
 pub mod caps;
 pub mod carbons;
+pub mod clip;
 pub mod command;
 pub mod contact;
 pub mod csi;
