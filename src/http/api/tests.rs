@@ -67,7 +67,7 @@ impl Server {
             Default::default(),
         )
         .await;
-        Server { web: Web::new(kernel, c2s).unwrap(), _dir: dir }
+        Server { web: Web::new(kernel, c2s.unwrap()).unwrap(), _dir: dir }
     }
 
     async fn raw(&self, path: &str, body: String, bearer: Option<&str>) -> Response {

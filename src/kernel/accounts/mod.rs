@@ -1,5 +1,6 @@
 //! One account service for every door: streams, REST and commands.
 
+mod argon;
 mod changes;
 mod clients;
 mod credentials;

@@ -31,6 +31,9 @@ const CREDENTIALS: &str =
         k.mechanism, k.salt, k.iterations, k.stored_key, k.server_key
     FROM account a LEFT JOIN scram_key k ON k.account_id = a.id
     WHERE a.domain = $1 AND a.local = $2 ORDER BY k.mechanism";
+const LACKING: &str = "SELECT DISTINCT a.domain FROM account a
+    WHERE EXISTS (SELECT 1 FROM scram_key k WHERE k.account_id = a.id)
+        AND NOT EXISTS (SELECT 1 FROM scram_key k WHERE k.account_id = a.id AND k.mechanism = $1)";
 const ADD_SCRAM: &str = "INSERT INTO scram_key
     (account_id, mechanism, salt, iterations, stored_key, server_key)
     VALUES ($1, $2, $3, $4, $5, $6)";
@@ -110,6 +113,11 @@ impl Accounts for Database {
         let password_hash = first.try_get("password_hash")?;
         let keys = rows.iter().filter_map(|row| key(row).transpose());
         Ok(Some((Credentials { scram: keys.collect::<Result<_, _>>()?, password_hash }, account)))
+    }
+
+    async fn domains_lacking(&self, mechanism: &str) -> Result<Vec<String>, StoreError> {
+        let mut conn = self.read().await?;
+        Ok(sqlx::query_scalar(LACKING).bind(mechanism).fetch_all(&mut *conn).await?)
     }
 
     async fn set_credentials(
