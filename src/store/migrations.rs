@@ -10,6 +10,7 @@ pub(crate) const SQLITE: &[Script] = &[
     (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
     (2, "account email", include_str!("../../migrations/sqlite/0002_account_email.sql")),
     (3, "offline archive id", include_str!("../../migrations/sqlite/0003_offline_archive_id.sql")),
+    (5, "rooms", include_str!("../../migrations/sqlite/0005_rooms.sql")),
 ];
 
 pub(crate) const POSTGRES: &[Script] = &[
@@ -20,6 +21,7 @@ pub(crate) const POSTGRES: &[Script] = &[
         "offline archive id",
         include_str!("../../migrations/postgres/0003_offline_archive_id.sql"),
     ),
+    (5, "rooms", include_str!("../../migrations/postgres/0005_rooms.sql")),
 ];
 
 pub(crate) fn migrator(scripts: &[Script]) -> Migrator {

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Meta, Offline, Options, RefreshTokens, Reports, Rosters, Sessions, StoreError,
-    postgres, sqlite,
+    LastActivities, Meta, Offline, Options, RefreshTokens, Reports, Rooms, Rosters, Sessions,
+    StoreError, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -24,6 +24,7 @@ pub struct Store {
     pub offline: Arc<dyn Offline>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
+    pub rooms: Arc<dyn Rooms>,
     pub roster: Arc<dyn Rosters>,
     pub sessions: Arc<dyn Sessions>,
     /// Makes the ids for [`Entry`](crate::Entry); take one right before appending.
@@ -100,6 +101,7 @@ impl Store {
             offline: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
+            rooms: database.clone(),
             roster: database.clone(),
             sessions: database.clone(),
             archive_ids: Arc::new(archive_ids),
@@ -131,6 +133,7 @@ pub(crate) trait Domains:
     + Offline
     + RefreshTokens
     + Reports
+    + Rooms
     + Rosters
     + Sessions
     + 'static

@@ -57,7 +57,7 @@ const RECORD_LOGIN: &str = "UPDATE account SET last_login = $3 WHERE domain = $1
 
 /// What an account owns besides its row, its SCRAM keys and its archive. A table that is new and
 /// names an account belongs here; a test looks for rows that are left behind.
-const DELETE_OWNED: [&str; 13] = [
+const DELETE_OWNED: &[&'static str] = &[
     "DELETE FROM client WHERE account = $1",
     "DELETE FROM fast_token WHERE account = $1",
     "DELETE FROM refresh_token WHERE account = $1",
@@ -71,6 +71,7 @@ const DELETE_OWNED: [&str; 13] = [
     "DELETE FROM invite WHERE inviter = $1",
     "DELETE FROM invite_use WHERE used_by = $1",
     "DELETE FROM hibernated_session WHERE account = $1",
+    "DELETE FROM room_affiliation WHERE account = $1",
 ];
 
 type Row =
@@ -305,7 +306,7 @@ async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool
         return Ok(false);
     };
     sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
-    for statement in DELETE_OWNED {
+    for &statement in DELETE_OWNED {
         sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
     }
     maintain::purge(conn, jid).await?;

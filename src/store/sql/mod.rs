@@ -14,6 +14,7 @@ mod offline;
 mod prefs;
 mod refresh_tokens;
 mod reports;
+mod rooms;
 mod roster;
 mod sessions;
 

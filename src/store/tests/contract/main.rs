@@ -10,6 +10,7 @@ mod fixture;
 mod offline;
 mod owned;
 mod paging;
+mod rooms;
 mod roster;
 mod schema;
 mod small;
@@ -91,6 +92,12 @@ on_each_database! {
     }
     paging {
         pages_forwards_and_backwards_are_all,
+    }
+    rooms {
+        rooms_are_made_changed_and_destroyed,
+        older_changes_of_rooms_come_too_late,
+        rooms_are_listed_in_pages_by_domain,
+        affiliations_are_found_and_pruned,
     }
     roster {
         changed_with_versions,

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use wello_store::{
     ArchivePrefs, Client, DocumentKey, Entry, FastToken, HibernatedSession, Invite, InviteKind,
-    LastActivity, NewAccount, RefreshToken, Role, RosterItem, RosterVersion, ScramKeys, Store,
-    SubscriptionRequest, TokenHash,
+    LastActivity, NewAccount, RefreshToken, Role, RoomAffiliation, RosterItem, RosterVersion,
+    ScramKeys, Store, StoredAffiliation, StoredRoom, SubscriptionRequest, TokenHash,
 };
 
 use crate::accounts::new;
@@ -74,6 +74,15 @@ async fn fill(store: &Store, account: &str) {
     store.sessions.save_all(&[session]).await.unwrap();
     invite(store, account, &format!("by {account}"), NURSE).await;
     invite(store, NURSE, &format!("for {account}"), account).await;
+    let jid = format!("{}@rooms.example", account.replace('@', "."));
+    let room = StoredRoom { jid, ..StoredRoom::default() };
+    let owner = RoomAffiliation::Owner;
+    let owner = StoredAffiliation {
+        jid: account.to_owned(),
+        affiliation: owner,
+        ..StoredAffiliation::default()
+    };
+    store.rooms.create(&room, &[owner]).await.unwrap();
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
     let other = if account == ROMEO { JULIET } else { ROMEO };
     let entry = chat(store, account, other, 5, "x");
