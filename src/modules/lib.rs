@@ -10,6 +10,7 @@ mod contact;
 mod disco;
 mod forgery;
 mod last;
+mod muc;
 mod offline;
 mod ping;
 mod private;
@@ -30,12 +31,13 @@ pub use archive::searchable_text;
 
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
+    let blocking = Arc::new(blocking::Blocking::default());
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
         Arc::new(caps::EntityCaps::default()),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
-        Arc::new(blocking::Blocking::default()),
+        Arc::clone(&blocking) as _,
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),
         Arc::new(version::Version),
@@ -55,5 +57,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
+    modules.push(Arc::new(muc::Muc::new(config, blocking)));
     modules
 }

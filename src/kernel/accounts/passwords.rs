@@ -63,6 +63,18 @@ impl Passwords {
         matches.await == Ok(true)
     }
 
+    /// The hash of a password that belongs to no account. `None` without resources.
+    pub async fn hash(&self, password: &str) -> Option<String> {
+        let password = password.to_owned();
+        let form = move || password_forms(&password).ok()?.first().and_then(|form| hash(form));
+        self.work(form).await.ok().flatten()
+    }
+
+    pub async fn matches(&self, hash: &str, password: &str) -> bool {
+        let (hash, password) = (hash.to_owned(), password.to_owned());
+        self.work(move || verify(&hash, &password)).await == Ok(true)
+    }
+
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

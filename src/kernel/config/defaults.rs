@@ -19,6 +19,7 @@ impl Default for Config {
             sessions: Sessions::default(),
             archive: Archive::default(),
             offline: Offline::default(),
+            rooms: Rooms::default(),
             http: Http::default(),
             log: Log::default(),
             contact: Contact::default(),
@@ -129,6 +130,22 @@ impl Default for Archive {
 impl Default for Offline {
     fn default() -> Offline {
         Offline { enabled: true, messages: 1000, bytes: 4 * 1024 * 1024 }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Rooms {
+        Rooms {
+            create: Audience::Users,
+            per_account: 100,
+            occupants: 5000,
+            affiliations: 10_000,
+            nick_bytes: 255,
+            history: 100,
+            default_history: 20,
+            persistent: false,
+            public: true,
+        }
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
+    pub rooms: Rooms,
     pub http: Http,
     pub log: Log,
     pub contact: Contact,
@@ -180,6 +181,27 @@ pub struct Offline {
     pub enabled: bool,
     pub messages: u64,
     pub bytes: u64,
+}
+
+/// Multi-user chat (XEP-0045).
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rooms {
+    /// Who may make rooms.
+    pub create: Audience,
+    /// Rooms that one account may own.
+    pub per_account: usize,
+    /// Of one room.
+    pub occupants: usize,
+    /// Of one room, outcasts included.
+    pub affiliations: usize,
+    pub nick_bytes: usize,
+    /// Messages that newcomers may be shown, whatever a room's owner wants.
+    pub history: u32,
+    /// What a new room begins with, until its owner changes it.
+    pub default_history: u32,
+    pub persistent: bool,
+    pub public: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

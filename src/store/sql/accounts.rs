@@ -57,7 +57,7 @@ const RECORD_LOGIN: &str = "UPDATE account SET last_login = $3 WHERE domain = $1
 
 /// What an account owns besides its row, its SCRAM keys and its archive. A table that is new and
 /// names an account belongs here; a test looks for rows that are left behind.
-const DELETE_OWNED: &[&'static str] = &[
+const DELETE_OWNED: &[&str] = &[
     "DELETE FROM client WHERE account = $1",
     "DELETE FROM fast_token WHERE account = $1",
     "DELETE FROM refresh_token WHERE account = $1",
