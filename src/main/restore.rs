@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
-use wello_store::Store;
+use wello_store::{Location, Store};
 
 use crate::lock::DataDirLock;
 
 /// Puts the backup in the place of the database, which is kept under another name.
 pub async fn run(config: &Config, backup: &Path) -> anyhow::Result<()> {
-    let Some(database) = config.storage.url.strip_prefix("sqlite:") else {
+    let location = Location::parse(&config.storage.url, &config.data_dir).context("storage.url")?;
+    let Location::Sqlite(database) = location else {
         bail!("storage is PostgreSQL: stop the server, then bring it back with pg_restore");
     };
     let _lock = DataDirLock::take(&config.data_dir, "restore")?;
-    let database = config.data_dir.join(database.strip_prefix("//").unwrap_or(database));
     let place = || backup.display().to_string();
     let copy = with_suffix(&database, ".restoring");
     // The copy is looked at, not the backup: looking may change a file.

@@ -23,7 +23,7 @@ use wello_net::listener::{Accepted, ListenOptions, Listener};
 use wello_net::tls::{
     CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions, roots_from_file,
 };
-use wello_store::{Options, Store};
+use wello_store::{Location, Options, Store};
 
 use crate::control;
 use crate::invite;
@@ -102,23 +102,10 @@ pub async fn open_store(config: &Config, metrics: Option<&Arc<Metrics>>) -> anyh
     }
     lock::create(&config.data_dir)?;
     let store = Store::open(&config.storage.url, &config.data_dir, &options).await;
-    store.with_context(|| format!("storage.url: {}", storage_place(config)))
-}
-
-/// Where the data is, without the password.
-pub fn storage_place(config: &Config) -> String {
-    let url = &config.storage.url;
-    if let Some(file) = url.strip_prefix("sqlite:") {
-        let file = file.strip_prefix("//").unwrap_or(file);
-        return config.data_dir.join(file).display().to_string();
-    }
-    match url.split_once("://") {
-        Some((_, rest)) => {
-            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-            format!("PostgreSQL at {}", place.split('?').next().unwrap_or(place))
-        }
-        None => "neither sqlite:FILE nor postgres://USER:PASSWORD@HOST/DATABASE".to_owned(),
-    }
+    store.with_context(|| match Location::parse(&config.storage.url, &config.data_dir) {
+        Ok(place) => format!("storage.url: {place}"),
+        Err(_) => "storage.url".to_owned(),
+    })
 }
 
 /// Those whose certificates name accounts (SASL EXTERNAL).
@@ -255,8 +242,11 @@ async fn wait_for_signals(certificates: &Arc<CertificateStore>) -> anyhow::Resul
 async fn reload(certificates: &Arc<CertificateStore>) {
     let certificates = Arc::clone(certificates);
     let now = std::time::SystemTime::now();
+    // What is wrong with a host's certificate is logged where it is found.
     let reload = tokio::task::spawn_blocking(move || certificates.reload(now));
-    if reload.await.is_ok_and(|errors| errors.is_empty()) {
-        tracing::info!("certificates reloaded");
+    match reload.await {
+        Ok(errors) if errors.is_empty() => tracing::info!("certificates reloaded"),
+        Ok(errors) => tracing::warn!(hosts = errors.len(), "certificates kept as they were"),
+        Err(error) => tracing::error!(%error, "certificates not reloaded"),
     }
 }

@@ -169,11 +169,8 @@ pub trait Accounts: Send + Sync {
     /// most: enough to know whether it names one.
     async fn find_by_email(&self, email: &str) -> Result<Vec<Account>, StoreError>;
 
-    /// The credentials and the epoch they belong to; `None` without such an account.
-    async fn credentials(
-        &self,
-        jid: &str,
-    ) -> Result<Option<(Credentials, CredentialEpoch)>, StoreError>;
+    /// The account and its credentials, which are those of the account's epoch.
+    async fn credentials(&self, jid: &str) -> Result<Option<(Credentials, Account)>, StoreError>;
 
     /// Replaces all credentials and returns the new epoch; `None` without such an account.
     async fn set_credentials(

@@ -23,9 +23,10 @@ pub enum StoreError {
     /// A migration failed, or an applied one is not what this program carries.
     #[error("migration: {0}")]
     Migration(String),
-    /// `storage.url` is neither a SQLite file nor a PostgreSQL address.
-    #[error("storage url {0:?}: expected sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE")]
-    Url(String),
+    /// `storage.url` is neither a SQLite file nor a PostgreSQL address. It may hold a password, so
+    /// it is not repeated.
+    #[error("expected sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE")]
+    Url,
     /// A stored value cannot be read back.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Meta, Offline, Options, RefreshTokens, Reports, Rooms, Rosters, Sessions,
-    StoreError, postgres, sqlite,
+    LastActivities, Location, Meta, Offline, Options, RefreshTokens, Reports, Rooms, Rosters,
+    Sessions, StoreError, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -35,20 +35,12 @@ pub struct Store {
 impl Store {
     /// Opens a database, makes it if there is none, and brings its schema up to date.
     ///
-    /// `url` is `sqlite:FILE`, where FILE is relative to `data_dir`, or
-    /// `postgres://USER:PASSWORD@HOST/DATABASE`.
+    /// For `url` see [`Location::parse`].
     pub async fn open(url: &str, data_dir: &Path, options: &Options) -> Result<Self, StoreError> {
-        if let Some(file) = url.strip_prefix("sqlite:") {
-            let file = file.strip_prefix("//").unwrap_or(file);
-            if file.is_empty() || file.contains(['?', '#']) || file == ":memory:" {
-                return Err(StoreError::Url(url.to_owned()));
-            }
-            return sqlite::Database::open(data_dir.join(file), options).await;
+        match Location::parse(url, data_dir)? {
+            Location::Sqlite(file) => sqlite::Database::open(file, options).await,
+            Location::Postgres(url) => postgres::Database::open(&url, options).await,
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return postgres::Database::open(url, options).await;
-        }
-        Err(StoreError::Url(url.to_owned()))
     }
 
     /// Copies the database into a new file while it is in use (SQLite only; for PostgreSQL there is
@@ -60,14 +52,10 @@ impl Store {
     /// The version of a database's schema, and the newest one that this program knows. `None`
     /// when there is no database, or nothing in it. Changes nothing.
     pub async fn schema(url: &str, data_dir: &Path) -> Result<Option<(i64, i64)>, StoreError> {
-        if let Some(file) = url.strip_prefix("sqlite:") {
-            let file = data_dir.join(file.strip_prefix("//").unwrap_or(file));
-            return sqlite::schema(&file).await;
+        match Location::parse(url, data_dir)? {
+            Location::Sqlite(file) => sqlite::schema(&file).await,
+            Location::Postgres(url) => postgres::schema(&url).await,
         }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return postgres::schema(url).await;
-        }
-        Err(StoreError::Url(url.to_owned()))
     }
 
     /// Whether a file is an undamaged SQLite database of this program, of a schema that it knows.

@@ -2,29 +2,29 @@
 
 use std::net::IpAddr;
 
-use wello_store::{CredentialEpoch, Credentials, StoreError};
+use wello_store::{Account, CredentialEpoch, Credentials, StoreError};
 use wello_stream::sasl::{ScramHash, ScramKeys};
 use wello_wire::jid::BareJid;
 
 use super::passwords::{keys_of, row_of};
-use super::{AccountError, Accounts, LoginError};
+use super::{AccountError, Accounts, LoginError, permitted};
 
 impl Accounts {
-    /// The keys for a SCRAM login, with the epoch they belong to; `None` for unknown accounts and
-    /// unknown hashes alike.
+    /// The keys for a SCRAM login, with their account; `None` for unknown accounts and unknown
+    /// hashes alike.
     pub async fn scram_keys(
         &self,
         jid: &BareJid,
         hash: ScramHash,
-    ) -> Result<Option<(ScramKeys, CredentialEpoch)>, StoreError> {
+    ) -> Result<Option<(ScramKeys, Account)>, StoreError> {
         let found = self.store.accounts.credentials(jid.as_str()).await?;
-        let Some((credentials, epoch)) = found else { return Ok(None) };
+        let Some((credentials, account)) = found else { return Ok(None) };
         let keys = credentials.scram.iter().find_map(|row| keys_of(row, hash));
-        Ok(keys.map(|keys| (keys, epoch)))
+        Ok(keys.map(|keys| (keys, account)))
     }
 
-    /// Checks a password that came in clear. Takes as long for unknown accounts. Returns the epoch
-    /// of the credentials.
+    /// Checks a password that came in clear. Takes as long for unknown accounts. Returns the
+    /// account, which may log in.
     ///
     /// # Errors
     /// Counts a [`LoginError::Refused`] as a failure.
@@ -33,24 +33,27 @@ impl Accounts {
         jid: &BareJid,
         password: &str,
         from: Option<IpAddr>,
-    ) -> Result<CredentialEpoch, LoginError> {
+    ) -> Result<Account, LoginError> {
         let now = self.clock.now();
         if !self.throttle.allows(jid.as_str(), from, now) {
             return Err(LoginError::Throttled);
         }
         let found = self.store.accounts.credentials(jid.as_str()).await;
-        let (credentials, epoch) = found.map_err(|_| LoginError::Unavailable)?.unzip();
+        let (credentials, account) = found.map_err(|_| LoginError::Unavailable)?.unzip();
         let imported = credentials.as_ref().is_some_and(|known| known.password_hash.is_none());
         let matches = self.passwords.verify(credentials, password).await;
-        let Some(epoch) = epoch.filter(|_| matches) else {
+        let Some(account) = account.filter(|_| matches) else {
             self.throttle.record_failure(Some(jid.as_str()), from, now);
             return Err(LoginError::Refused);
         };
-        self.may_log_in(jid).await?;
-        if imported {
-            return Ok(self.complete_credentials(jid, password, epoch).await.unwrap_or(epoch));
+        let mut account = permitted(account)?;
+        if imported
+            && let Some(epoch) =
+                self.complete_credentials(jid, password, account.credential_epoch).await
+        {
+            account.credential_epoch = epoch;
         }
-        Ok(epoch)
+        Ok(account)
     }
 
     /// Refuses a login by a name that nobody can have, as late as any other.
@@ -142,7 +145,7 @@ impl Accounts {
         // One at a time, so that nothing comes between reading and writing.
         let _changing = self.changes.acquire().await;
         let found = self.store.accounts.credentials(jid.as_str()).await?;
-        match found.filter(|(_, now)| *now == epoch) {
+        match found.filter(|(_, account)| account.credential_epoch == epoch) {
             Some((credentials, _)) => {
                 let credentials = change(credentials);
                 self.store.accounts.set_credentials(jid.as_str(), &credentials).await

@@ -1,5 +1,6 @@
 //! One account service for every door: streams, REST and commands.
 
+mod argon;
 mod changes;
 mod clients;
 mod credentials;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use thiserror::Error;
 use tokio::sync::Semaphore;
-use wello_store::{AccountStatus, Creation, NewAccount, Role, Store, StoreError};
+use wello_store::{Account, AccountStatus, Creation, NewAccount, Role, Store, StoreError};
 use wello_stream::sasl::{FakeKeys, Mechanism};
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::datetime::Timestamp;
@@ -165,10 +166,9 @@ impl Accounts {
     }
 
     /// The account, if its owner may log in.
-    pub async fn may_log_in(&self, jid: &BareJid) -> Result<wello_store::Account, LoginError> {
+    pub async fn may_log_in(&self, jid: &BareJid) -> Result<Account, LoginError> {
         match self.store.accounts.find(jid.as_str()).await {
-            Ok(Some(account)) if account.status == AccountStatus::Active => Ok(account),
-            Ok(Some(_)) => Err(LoginError::Disabled),
+            Ok(Some(account)) => permitted(account),
             Ok(None) => Err(LoginError::Refused),
             Err(_) => Err(LoginError::Unavailable),
         }
@@ -180,7 +180,7 @@ impl Accounts {
         jid: &BareJid,
         password: &str,
         role: Role,
-    ) -> Result<wello_store::Account, AccountError> {
+    ) -> Result<Account, AccountError> {
         let account = NewAccount { jid: jid.to_string(), role, ..NewAccount::default() };
         self.insert(jid, password, account).await
     }
@@ -190,7 +190,7 @@ impl Accounts {
         jid: &BareJid,
         password: &str,
         account: NewAccount,
-    ) -> Result<wello_store::Account, AccountError> {
+    ) -> Result<Account, AccountError> {
         let credentials = self.passwords.derive(password).await?;
         let account = NewAccount { created: self.clock.now(), credentials, ..account };
         match self.store.accounts.create(&account).await? {
@@ -218,6 +218,14 @@ impl Accounts {
         if let Err(error) = self.store.accounts.record_login(jid.as_str(), now).await {
             tracing::warn!(%jid, %error, "last login not recorded");
         }
+    }
+}
+
+/// The account, if its owner may log in.
+pub fn permitted(account: Account) -> Result<Account, LoginError> {
+    match account.status {
+        AccountStatus::Active => Ok(account),
+        _ => Err(LoginError::Disabled),
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use wello_store::{Credentials, ScramKeys as Row};
 use wello_stream::sasl::{KeyError, ScramHash, ScramKeys, password_forms};
+
+use super::argon::Argon;
 
 /// Why a password cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum PasswordPolicyError {
 /// Derives and checks, on a few threads at a time.
 pub struct Passwords {
     iterations: u32,
+    argon: Arc<Argon>,
     /// Each hash takes memory and a core; logins beyond that wait.
     permits: Arc<Semaphore>,
     /// Checked for accounts that have no hash, so that they take as long as others.
@@ -33,11 +34,9 @@ pub struct Passwords {
 impl Passwords {
     pub fn new(iterations: u32) -> Passwords {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Passwords {
-            iterations,
-            permits: Arc::new(Semaphore::new(cores)),
-            decoy: hash("decoy").unwrap_or_default(),
-        }
+        let argon = Arc::new(Argon::default());
+        let decoy = argon.hash("decoy").unwrap_or_default();
+        Passwords { iterations, argon, permits: Arc::new(Semaphore::new(cores)), decoy }
     }
 
     /// The keys of every mechanism and the hash.
@@ -46,7 +45,8 @@ impl Passwords {
             return Err(PasswordPolicyError::Empty);
         }
         let (password, iterations) = (password.to_owned(), self.iterations);
-        self.work(move || derive(&password, iterations)).await?
+        let argon = Arc::clone(&self.argon);
+        self.work(move || derive(&argon, &password, iterations)).await?
     }
 
     /// Checks a password that came in clear, in any of the forms that clients send. `None` for an
@@ -55,9 +55,11 @@ impl Passwords {
         let credentials = credentials.unwrap_or_default();
         let known = credentials.password_hash.is_some();
         let hash = credentials.password_hash.unwrap_or_else(|| self.decoy.clone());
-        let password = password.to_owned();
+        let (password, argon) = (password.to_owned(), Arc::clone(&self.argon));
         let matches = self.work(move || {
-            let matches = verify(&hash, &password) && known;
+            // The forms agree for ASCII.
+            let verify = |forms: Vec<String>| argon.verify(&hash, &forms);
+            let matches = password_forms(&password).is_ok_and(verify) && known;
             matches || (!known && verify_keys(&credentials.scram, &password))
         });
         matches.await == Ok(true)
@@ -65,14 +67,17 @@ impl Passwords {
 
     /// The hash of a password that belongs to no account. `None` without resources.
     pub async fn hash(&self, password: &str) -> Option<String> {
-        let password = password.to_owned();
-        let form = move || password_forms(&password).ok()?.first().and_then(|form| hash(form));
-        self.work(form).await.ok().flatten()
+        let (password, argon) = (password.to_owned(), Arc::clone(&self.argon));
+        let hash =
+            move || password_forms(&password).ok()?.first().and_then(|form| argon.hash(form));
+        self.work(hash).await.ok().flatten()
     }
 
     pub async fn matches(&self, hash: &str, password: &str) -> bool {
         let (hash, password) = (hash.to_owned(), password.to_owned());
-        self.work(move || verify(&hash, &password)).await == Ok(true)
+        let argon = Arc::clone(&self.argon);
+        let verify = move |forms: Vec<String>| argon.verify(&hash, &forms);
+        self.work(move || password_forms(&password).is_ok_and(verify)).await == Ok(true)
     }
 
     async fn work<T: Send + 'static>(
@@ -103,7 +108,11 @@ pub(super) fn row_of(keys: &ScramKeys) -> Row {
     }
 }
 
-fn derive(password: &str, iterations: u32) -> Result<Credentials, PasswordPolicyError> {
+fn derive(
+    argon: &Argon,
+    password: &str,
+    iterations: u32,
+) -> Result<Credentials, PasswordPolicyError> {
     let unusable = |error: KeyError| PasswordPolicyError::Unusable(error.to_string());
     let row = |hash: ScramHash| {
         ScramKeys::generate(hash, password, iterations).map(|keys| row_of(&keys)).map_err(unusable)
@@ -111,19 +120,9 @@ fn derive(password: &str, iterations: u32) -> Result<Credentials, PasswordPolicy
     let scram = ScramHash::ALL.into_iter().map(row).collect::<Result<_, _>>()?;
     let forms = password_forms(password).map_err(|error| unusable(error.into()))?;
     // Its first form is the canonical one, and there always is one.
-    let hash = forms.first().and_then(|form| hash(form)).ok_or(PasswordPolicyError::Resources)?;
+    let hash = forms.first().and_then(|form| argon.hash(form));
+    let hash = hash.ok_or(PasswordPolicyError::Resources)?;
     Ok(Credentials { scram, password_hash: Some(hash) })
-}
-
-fn hash(password: &str) -> Option<String> {
-    Some(Argon2::default().hash_password(password.as_bytes()).ok()?.to_string())
-}
-
-/// Whether the hash is of one of the forms; they agree for ASCII.
-fn verify(hash: &str, password: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(hash) else { return false };
-    let verify = |form: &String| Argon2::default().verify_password(form.as_bytes(), &hash).is_ok();
-    password_forms(password).is_ok_and(|forms| forms.iter().any(verify))
 }
 
 /// For accounts that were imported with nothing but keys.

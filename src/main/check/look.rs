@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use wello_kernel::config::Config;
 use wello_net::listener::{ListenOptions, Listener};
-use wello_net::tls::{CertificateFiles, CertificateStore, HostTls, TlsOptions};
-use wello_store::{Store, StoreError};
+use wello_net::tls::{
+    CertificateFiles, CertificateStore, HostName, HostTls, TlsOptions, acme_file,
+};
+use wello_store::{Location, Store, StoreError};
 
 use super::finding::Finding;
-use crate::serve::storage_place;
 
 /// Before a certificate ends: time to do something about it.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -47,7 +48,10 @@ pub fn data_dir(path: &Path) -> Finding {
 }
 
 pub async fn storage(config: &Config) -> Finding {
-    let place = storage_place(config);
+    let place = match Location::parse(&config.storage.url, &config.data_dir) {
+        Ok(place) => place,
+        Err(error) => return Finding::error("storage", format!("storage.url: {error}")),
+    };
     let looking = Store::schema(&config.storage.url, &config.data_dir);
     let Ok(schema) = tokio::time::timeout(TIMEOUT, looking).await else {
         return Finding::error("storage", format!("{place} does not answer: see storage.url"));
@@ -79,9 +83,9 @@ fn certificate(config: &Config, domain: &str) -> Finding {
         let (certificate, key) = (host.certificate.clone()?, host.key.clone()?);
         Some(CertificateFiles { certificate, key })
     });
-    let acme = config.data_dir.join("acme").join(format!("{domain}.pem"));
-    let obtained = (config.acme.enabled && acme.exists())
-        .then(|| CertificateFiles { certificate: acme.clone(), key: acme });
+    let acme = HostName::new(domain).map(|host| acme_file(&config.data_dir, &host));
+    let acme = acme.filter(|file| config.acme.enabled && file.exists());
+    let obtained = acme.map(|file| CertificateFiles { certificate: file.clone(), key: file });
     let Some(files) = files.or(obtained) else {
         return match config.acme.enabled {
             true => {

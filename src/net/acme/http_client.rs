@@ -71,6 +71,13 @@ impl HttpClient for SharedClient {
     }
 }
 
-fn other(error: impl Error + Send + Sync + 'static) -> instant_acme::Error {
-    instant_acme::Error::Other(Box::new(error))
+/// With its causes, because the topmost error says as little as "client error (Connect)".
+fn other(error: impl Error) -> instant_acme::Error {
+    let mut text = format!("asking the authority: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    instant_acme::Error::Other(text.into())
 }

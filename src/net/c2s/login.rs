@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
-use wello_kernel::accounts::{FastLogin, LoginError, TokenError};
+use tokio::time::{Instant, timeout};
+use wello_kernel::accounts::{FastLogin, LoginError, TokenError, permitted};
 use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::metrics::AuthLabels;
 use wello_kernel::sessions::ClientInfo;
-use wello_store::{CredentialEpoch, StoreError};
+use wello_store::{Account, CredentialEpoch, StoreError};
 use wello_stream::c2s::{BindRequest, Bound, Login, ResumeRequest, Resumed, Welcome};
 use wello_stream::nonza::UserAgentId;
 use wello_stream::sasl::{
@@ -26,7 +26,9 @@ use super::task::Task;
 #[derive(Default)]
 pub struct LoginState {
     /// Who was looked up last, for counting failures.
-    account: Option<BareJid>,
+    tried: Option<BareJid>,
+    /// The account that was found then, and when.
+    found: Option<(Account, Instant)>,
     /// Which password was shown; upgrades are to be of the same one.
     epoch: Option<CredentialEpoch>,
     /// The tokens that were looked up, then which of them was used (XEP-0484).
@@ -36,6 +38,10 @@ pub struct LoginState {
     grant: Option<String>,
     info: ClientInfo,
 }
+
+/// What was read of an account this long ago still holds: a client that answers the challenge at
+/// once saves the second look, one that takes its time may have been switched off meanwhile.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// How long the former connection may take to hand a session over.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,8 +55,8 @@ impl Task {
                 let address = Some(self.peer.address);
                 let accounts = &self.server.kernel.accounts;
                 match accounts.check_password(&account, password.expose(), address).await {
-                    Ok(epoch) => {
-                        self.login.epoch = Some(epoch);
+                    Ok(found) => {
+                        self.keep(found);
                         Answer::Verdict(Ok(account))
                     }
                     Err(error) => Answer::Verdict(Err(failure(error))),
@@ -69,17 +75,31 @@ impl Task {
     }
 
     async fn look_up_keys(&mut self, account: BareJid, hash: ScramHash) -> Answer {
-        self.login.account = Some(account.clone());
+        self.login.tried = Some(account.clone());
         if !self.may_try(Some(&account)) {
             return Answer::Unavailable;
         }
         match self.server.kernel.accounts.scram_keys(&account, hash).await {
-            Ok(found) => {
-                let (keys, epoch) = found.unzip();
-                self.login.epoch = epoch;
-                Answer::ScramKeys(keys)
+            Ok(Some((keys, found))) => {
+                self.keep(found);
+                Answer::ScramKeys(Some(keys))
             }
+            Ok(None) => Answer::ScramKeys(None),
             Err(error) => unavailable(&error),
+        }
+    }
+
+    /// Remembers the account whose password is being shown.
+    fn keep(&mut self, account: Account) {
+        self.login.epoch = Some(account.credential_epoch);
+        self.login.found = Some((account, Instant::now()));
+    }
+
+    /// The account, if its owner may log in.
+    async fn permitted(&mut self, jid: &BareJid) -> Result<Account, LoginError> {
+        match self.login.found.take() {
+            Some((account, read)) if read.elapsed() < FRESH => permitted(account),
+            _ => self.server.kernel.accounts.may_log_in(jid).await,
         }
     }
 
@@ -89,7 +109,7 @@ impl Task {
         client: Option<UserAgentId>,
         mechanism: Mechanism,
     ) -> Answer {
-        self.login.account = Some(account.clone());
+        self.login.tried = Some(account.clone());
         let Some(client) = client.filter(|_| self.may_try(Some(&account))) else {
             return Answer::Unavailable;
         };
@@ -140,7 +160,7 @@ impl Task {
     async fn admit(&mut self, login: &Login) -> Result<Welcome, LoginError> {
         let kernel = Arc::clone(&self.server.kernel);
         let (accounts, jid) = (&kernel.accounts, &login.identity);
-        let account = accounts.may_log_in(jid).await?;
+        let account = self.permitted(jid).await?;
         let agent = login.user_agent.clone().unwrap_or_default();
         let mut welcome = Welcome::default();
         if let (Some(used), Some(id)) = (login.token, agent.id) {
@@ -182,7 +202,7 @@ impl Task {
 
     pub(super) fn count_failure(&mut self, failure: &Failure, mechanism: Option<Mechanism>) {
         self.count("failure", mechanism);
-        let account = self.login.account.take();
+        let account = self.login.tried.take();
         let name = account.as_ref().map_or("", |account| account.as_str());
         tracing::info!(address = %self.peer.address, account = name, %failure, "login failed");
         // Passwords in clear are counted where they are checked.

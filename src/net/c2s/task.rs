@@ -11,7 +11,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
-use wello_store::Ticket;
 use wello_stream::c2s::{Action, C2s, Channel};
 use wello_wire::error::{StreamCondition, StreamError};
 use wello_wire::jid::BareJid;
@@ -19,6 +18,7 @@ use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
 use super::bucket::Bucket;
+use super::settle::Unsettled;
 use super::transport::Transport;
 use super::{C2sServer, hibernate};
 use crate::admission::ConnectionPermit;
@@ -52,9 +52,9 @@ pub struct Task {
     buffer: Vec<u8>,
     bucket: Bucket,
     pub(super) session: Option<Arc<Session>>,
-    /// Stanzas that are counted but not on stable storage, by the count after them.
-    pub(super) unsettled: VecDeque<Ticket>,
-    acknowledge: bool,
+    /// Stanzas that are counted but not on stable storage.
+    pub(super) unsettled: VecDeque<Unsettled>,
+    pub(super) acknowledge: bool,
     deadline: Instant,
     last_read: Instant,
     pinged: bool,
@@ -76,7 +76,7 @@ const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
 /// Why the loop ended.
 #[derive(Debug, PartialEq)]
-enum End {
+pub(super) enum End {
     /// The stream was closed by either side.
     Closed,
     /// The connection broke.
@@ -168,7 +168,8 @@ impl Task {
         if end != End::HandedOver
             && let Some(session) = session
         {
-            hibernate::leave(&server, session, c2s, unsettled.into()).await;
+            let tickets = unsettled.into_iter().map(|unsettled| unsettled.ticket).collect();
+            hibernate::leave(&server, session, c2s, tickets).await;
         }
     }
 
@@ -250,7 +251,7 @@ impl Task {
     async fn handle_stanza(&mut self, stanza: Stanza) {
         let Some(session) = self.session.clone() else { return };
         match self.server.kernel.handle_client(&session, stanza).await {
-            Ok(Some(ticket)) => self.unsettled.push_back(ticket),
+            Ok(Some(ticket)) => self.remember(ticket),
             Ok(None) => {}
             Err(_) => self.c2s.fail(&StreamError::new(StreamCondition::InvalidFrom)),
         }
@@ -314,44 +315,6 @@ impl Task {
         }
         self.c2s.fail(&StreamError::new(StreamCondition::Conflict));
         let _ = timeout(LAST_WRITE_TIMEOUT, self.flush()).await;
-    }
-
-    async fn wait_settled(&mut self) -> bool {
-        let mut settled = true;
-        while let Some(ticket) = self.unsettled.pop_front() {
-            settled &= ticket.wait().await.is_ok();
-        }
-        settled
-    }
-
-    /// Sends the acknowledgement that the client waits for, if everything is durable.
-    fn settle(&mut self) -> ControlFlow<End> {
-        while let Some(first) = self.unsettled.front() {
-            match first.result() {
-                None => return ControlFlow::Continue(()),
-                Some(Ok(())) => {
-                    self.unsettled.pop_front();
-                }
-                Some(Err(error)) => {
-                    tracing::error!(%error, "a message could not be stored, ending the session");
-                    if let Some(established) = self.c2s.established() {
-                        established.forget();
-                    }
-                    self.c2s.fail(&StreamError::new(StreamCondition::InternalServerError));
-                    return ControlFlow::Break(End::Closed);
-                }
-            }
-        }
-        if self.acknowledge {
-            self.acknowledge = false;
-            let handled = self.c2s.established().and_then(|established| {
-                established.management().map(wello_stream::sm::StreamManagement::handled)
-            });
-            if let Some(handled) = handled {
-                self.c2s.acknowledge(handled);
-            }
-        }
-        ControlFlow::Continue(())
     }
 
     fn inbox_is_empty(&self) -> bool {
@@ -421,7 +384,8 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let ticket = self.unsettled.front().filter(|_| self.acknowledge).cloned();
+        let waited_for = self.unsettled.front().filter(|_| self.acknowledge);
+        let ticket = waited_for.map(|unsettled| unsettled.ticket.clone());
         let settled = async {
             match &ticket {
                 Some(ticket) => drop(ticket.wait().await),

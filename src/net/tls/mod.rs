@@ -32,5 +32,4 @@ pub(crate) use pem::write_file;
 pub use provider::crypto_provider;
 pub use roots::{roots_from_file, system_roots};
 pub(crate) use self_signed::SERVICES;
-pub(crate) use store::acme_file;
-pub use store::{CertificateStore, HostTls, TlsOptions};
+pub use store::{CertificateStore, HostTls, TlsOptions, acme_file};

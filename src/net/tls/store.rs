@@ -210,6 +210,6 @@ fn load_host(
 
 /// Where a certificate from ACME belongs: chain and key in one file, so that no crash can leave a
 /// pair that does not match.
-pub(crate) fn acme_file(data_dir: &Path, host: &HostName) -> PathBuf {
+pub fn acme_file(data_dir: &Path, host: &HostName) -> PathBuf {
     data_dir.join("acme").join(format!("{host}.pem"))
 }

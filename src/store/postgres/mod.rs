@@ -26,6 +26,7 @@ use crate::writer::{self, Queue};
 use crate::{Options, Store, StoreError, migrations};
 
 type Connection = PgConnection;
+type DatabaseRow = sqlx::postgres::PgRow;
 
 pub(crate) struct Database {
     queue: Arc<Queue<Infallible>>,
@@ -95,7 +96,7 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let connect: PgConnectOptions = url
         .parse()
         // The address holds a password, which must not get into a log.
-        .map_err(|_| StoreError::Url("postgres:…".to_owned()))?;
+        .map_err(|_| StoreError::Url)?;
     Ok(connect
         .application_name("wello")
         // What is acknowledged survives a power failure, whatever the server's default is.

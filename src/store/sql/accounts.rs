@@ -1,6 +1,7 @@
 use async_trait::async_trait;
+use sqlx::{FromRow, Row as _};
 
-use super::{Connection, Database, maintain};
+use super::{Connection, Database, DatabaseRow, maintain};
 use crate::column::{number, split_account};
 use crate::{
     Account, AccountFilter, AccountId, AccountStatus, Accounts, Creation, CredentialEpoch,
@@ -24,7 +25,9 @@ const FIND_BY_EMAIL: &str =
         credential_epoch
     FROM account WHERE lower(email) = $1 ORDER BY id LIMIT 2";
 /// In one statement, so that keys and epoch belong together. A row for each key, or one without.
-const CREDENTIALS: &str = "SELECT a.credential_epoch, a.password_hash,
+const CREDENTIALS: &str =
+    "SELECT a.id, a.local, a.domain, a.role, a.status, a.created, a.last_login, a.display_name,
+        a.email, a.credential_epoch, a.password_hash,
         k.mechanism, k.salt, k.iterations, k.stored_key, k.server_key
     FROM account a LEFT JOIN scram_key k ON k.account_id = a.id
     WHERE a.domain = $1 AND a.local = $2 ORDER BY k.mechanism";
@@ -77,10 +80,6 @@ const DELETE_OWNED: &[&str] = &[
 type Row =
     (i64, String, String, String, String, i64, Option<i64>, Option<String>, Option<String>, i64);
 
-type Bytes = Option<Vec<u8>>;
-/// The epoch, the password's hash, and what a key has; nothing of a key where there is none.
-type CredentialRow = (i64, Option<String>, Option<String>, Bytes, Option<i64>, Bytes, Bytes);
-
 #[async_trait]
 impl Accounts for Database {
     async fn create(&self, account: &NewAccount) -> Result<Creation, StoreError> {
@@ -103,32 +102,15 @@ impl Accounts for Database {
         rows.into_iter().map(account).collect()
     }
 
-    async fn credentials(
-        &self,
-        jid: &str,
-    ) -> Result<Option<(Credentials, CredentialEpoch)>, StoreError> {
+    async fn credentials(&self, jid: &str) -> Result<Option<(Credentials, Account)>, StoreError> {
         let (local, domain) = split_account(jid)?;
         let mut conn = self.read().await?;
-        let rows: Vec<CredentialRow> =
-            sqlx::query_as(CREDENTIALS).bind(domain).bind(local).fetch_all(&mut *conn).await?;
-        let mut found = None;
-        for (epoch, password_hash, mechanism, salt, iterations, stored_key, server_key) in rows {
-            let empty = Credentials { password_hash, ..Credentials::default() };
-            let (credentials, _) = found.get_or_insert((empty, CredentialEpoch(epoch)));
-            if let (
-                Some(mechanism),
-                Some(salt),
-                Some(iterations),
-                Some(stored_key),
-                Some(server_key),
-            ) = (mechanism, salt, iterations, stored_key, server_key)
-            {
-                let iterations = number(iterations)?;
-                let keys = ScramKeys { mechanism, salt, iterations, stored_key, server_key };
-                credentials.scram.push(keys);
-            }
-        }
-        Ok(found)
+        let rows = sqlx::query(CREDENTIALS).bind(domain).bind(local).fetch_all(&mut *conn).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let account = account(Row::from_row(first)?)?;
+        let password_hash = first.try_get("password_hash")?;
+        let keys = rows.iter().filter_map(|row| key(row).transpose());
+        Ok(Some((Credentials { scram: keys.collect::<Result<_, _>>()?, password_hash }, account)))
     }
 
     async fn set_credentials(
@@ -359,6 +341,17 @@ fn pattern(text: &str) -> String {
     }
     pattern.push('%');
     pattern
+}
+
+fn key(row: &DatabaseRow) -> Result<Option<ScramKeys>, StoreError> {
+    let Some(mechanism) = row.try_get("mechanism")? else { return Ok(None) };
+    Ok(Some(ScramKeys {
+        mechanism,
+        salt: row.try_get("salt")?,
+        iterations: number(row.try_get("iterations")?)?,
+        stored_key: row.try_get("stored_key")?,
+        server_key: row.try_get("server_key")?,
+    }))
 }
 
 fn account(row: Row) -> Result<Account, StoreError> {

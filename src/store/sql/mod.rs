@@ -1,5 +1,5 @@
 //! Statements that SQLite and PostgreSQL understand alike. This folder is compiled as a part of each of
-//! them: `Database` and `Connection` are those of the database around it.
+//! them: `Database`, `Connection` and `DatabaseRow` are those of the database around it.
 
 mod accounts;
 mod archive;
@@ -18,7 +18,7 @@ mod rooms;
 mod roster;
 mod sessions;
 
-use super::{Connection, Database, maintain, query};
+use super::{Connection, Database, DatabaseRow, maintain, query};
 use crate::time::wall_clock;
 use crate::{ArchiveId, ArchiveIds, StoreError, Timestamp};
 

@@ -31,6 +31,7 @@ use crate::{Options, Store, StoreError, migrations};
 pub(crate) use self::backup::{check_backup, schema};
 
 pub(crate) type Connection = SqliteConnection;
+pub(crate) type DatabaseRow = sqlx::sqlite::SqliteRow;
 
 /// Pages in the write-ahead log before they are moved into the database. With the usual 1 000 a
 /// busy server would move the same pages over and over.

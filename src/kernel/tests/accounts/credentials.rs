@@ -40,10 +40,10 @@ async fn an_imported_account_is_completed_when_its_password_is_shown() {
     let accounts = &server.kernel.accounts;
     assert!(accounts.check_password(&jid, "wrong", None).await.is_err());
     assert_eq!(stored(&server, &jid).await.scram.len(), 1);
-    let epoch = accounts.check_password(&jid, PASSWORD, None).await.unwrap();
+    let account = accounts.check_password(&jid, PASSWORD, None).await.unwrap();
     let complete = stored(&server, &jid).await;
     assert!(complete.password_hash.is_some() && complete.scram.len() == 3);
-    assert_eq!(accounts.check_password(&jid, PASSWORD, None).await, Ok(epoch));
+    assert_eq!(accounts.check_password(&jid, PASSWORD, None).await, Ok(account));
     let (keys, _) = accounts.scram_keys(&jid, ScramHash::Sha512).await.unwrap().unwrap();
     assert!(keys.verify_password(PASSWORD));
 }
@@ -56,9 +56,9 @@ async fn clients_add_the_keys_that_are_missing() {
     let offered = [ScramHash::Sha512, ScramHash::Sha256];
     assert_eq!(accounts.missing_keys(&jid, &offered).await.unwrap(), offered);
     assert_eq!(accounts.scram_keys(&jid, ScramHash::Sha256).await.unwrap(), None);
-    let (_, epoch) = accounts.scram_keys(&jid, ScramHash::Sha1).await.unwrap().unwrap();
+    let (_, account) = accounts.scram_keys(&jid, ScramHash::Sha1).await.unwrap().unwrap();
     let keys = ScramKeys::generate(ScramHash::Sha256, PASSWORD, 4096).unwrap();
-    let after = accounts.add_keys(&jid, &keys, epoch).await.unwrap().unwrap();
+    let after = accounts.add_keys(&jid, &keys, account.credential_epoch).await.unwrap().unwrap();
     assert_eq!(accounts.missing_keys(&jid, &offered).await.unwrap(), [ScramHash::Sha512]);
     let (found, _) = accounts.scram_keys(&jid, ScramHash::Sha256).await.unwrap().unwrap();
     assert!(found.verify_password(PASSWORD));

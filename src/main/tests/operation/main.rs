@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, like the tests.
 
 mod accounts;
+mod acme;
 mod bosh;
 mod check;
 mod restore;

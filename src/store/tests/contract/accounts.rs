@@ -71,14 +71,15 @@ pub(crate) async fn credentials_are_replaced_and_counted(database: &Database) {
     let account = NewAccount { credentials: first.clone(), ..new(ROMEO) };
     accounts.create(&account).await.unwrap();
     accounts.create(&new(JULIET)).await.unwrap();
-    let (found, epoch) = accounts.credentials(ROMEO).await.unwrap().unwrap();
-    assert_eq!((found, epoch), (first, CredentialEpoch(1)));
+    let (found, romeo) = accounts.credentials(ROMEO).await.unwrap().unwrap();
+    assert_eq!((found, romeo.credential_epoch), (first, CredentialEpoch(1)));
+    assert_eq!(Some(romeo), accounts.find(ROMEO).await.unwrap());
 
     let second = Credentials { scram: vec![keys("SCRAM-SHA-512", 3)], password_hash: None };
     let epoch = accounts.set_credentials(ROMEO, &second).await.unwrap();
     assert_eq!(epoch, Some(CredentialEpoch(2)));
-    let (found, epoch) = accounts.credentials(ROMEO).await.unwrap().unwrap();
-    assert_eq!((found, epoch), (second.clone(), CredentialEpoch(2)));
+    let (found, romeo) = accounts.credentials(ROMEO).await.unwrap().unwrap();
+    assert_eq!((found, romeo.credential_epoch), (second.clone(), CredentialEpoch(2)));
     let romeo = accounts.find(ROMEO).await.unwrap().unwrap();
     assert_eq!(romeo.credential_epoch, CredentialEpoch(2));
     assert_eq!(accounts.set_credentials(NURSE, &second).await.unwrap(), None);

@@ -120,7 +120,7 @@ async fn other_urls_are_refused() {
     let folder = tempfile::TempDir::new().unwrap();
     for url in ["", "wello.db", "sqlite:", "sqlite::memory:", "sqlite:x.db?mode=ro", "mysql://x"] {
         let answer = Store::open(url, folder.path(), &options()).await;
-        assert!(matches!(answer.map(|_| ()), Err(StoreError::Url(_))), "{url}");
+        assert!(matches!(answer.map(|_| ()), Err(StoreError::Url)), "{url}");
     }
 }
 

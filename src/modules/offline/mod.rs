@@ -1,5 +1,7 @@
 //! Messages for accounts with no device connected (XEP-0160).
 
+mod room;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,17 +11,21 @@ use wello_kernel::hooks::{self, Flow};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::passage::Passage;
 use wello_kernel::sessions::Session;
-use wello_store::{OfflineId, OfflineMessage, OfflineUsage, StoreError};
+use wello_store::{OfflineId, OfflineMessage, StoreError};
 use wello_wire::error::StanzaError;
+use wello_wire::jid::BareJid;
 use wello_wire::ns;
 use wello_wire::payload::delay::Delay;
 use wello_wire::payload::stanza_id::StanzaId;
 use wello_wire::stanza::{MessageType, Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
+use room::Room;
+
 pub struct Offline {
     /// Whether new ones are kept; those that are there are delivered all the same.
     keeps: bool,
+    room: Room,
 }
 
 const SPECS: &[Spec] = &[Spec {
@@ -39,7 +45,24 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 impl Offline {
     pub fn new(limits: &Limits) -> Offline {
-        Offline { keeps: limits.enabled }
+        Offline { keeps: limits.enabled, room: Room::default() }
+    }
+
+    /// Whether one more message of `size` bytes may wait for the account.
+    async fn admit(
+        &self,
+        kernel: &Kernel,
+        account: &BareJid,
+        size: u64,
+    ) -> Result<bool, StoreError> {
+        let admit = |now| self.room.admit(account.as_str(), size, &kernel.config.offline, now);
+        if let Some(verdict) = admit(kernel.clock.now()) {
+            return Ok(verdict);
+        }
+        let usage = kernel.store.offline.usage(account.as_str()).await?;
+        let now = kernel.clock.now();
+        self.room.note(account.as_str(), usage, now);
+        Ok(admit(now).unwrap_or(false))
     }
 }
 
@@ -89,24 +112,19 @@ impl hooks::Undelivered for Offline {
         let Some(account) = passage.recipient.clone().filter(|_| self.keeps) else {
             return Flow::Next;
         };
-        let (limits, size) = (&kernel.config.offline, passage.stanza.to_bytes().len() as u64);
-        match kernel.store.offline.usage(account.as_str()).await {
-            Ok(usage) if has_room(usage, limits, size) => {
+        let size = passage.stanza.to_bytes().len() as u64;
+        match self.admit(kernel, &account, size).await {
+            Ok(true) => {
                 passage.record.offline = true;
                 Flow::Handled
             }
-            Ok(_) => Flow::Next,
+            Ok(false) => Flow::Next,
             Err(error) => {
                 tracing::error!(%account, %error, "offline messages not counted");
                 Flow::Refuse(StanzaError::internal_server_error(""))
             }
         }
     }
-}
-
-/// Whether one more message of `size` bytes may wait.
-fn has_room(usage: OfflineUsage, limits: &Limits, size: u64) -> bool {
-    usage.messages < limits.messages && usage.bytes.saturating_add(size) <= limits.bytes
 }
 
 #[async_trait]
@@ -122,6 +140,7 @@ impl hooks::SessionEvents for Offline {
         if let Err(error) = kernel.store.offline.remove(session.jid.bare_str(), &ids).await {
             tracing::error!(session = %session.id, %error, "offline messages not removed");
         }
+        self.room.forget(session.jid.bare_str());
         let last = session.receiving_offline();
         if last.is_some_and(|last| copies.contains(&last)) {
             go_on(kernel, session).await;
@@ -217,15 +236,6 @@ mod tests {
     fn storable(attributes: &str, children: &str) -> bool {
         let text = format!("<message xmlns='jabber:client' {attributes}>{children}</message>");
         is_storable(&Stanza::from_element(text.parse().unwrap()).unwrap()).0
-    }
-
-    #[test]
-    fn what_waits_is_bounded_in_messages_and_bytes() {
-        let limits = Limits { enabled: true, messages: 2, bytes: 100 };
-        let room =
-            |messages, bytes, size| has_room(OfflineUsage { messages, bytes }, &limits, size);
-        assert!(room(0, 0, 100) && room(1, 60, 40));
-        assert!(!room(0, 0, 101) && !room(1, 60, 41) && !room(2, 0, 1));
     }
 
     #[test]
