@@ -21,6 +21,8 @@ CREATE TABLE room_affiliation (
     affiliation TEXT NOT NULL,
     nick TEXT,
     version BIGINT NOT NULL,
+    -- When the account was last in the room; 0: never.
+    seen BIGINT NOT NULL,
     PRIMARY KEY (room, account)
 );
 CREATE INDEX room_affiliation_account ON room_affiliation (account);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{StoreError, words::words};
+use crate::{StoreError, Timestamp, words::words};
 
 /// A persistent room.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +56,15 @@ pub struct StoredAffiliation {
     pub version: i64,
 }
 
+/// A room in which somebody has an affiliation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AffiliatedRoom {
+    pub jid: String,
+    pub affiliation: RoomAffiliation,
+    /// When they were last in it, if ever.
+    pub seen: Option<Timestamp>,
+}
+
 /// Persistent rooms by address.
 #[async_trait]
 pub trait Rooms: Send + Sync {
@@ -95,7 +104,10 @@ pub trait Rooms: Send + Sync {
     ) -> Result<Vec<StoredRoom>, StoreError>;
 
     /// The rooms in which somebody has an affiliation, none and outcast left out.
-    async fn affiliated(&self, jid: &str) -> Result<Vec<(String, RoomAffiliation)>, StoreError>;
+    async fn affiliated(&self, jid: &str) -> Result<Vec<AffiliatedRoom>, StoreError>;
+
+    /// Remembers when somebody with an affiliation was in the room.
+    async fn set_seen(&self, room: &str, jid: &str, at: Timestamp) -> Result<(), StoreError>;
 
     /// How many rooms there are.
     async fn count(&self) -> Result<u64, StoreError>;

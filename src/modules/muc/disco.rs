@@ -14,7 +14,7 @@ use wello_wire::payload::disco::{DiscoInfo, DiscoItem, DiscoItems, Identity};
 use super::Muc;
 use super::iq::{Answer, Ask};
 use super::room::config::Whois;
-use super::room::{Affiliation, Room};
+use super::room::{Affiliation, MENTION_NOTIFICATIONS, Room};
 
 /// Rooms in one list; the search finds more.
 const MAX_ITEMS: u32 = 1000;
@@ -26,8 +26,15 @@ const REQUEST: &str = "http://jabber.org/protocol/muc#request";
 
 impl Muc {
     pub(super) fn service_info(&self) -> DiscoInfo {
-        let features =
-            [ns::MUC, ns::OCCUPANT_ID, ns::VCARD_TEMP, super::search::SEARCH, SELF_PING, STABLE_ID];
+        let features = [
+            ns::MUC,
+            ns::OCCUPANT_ID,
+            ns::VCARD_TEMP,
+            super::interest::RAI,
+            super::search::SEARCH,
+            SELF_PING,
+            STABLE_ID,
+        ];
         DiscoInfo {
             identities: vec![Identity::new("conference", "text", Some("Rooms"))],
             features: features.map(str::to_owned).to_vec(),
@@ -106,8 +113,15 @@ impl Muc {
         if ask.request != Request::Get {
             return Err(StanzaError::bad_request("disco#items is asked, not set"));
         }
-        if ask.payload.attr("node").is_some_and(|node| !node.is_empty()) {
-            return Err(StanzaError::item_not_found("no such node"));
+        match ask.payload.attr("node").filter(|node| !node.is_empty()) {
+            None => {}
+            Some(ns::COMMANDS) => {
+                let items =
+                    self.look(kernel, &ask.room, |room| Ok(Muc::commands_of(room, ask.from)));
+                let node = Some(ns::COMMANDS.to_owned());
+                return Ok(Some(DiscoItems { node, items: items.await? }.to_element()));
+            }
+            Some(_) => return Err(StanzaError::item_not_found("no such node")),
         }
         let items = self.look(kernel, &ask.room, |room| {
             let config = &room.config;
@@ -136,6 +150,8 @@ fn info(room: &mut Room, archive: bool, now: Timestamp) -> DiscoInfo {
     let mut features = vec![
         ns::DISCO_INFO,
         ns::DISCO_ITEMS,
+        ns::COMMANDS,
+        ns::HATS,
         ns::MUC,
         ns::MESSAGE_MODERATE,
         ns::MUC_AFFILIATIONS,
@@ -152,6 +168,9 @@ fn info(room: &mut Room, archive: bool, now: Timestamp) -> DiscoInfo {
         either(config.whois == Whois::Anyone, "muc_nonanonymous", "muc_semianonymous"),
         either(config.password().is_some(), "muc_passwordprotected", "muc_unsecured"),
     ];
+    if config.forward_mentions {
+        features.push(MENTION_NOTIFICATIONS);
+    }
     if config.allow_voice_requests {
         features.push(REQUEST);
     }
@@ -203,6 +222,10 @@ fn info_form(room: &Room, per_hour: f64) -> DataForm {
     }
     if !config.pubsub.is_empty() {
         form = form.with(text("roominfo_pubsub", "Node of PubSub", config.pubsub.clone()));
+    }
+    if let Some(hash) = config.hats.hash() {
+        let field = Field::text_single("hats#hash", "Hats hash");
+        form = form.with(field.with_value(hash));
     }
     if !room.avatar.is_empty() {
         let field = Field::text_multi("muc#roominfo_avatarhash", "Avatar hash");

@@ -92,6 +92,11 @@ pub fn config_form(room: &Room) -> DataForm {
         .with(flag("enablearchiving", "Messages are kept", config.archive))
         .with(flag("enablelogging", "Everybody may read what is kept", config.public_log))
         .with(slow_mode(config))
+        .with(flag(
+            "forwardmentions",
+            "Members who are not here get what mentions them",
+            config.forward_mentions,
+        ))
         .with(text("pubsub", "Node of PubSub that belongs to the room", &config.pubsub))
         .with(
             Field::jid_multi(var_of("roomadmins"), "Admins").with_values(list(Affiliation::Admin)),
@@ -233,6 +238,7 @@ impl Reader<'_> {
             ("muc#roomconfig_changesubject", &mut config.change_subject),
             ("muc#roomconfig_enablearchiving", &mut config.archive),
             ("muc#roomconfig_enablelogging", &mut config.public_log),
+            ("muc#roomconfig_forwardmentions", &mut config.forward_mentions),
         ] {
             if let Some(on) = self.form.boolean(var)? {
                 *flag = on;

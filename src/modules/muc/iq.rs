@@ -78,6 +78,7 @@ impl Muc {
             ("query", ns::REGISTER) => self.register_nick(kernel, ask).await,
             (_, ns::MAM) => self.answer_archive(kernel, ask).await,
             ("moderate", ns::MESSAGE_MODERATE) => self.moderate(kernel, ask).await,
+            ("command", ns::COMMANDS) => self.run_command(kernel, ask).await,
             ("vCard", ns::VCARD_TEMP) => self.card(kernel, ask).await,
             ("ping", ns::PING) => {
                 self.look(kernel, &ask.room, |_| Ok(())).await?;

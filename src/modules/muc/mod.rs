@@ -4,6 +4,8 @@ mod activity;
 mod archive;
 mod disco;
 mod forms;
+mod hats;
+mod interest;
 mod iq;
 mod moderation;
 mod presence;
@@ -22,6 +24,7 @@ use tokio::sync::OnceCell;
 use wello_kernel::config::Config;
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 
+use self::interest::Interest;
 use self::registry::Registry;
 use crate::blocking::Blocking;
 
@@ -29,6 +32,7 @@ pub struct Muc {
     domains: Vec<String>,
     blocking: Arc<Blocking>,
     rooms: Registry,
+    interest: Interest,
     /// Makes ids of occupants; the same after a restart.
     secret: OnceCell<[u8; 32]>,
     throttle: wello_kernel::accounts::Throttle,
@@ -43,6 +47,7 @@ impl Muc {
             domains: config.domains().iter().map(|host| format!("{LABEL}.{host}")).collect(),
             blocking,
             rooms: Registry::default(),
+            interest: Interest::default(),
             secret: OnceCell::new(),
             throttle: wello_kernel::accounts::Throttle::new(&config.auth),
         }
@@ -56,13 +61,16 @@ const fn spec(id: &'static str, title: &'static str, version: &'static str) -> S
 const SPECS: &[Spec] = &[
     spec("XEP-0045", "Multi-User Chat", "1.35.5"),
     spec("XEP-0249", "Direct MUC Invitations", "1.2"),
-    spec("XEP-0410", "MUC Self-Ping", "1.1.0"),
+    spec("XEP-0317", "Hats", "0.3.1"),
+    spec("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
     spec("XEP-0421", "Occupant identifiers for semi-anonymous MUCs", "1.0.1"),
     spec("XEP-0425", "Moderated Message Retraction", "0.3.0"),
     spec("XEP-0433", "Extended Channel Search", "0.1.0"),
+    spec("XEP-0437", "Room Activity Indicators", "0.2.0"),
+    spec("XEP-0452", "MUC Mention Notifications", "0.2.2"),
     spec("XEP-0463", "MUC Affiliations Versioning", "0.2.0"),
     spec("XEP-0486", "MUC Avatars", "0.1.0"),
-    spec("XEP-0500", "MUC Slow Mode", "0.1.0"),
+    spec("XEP-0500", "MUC Slow Mode", "0.1.1"),
     spec("XEP-0502", "MUC Activity Indicator", "0.1.0"),
 ];
 

@@ -26,11 +26,12 @@ impl Muc {
         session: Option<&Arc<Session>>,
     ) -> Result<Option<Ticket>, StanzaError> {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Ok(None) };
-        if to.local().is_none() {
-            return Ok(None);
-        }
         // Only sessions are in rooms.
         let Ok(from) = FullJid::try_from(from.clone()) else { return Ok(None) };
+        if to.local().is_none() {
+            self.handle_interest(kernel, stanza, &from, to, session).await?;
+            return Ok(None);
+        }
         match stanza.presence_type() {
             Some(PresenceType::Available) => {
                 self.handle_available(kernel, stanza, &from, to, session).await?;
@@ -175,7 +176,8 @@ impl Muc {
         }
         let stored = kernel.store.rooms.affiliated(account.as_str()).await;
         let stored = stored.map_err(|error| store_failed(&error))?;
-        let owned = stored.iter().filter(|(_, kind)| *kind == super::room::Affiliation::Owner);
+        let owned =
+            stored.iter().filter(|found| found.affiliation == super::room::Affiliation::Owner);
         let temporary = self.rooms.all().into_iter().filter(|live| {
             let state = live.state.lock();
             !state.stored
@@ -203,9 +205,13 @@ impl Muc {
             room.leave(from, &farewell, codes, fx);
             Ok(())
         };
-        match self.run_on(kernel, &live, session, &mut leave).await {
-            Some(done) => done.map(drop),
-            None => Ok(()),
+        let was_in = live.state.lock().room.occupant_of(from).is_some();
+        if let Some(done) = self.run_on(kernel, &live, session, &mut leave).await {
+            done?;
+        }
+        match was_in {
+            true => self.note_leaving(kernel, &to.bare(), from).await,
+            false => Ok(()),
         }
     }
 }

@@ -69,7 +69,11 @@ impl Muc {
             }
             Ok(())
         };
-        Ok(self.run(kernel, room, session, speak).await?.ticket)
+        let ticket = self.run(kernel, room, session, speak).await?.ticket;
+        if keep {
+            self.tell_interested(kernel, room).await;
+        }
+        Ok(ticket)
     }
 
     /// Messages to the room itself that are not for everybody.

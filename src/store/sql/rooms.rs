@@ -3,7 +3,7 @@ use bytes::Bytes;
 
 use super::{Connection, Database};
 use crate::column::{column, number, split_account};
-use crate::{RoomAffiliation, Rooms, StoreError, StoredAffiliation, StoredRoom};
+use crate::{AffiliatedRoom, Rooms, StoreError, StoredAffiliation, StoredRoom, Timestamp};
 
 const LOAD: &str = "SELECT jid, created, version, listed, name, description, settings, subject
     FROM room WHERE jid = $1";
@@ -16,8 +16,9 @@ const UPDATE: &str = "UPDATE room SET version = $3, listed = $4, name = $5, desc
     settings = $7, subject = $8
     WHERE jid = $1 AND created = $2 AND version < $3";
 const EXISTS: &str = "SELECT count(*) FROM room WHERE jid = $1 AND created = $2";
-const AFFILIATE: &str = "INSERT INTO room_affiliation (room, account, affiliation, nick, version)
-    VALUES ($1, $2, $3, $4, $5)
+const AFFILIATE: &str =
+    "INSERT INTO room_affiliation (room, account, affiliation, nick, version, seen)
+    VALUES ($1, $2, $3, $4, $5, 0)
     ON CONFLICT (room, account) DO UPDATE SET affiliation = excluded.affiliation,
         nick = excluded.nick, version = excluded.version
     WHERE room_affiliation.version < excluded.version";
@@ -28,8 +29,10 @@ const DELETE_ANY: &str = "DELETE FROM room WHERE jid = $1";
 const DELETE_AFFILIATIONS: &str = "DELETE FROM room_affiliation WHERE room = $1";
 const LISTED: &str = "SELECT jid, created, version, listed, name, description, settings, subject
     FROM room WHERE domain = $1 AND listed = 1 AND jid > $2 ORDER BY jid LIMIT $3";
-const AFFILIATED: &str = "SELECT room, affiliation FROM room_affiliation
+const AFFILIATED: &str = "SELECT room, affiliation, seen FROM room_affiliation
     WHERE account = $1 AND affiliation IN ('member', 'admin', 'owner') ORDER BY room";
+const SET_SEEN: &str =
+    "UPDATE room_affiliation SET seen = $3 WHERE room = $1 AND account = $2 AND seen < $3";
 const COUNT: &str = "SELECT count(*) FROM room";
 
 type Row = (String, i64, i64, i64, String, String, String, Option<Vec<u8>>);
@@ -156,11 +159,31 @@ impl Rooms for Database {
         Ok(rows.into_iter().map(room).collect())
     }
 
-    async fn affiliated(&self, jid: &str) -> Result<Vec<(String, RoomAffiliation)>, StoreError> {
+    async fn affiliated(&self, jid: &str) -> Result<Vec<AffiliatedRoom>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<(String, String)> =
+        let rows: Vec<(String, String, i64)> =
             sqlx::query_as(AFFILIATED).bind(jid).fetch_all(&mut *conn).await?;
-        rows.into_iter().map(|(room, affiliation)| Ok((room, affiliation.parse()?))).collect()
+        let rooms = rows.into_iter().map(|(jid, affiliation, seen)| {
+            let seen = (seen > 0).then(|| Timestamp::from_micros(seen));
+            Ok(AffiliatedRoom { jid, affiliation: affiliation.parse()?, seen })
+        });
+        rooms.collect()
+    }
+
+    async fn set_seen(&self, room: &str, jid: &str, at: Timestamp) -> Result<(), StoreError> {
+        let (room, jid) = (room.to_owned(), jid.to_owned());
+        self.write(move |conn| {
+            Box::pin(async move {
+                sqlx::query(SET_SEEN)
+                    .bind(room)
+                    .bind(jid)
+                    .bind(at.as_micros())
+                    .execute(conn)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {

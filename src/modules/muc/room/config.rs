@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::hats::Hats;
 
 /// The configuration of a room.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -47,6 +48,9 @@ pub struct Config {
     pub public_log: bool,
     /// Seconds between two messages of one occupant (XEP-0500); 0: no limit.
     pub slow_mode: u32,
+    /// Members who are not here get the messages that mention them (XEP-0452).
+    pub forward_mentions: bool,
+    pub hats: Hats,
     /// A node of PubSub that belongs to the room, as a URI.
     pub pubsub: String,
 }
@@ -96,6 +100,8 @@ impl Default for Config {
             archive: true,
             public_log: false,
             slow_mode: 0,
+            forward_mentions: false,
+            hats: Hats::default(),
             pubsub: String::new(),
         }
     }

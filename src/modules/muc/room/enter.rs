@@ -169,6 +169,9 @@ impl Room {
         let device = occupant.devices.last()?;
         let mut base = device.presence.clone();
         base = base.with_child(build::occupant_id(&occupant.id));
+        if let Some(hats) = self.config.hats.element(&occupant.account) {
+            base = base.with_child(hats);
+        }
         Some(News::new(occupant.jid.clone(), base, self.item(occupant)))
     }
 

@@ -38,6 +38,7 @@ impl Room {
             fx.archive = Some(Archived { id: speech.id, time: speech.now, stanza });
         }
         self.tell_message(&sent, fx);
+        self.forward_mentions(&sent, speech.now, fx);
         if speech.stanza.has_child("body", ns::CLIENT) {
             if self.config.slow_mode > 0 {
                 self.note_speech(account, speech.now);

@@ -1,9 +1,9 @@
 //! Persistent rooms.
 
 use bytes::Bytes;
-use wello_store::{RoomAffiliation, StoredAffiliation, StoredRoom};
+use wello_store::{AffiliatedRoom, RoomAffiliation, StoredAffiliation, StoredRoom};
 
-use crate::fixture::{Database, JULIET, NURSE, ROMEO};
+use crate::fixture::{Database, JULIET, NURSE, ROMEO, at};
 
 const ROOM: &str = "balcony@conference.capulet.example";
 
@@ -78,8 +78,20 @@ pub(crate) async fn affiliations_are_found_and_pruned(database: &Database) {
     let of = |kind| affiliation(ROMEO, kind, 1);
     rooms.create(&room(ROOM, 1, 1), &[of(RoomAffiliation::Member)]).await.unwrap();
     rooms.create(&room(second, 1, 1), &[of(RoomAffiliation::Outcast)]).await.unwrap();
-    let found = rooms.affiliated(ROMEO).await.unwrap();
-    assert_eq!(found, [(ROOM.to_owned(), RoomAffiliation::Member)]);
+    let found = |seen| {
+        let (jid, affiliation) = (ROOM.to_owned(), RoomAffiliation::Member);
+        [AffiliatedRoom { jid, affiliation, seen }]
+    };
+    assert_eq!(rooms.affiliated(ROMEO).await.unwrap(), found(None));
+    for second in [7, 5] {
+        rooms.set_seen(ROOM, ROMEO, at(second)).await.unwrap();
+    }
+    assert_eq!(rooms.affiliated(ROMEO).await.unwrap(), found(Some(at(7))));
+    rooms
+        .update(&room(ROOM, 1, 2), &[affiliation(ROMEO, RoomAffiliation::Member, 2)])
+        .await
+        .unwrap();
+    assert_eq!(rooms.affiliated(ROMEO).await.unwrap(), found(Some(at(7))));
     let gone = [
         affiliation(JULIET, RoomAffiliation::None, 2),
         affiliation(NURSE, RoomAffiliation::None, 3),
