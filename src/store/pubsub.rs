@@ -106,6 +106,8 @@ pub struct Room {
     pub items: u64,
     /// The new one is refused, instead of the oldest being removed.
     pub reject: bool,
+    /// Of payloads in all nodes that the node's creator made at its service.
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +115,8 @@ pub enum Publication {
     /// With the ids of the items that had to go.
     Stored(Vec<String>),
     Full,
+    /// The creator's nodes hold as many bytes as allowed. Nothing is changed.
+    TooMuch,
     /// The node was deleted meanwhile.
     NoNode,
 }

@@ -75,10 +75,11 @@ pub async fn import_item(
     };
     let item =
         PubSubItem { id: id.to_owned(), publisher: account, time: Clock::System.now(), payload };
-    let room = Room { items: importer.config.pubsub.items, reject: true };
+    let limits = &importer.config.pubsub;
+    let room = Room { items: limits.items, reject: true, bytes: limits.bytes };
     match pubsub.publish(node.id, &item, room).await? {
         Publication::Stored(_) => importer.counts.items += 1,
-        Publication::Full => importer.skip("items that are too many"),
+        Publication::Full | Publication::TooMuch => importer.skip("items that are too many"),
         Publication::NoNode => importer.skip("items of a node that was deleted"),
     }
     Ok(())
