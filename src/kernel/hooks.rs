@@ -103,6 +103,15 @@ pub trait SessionEvents: Send + Sync {
     ) {
     }
 
+    /// Its connection is lost and it waits to be resumed, with what its client has not acknowledged.
+    async fn hibernating(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _session: &Arc<Session>,
+        _waiting: &[Stanza],
+    ) {
+    }
+
     /// After the session is out of the registry.
     async fn ended(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>) {}
 }

@@ -82,6 +82,14 @@ impl Kernel {
         }
     }
 
+    /// A session's connection is lost; `waiting` is what its client has not acknowledged.
+    pub async fn hibernating(self: &Arc<Self>, session: &Arc<Session>, waiting: &[Stanza]) {
+        session.set_hibernating(true);
+        for hook in &self.hooks.sessions {
+            hook.hibernating(self, session, waiting).await;
+        }
+    }
+
     /// Ends a session for good. `left` is what the client was to get and may not have got.
     pub async fn end_session(
         self: &Arc<Self>,

@@ -36,6 +36,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let store = open_store(&config, Some(&metrics)).await?;
     let modules = wello_modules::all(&config);
     let kernel = Kernel::new(config, store, metrics, modules).await?;
+    kernel.files.recover().await.context("files that were being uploaded")?;
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
     let authorities = client_authorities(&kernel.config)?;

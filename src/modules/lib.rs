@@ -13,11 +13,14 @@ mod last;
 mod offline;
 mod ping;
 mod private;
+pub mod ptt;
 mod pubsub;
+mod push;
 mod registration;
 mod retention;
 mod roster;
 mod time;
+mod upload;
 mod vcard;
 mod version;
 
@@ -51,11 +54,16 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
         Arc::new(commands::Commands::new()),
+        Arc::new(push::Push::default()),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
+    if config.uploads.enabled {
+        modules.push(Arc::new(ptt::Ptt::default()));
+    }
+    modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules
 }

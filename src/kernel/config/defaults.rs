@@ -21,6 +21,9 @@ impl Default for Config {
             offline: Offline::default(),
             pubsub: PubSub::default(),
             http: Http::default(),
+            uploads: Uploads::default(),
+            push: Push::default(),
+            ptt: Ptt::default(),
             log: Log::default(),
             contact: Contact::default(),
         }
@@ -158,6 +161,38 @@ impl Default for Http {
             body_bytes: 256 * 1024,
             bosh_wait_seconds: 60,
         }
+    }
+}
+
+impl Default for Uploads {
+    fn default() -> Uploads {
+        const MEBIBYTE: u64 = 1024 * 1024;
+        Uploads {
+            enabled: true,
+            max_bytes: 100 * MEBIBYTE,
+            day_bytes: 1024 * MEBIBYTE,
+            account_bytes: 4096 * MEBIBYTE,
+            profile_bytes: 10 * MEBIBYTE,
+            keep_days: 30,
+            s3: None,
+        }
+    }
+}
+
+/// What services that have no regions take.
+pub(super) fn s3_region() -> String {
+    "us-east-1".into()
+}
+
+impl Default for Ptt {
+    fn default() -> Ptt {
+        Ptt { clip_bytes: 1024 * 1024, clip_seconds: 60, clip_days: 30 }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Push {
+        Push { with_sender: false, with_body: false, placeholder: "New message".into() }
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Config {
     pub offline: Offline,
     pub pubsub: PubSub,
     pub http: Http,
+    pub uploads: Uploads,
+    pub push: Push,
+    pub ptt: Ptt,
     pub log: Log,
     pub contact: Contact,
 }
@@ -206,6 +209,50 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     pub body_bytes: usize,
     pub bosh_wait_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Uploads {
+    pub enabled: bool,
+    pub max_bytes: u64,
+    pub day_bytes: u64,
+    pub account_bytes: u64,
+    pub profile_bytes: u64,
+    pub keep_days: u32,
+    /// `None`: in the data directory.
+    pub s3: Option<S3>,
+}
+
+/// A bucket of Amazon S3 or of a service that speaks its protocol.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    pub endpoint: String,
+    pub bucket: String,
+    pub access_key: String,
+    pub secret_key: String,
+    #[serde(default = "defaults::s3_region")]
+    pub region: String,
+    /// Before the names of all files, for a bucket that is shared.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ptt {
+    pub clip_bytes: usize,
+    pub clip_seconds: u64,
+    pub clip_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Push {
+    pub with_sender: bool,
+    pub with_body: bool,
+    pub placeholder: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

@@ -301,7 +301,8 @@ async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool
         return Ok(false);
     };
     sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
-    for statement in DELETE_OWNED {
+    let owned = DELETE_OWNED.iter().chain(&super::uploads::DELETE_OWNED);
+    for statement in owned.chain(&super::push::DELETE_OWNED).copied() {
         sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
     }
     maintain::purge(conn, jid).await?;

@@ -14,10 +14,12 @@ mod offline;
 mod prefs;
 mod pubsub;
 mod pubsub_items;
+mod push;
 mod refresh_tokens;
 mod reports;
 mod roster;
 mod sessions;
+mod uploads;
 
 use super::{Connection, Database, DatabaseRow, maintain, query};
 use crate::time::wall_clock;

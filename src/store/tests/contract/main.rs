@@ -11,11 +11,13 @@ mod offline;
 mod owned;
 mod paging;
 mod pubsub;
+mod push;
 mod roster;
 mod schema;
 mod small;
 mod sqlite_only;
 mod tokens;
+mod uploads;
 
 /// Makes tests of test bodies, one for each database.
 macro_rules! on_each_database {
@@ -101,6 +103,9 @@ on_each_database! {
         items_are_read_in_pages,
         bytes_are_limited_for_each_creator,
     }
+    push {
+        enabled_and_disabled,
+    }
     roster {
         changed_with_versions,
         conflicting_changes_are_refused,
@@ -128,5 +133,12 @@ on_each_database! {
         invites_are_redeemed,
         invites_are_not_redeemed_too_often,
         invites_expire_and_are_listed,
+    }
+    uploads {
+        stored_once_and_shared,
+        quotas_of_day_and_account,
+        slots_that_wait_are_few,
+        old_profiles_give_way,
+        uploads_expire,
     }
 }

@@ -1,13 +1,14 @@
 use bytes::Bytes;
 use wello_store::{
-    Affiliation, ArchivePrefs, Client, DocumentKey, Entry, FastToken, HibernatedSession, Invite,
-    InviteKind, LastActivity, NewAccount, NewNode, NodeCreation, NodeSubscription, PubSubItem,
-    RefreshToken, Role, Room, RosterItem, RosterVersion, ScramKeys, Store, SubscriptionRequest,
-    SubscriptionState, TokenHash,
+    Affiliation, ArchivePrefs, Client, DocumentKey, Entry, FastToken, FileHash, HibernatedSession,
+    Invite, InviteKind, LastActivity, NewAccount, NewNode, NodeCreation, NodeSubscription,
+    PubSubItem, RefreshToken, Role, Room, RosterItem, RosterVersion, ScramKeys, Store,
+    SubscriptionRequest, SubscriptionState, TokenHash,
 };
 
 use crate::accounts::new;
 use crate::fixture::{Database, JULIET, NURSE, ROMEO, append, at, chat};
+use crate::{push, uploads};
 
 pub(crate) async fn deleting_an_account_leaves_nothing(database: &Database) {
     let store = &database.store;
@@ -77,6 +78,13 @@ async fn fill(store: &Store, account: &str) {
     invite(store, account, &format!("by {account}"), NURSE).await;
     invite(store, NURSE, &format!("for {account}"), account).await;
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
+    store.push.enable(&push::service(account, "push.example", ""), 1).await.unwrap();
+    uploads::put(
+        store,
+        &uploads::slot(account, &account.replace('@', "-"), 1, 0),
+        &FileHash([1; 32]),
+    )
+    .await;
     let other = if account == ROMEO { JULIET } else { ROMEO };
     let entry = chat(store, account, other, 5, "x");
     append(store, Entry { offline_for: Some(account.to_owned()), ..entry }).await;
