@@ -232,6 +232,9 @@ pub trait PubSub: Send + Sync {
         max_bytes: usize,
     ) -> Result<Vec<PubSubItem>, StoreError>;
 
+    /// The newest item of a node.
+    async fn last_item(&self, node: NodeId) -> Result<Option<PubSubItem>, StoreError>;
+
     /// The ids of a node's items, newest last.
     async fn item_ids(&self, node: NodeId, limit: u32) -> Result<Vec<String>, StoreError>;
 

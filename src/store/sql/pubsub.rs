@@ -248,6 +248,11 @@ impl PubSub for Database {
         pubsub_items::by_id(&mut conn, node, ids, max_bytes).await
     }
 
+    async fn last_item(&self, node: NodeId) -> Result<Option<PubSubItem>, StoreError> {
+        let mut conn = self.read().await?;
+        pubsub_items::last(&mut conn, node).await
+    }
+
     async fn item_ids(&self, node: NodeId, limit: u32) -> Result<Vec<String>, StoreError> {
         let mut conn = self.read().await?;
         pubsub_items::ids(&mut conn, node, limit).await

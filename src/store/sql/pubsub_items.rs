@@ -32,6 +32,8 @@ const BACKWARDS: &str = "SELECT id, publisher, time, payload, number FROM pubsub
     WHERE node = $1 AND number > $2 AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5";
 const BY_ID: &str = "SELECT id, publisher, time, payload, number FROM pubsub_item
     WHERE node = $1 AND id = $2";
+const LAST: &str = "SELECT id, publisher, time, payload, number FROM pubsub_item
+    WHERE node = $1 ORDER BY number DESC LIMIT 1";
 const IDS: &str = "SELECT id FROM pubsub_item WHERE node = $1 ORDER BY number DESC LIMIT $2";
 const PURGE: &str = "DELETE FROM pubsub_item WHERE node = $1";
 
@@ -168,6 +170,14 @@ pub(super) async fn by_id(
         found.push(item);
     }
     Ok(found)
+}
+
+pub(super) async fn last(
+    conn: &mut Connection,
+    node: NodeId,
+) -> Result<Option<PubSubItem>, StoreError> {
+    let row: Option<ItemRow> = sqlx::query_as(LAST).bind(node.0).fetch_optional(conn).await?;
+    Ok(row.map(item))
 }
 
 pub(super) async fn ids(

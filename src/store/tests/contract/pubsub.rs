@@ -150,6 +150,7 @@ pub(crate) async fn items_are_kept_in_the_order_of_publication(database: &Databa
     assert_eq!(publish(store, node, "4", room).await, gone);
     assert_eq!(pubsub.item_ids(node, 10).await.unwrap(), ["3", "1", "4"]);
     assert_eq!(pubsub.item_ids(node, 1).await.unwrap(), ["4"]);
+    assert_eq!(pubsub.last_item(node).await.unwrap(), Some(item("4")));
     let reject = Room { reject: true, ..room };
     assert_eq!(publish(store, node, "5", reject).await, Publication::Full);
     assert_eq!(publish(store, node, "3", reject).await, Publication::Stored(Vec::new()));
@@ -165,6 +166,7 @@ pub(crate) async fn items_are_kept_in_the_order_of_publication(database: &Databa
     assert_eq!(pubsub.item_ids(node, 10).await.unwrap(), ["1"]);
     assert_eq!(pubsub.purge(node).await.unwrap(), 1);
     assert_eq!(pubsub.purge(node).await.unwrap(), 0);
+    assert_eq!(pubsub.last_item(node).await.unwrap(), None);
 }
 
 pub(crate) async fn items_are_read_in_pages(database: &Database) {
