@@ -39,6 +39,12 @@ impl Server {
         server
     }
 
+    /// Deletes an account by the command, while the server runs.
+    pub async fn delete(&self, account: &str) {
+        let mut delete = self.command(&["user", "del", &format!("{account}@localhost")]);
+        assert!(delete.status().await.unwrap().success(), "{account}");
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wello"));
         command.args(args).arg("--config").arg(self.folder.path().join("config.toml"));
