@@ -14,6 +14,7 @@ mod offline;
 mod ping;
 mod private;
 pub mod ptt;
+mod pubsub;
 mod push;
 mod registration;
 mod retention;
@@ -21,7 +22,6 @@ mod roster;
 mod time;
 mod upload;
 mod vcard;
-mod vcard4;
 mod version;
 
 use std::sync::Arc;
@@ -33,10 +33,12 @@ pub use archive::searchable_text;
 
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
+    let caps = caps::EntityCaps::default();
+    let pubsub = Arc::new(pubsub::PubSub::new(caps.clone(), &config.domains()));
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
-        Arc::new(caps::EntityCaps::default()),
+        Arc::new(caps),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
         Arc::new(blocking::Blocking::default()),
         Arc::new(roster::Roster),
@@ -45,9 +47,9 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(time::Time),
         Arc::new(last::Last::new()),
         Arc::new(contact::Contact),
-        Arc::new(private::Private),
-        Arc::new(vcard::VCard),
-        Arc::new(vcard4::VCard4),
+        Arc::new(private::Private::new(Arc::clone(&pubsub))),
+        Arc::new(vcard::VCard::new(Arc::clone(&pubsub))),
+        pubsub,
         Arc::new(carbons::Carbons),
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),

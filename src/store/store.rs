@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, PushServices, RefreshTokens, Reports,
+    LastActivities, Location, Meta, Offline, Options, PubSub, PushServices, RefreshTokens, Reports,
     Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
@@ -22,6 +22,7 @@ pub struct Store {
     pub last: Arc<dyn LastActivities>,
     pub meta: Arc<dyn Meta>,
     pub offline: Arc<dyn Offline>,
+    pub pubsub: Arc<dyn PubSub>,
     pub push: Arc<dyn PushServices>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
@@ -88,6 +89,7 @@ impl Store {
             last: database.clone(),
             meta: database.clone(),
             offline: database.clone(),
+            pubsub: database.clone(),
             push: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
@@ -121,6 +123,7 @@ pub(crate) trait Domains:
     + LastActivities
     + Meta
     + Offline
+    + PubSub
     + PushServices
     + RefreshTokens
     + Reports

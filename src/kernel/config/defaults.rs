@@ -19,6 +19,7 @@ impl Default for Config {
             sessions: Sessions::default(),
             archive: Archive::default(),
             offline: Offline::default(),
+            pubsub: PubSub::default(),
             http: Http::default(),
             uploads: Uploads::default(),
             push: Push::default(),
@@ -132,6 +133,19 @@ impl Default for Archive {
 impl Default for Offline {
     fn default() -> Offline {
         Offline { enabled: true, messages: 1000, bytes: 4 * 1024 * 1024 }
+    }
+}
+
+impl Default for PubSub {
+    fn default() -> PubSub {
+        PubSub {
+            create: Audience::Users,
+            nodes: 200,
+            items: 1000,
+            item_bytes: 192 * 1024,
+            subscriptions: 10_000,
+            affiliations: 1000,
+        }
     }
 }
 

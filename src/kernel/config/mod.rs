@@ -34,6 +34,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
+    pub pubsub: PubSub,
     pub http: Http,
     pub uploads: Uploads,
     pub push: Push,
@@ -183,6 +184,19 @@ pub struct Offline {
     pub enabled: bool,
     pub messages: u64,
     pub bytes: u64,
+}
+
+/// Nodes of accounts and of the service `pubsub.D` (XEP-0060).
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct PubSub {
+    /// Who may make nodes at `pubsub.D`.
+    pub create: Audience,
+    pub nodes: u64,
+    pub items: u64,
+    pub item_bytes: usize,
+    pub subscriptions: u64,
+    pub affiliations: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -12,6 +12,8 @@ mod last;
 mod meta;
 mod offline;
 mod prefs;
+mod pubsub;
+mod pubsub_items;
 mod push;
 mod refresh_tokens;
 mod reports;

@@ -10,6 +10,7 @@ mod fixture;
 mod offline;
 mod owned;
 mod paging;
+mod pubsub;
 mod push;
 mod roster;
 mod schema;
@@ -93,6 +94,13 @@ on_each_database! {
     }
     paging {
         pages_forwards_and_backwards_are_all,
+    }
+    pubsub {
+        nodes,
+        affiliations,
+        subscriptions,
+        items_are_kept_in_the_order_of_publication,
+        items_are_read_in_pages,
     }
     push {
         enabled_and_disabled,
