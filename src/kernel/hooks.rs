@@ -321,6 +321,9 @@ pub trait Service: Send + Sync {
         stanza: Stanza,
         session: Option<&Arc<Session>>,
     ) -> Option<Ticket>;
+
+    /// The server goes down: the last chance to tell sessions, which their clients may resume.
+    async fn shut_down(&self, _kernel: &Arc<Kernel>) {}
 }
 
 /// Whoever answers for addresses that are not of this server.

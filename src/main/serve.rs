@@ -67,6 +67,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     std::io::stdout().flush()?;
     wait_for_signals(&certificates, &c2s).await?;
     tracing::info!("shutting down");
+    for service in kernel.hooks().services.values() {
+        service.shut_down(&kernel).await;
+    }
     shutdown.cancel();
     let drain = Duration::from_secs(kernel.config.sessions.drain_seconds);
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {

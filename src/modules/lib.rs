@@ -11,6 +11,7 @@ mod contact;
 mod disco;
 mod forgery;
 mod last;
+mod muc;
 mod offline;
 mod ping;
 mod private;
@@ -36,12 +37,13 @@ pub use archive::searchable_text;
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let caps = caps::EntityCaps::default();
     let pubsub = Arc::new(pubsub::PubSub::new(caps.clone(), &config.domains()));
+    let blocking = Arc::new(blocking::Blocking::default());
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
         Arc::new(caps),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
-        Arc::new(blocking::Blocking::default()),
+        Arc::clone(&blocking) as _,
         Arc::new(roster::Roster),
         Arc::new(ping::Ping),
         Arc::new(version::Version),
@@ -68,5 +70,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let proxy = bytestreams::Bytestreams::new(config);
     modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
+    modules.push(Arc::new(muc::Muc::new(config, blocking)));
     modules
 }

@@ -11,6 +11,7 @@ pub(crate) const SQLITE: &[Script] = &[
     (2, "account email", include_str!("../../migrations/sqlite/0002_account_email.sql")),
     (3, "offline archive id", include_str!("../../migrations/sqlite/0003_offline_archive_id.sql")),
     (4, "pubsub", include_str!("../../migrations/sqlite/0004_pubsub.sql")),
+    (5, "rooms", include_str!("../../migrations/sqlite/0005_rooms.sql")),
     (6, "uploads", include_str!("../../migrations/sqlite/0006_uploads.sql")),
     (7, "push", include_str!("../../migrations/sqlite/0007_push.sql")),
 ];
@@ -24,6 +25,7 @@ pub(crate) const POSTGRES: &[Script] = &[
         include_str!("../../migrations/postgres/0003_offline_archive_id.sql"),
     ),
     (4, "pubsub", include_str!("../../migrations/postgres/0004_pubsub.sql")),
+    (5, "rooms", include_str!("../../migrations/postgres/0005_rooms.sql")),
     (6, "uploads", include_str!("../../migrations/postgres/0006_uploads.sql")),
     (7, "push", include_str!("../../migrations/postgres/0007_push.sql")),
 ];

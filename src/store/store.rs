@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
     LastActivities, Location, Meta, Offline, Options, PubSub, PushServices, RefreshTokens, Reports,
-    Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
+    Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -26,6 +26,7 @@ pub struct Store {
     pub push: Arc<dyn PushServices>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
+    pub rooms: Arc<dyn Rooms>,
     pub roster: Arc<dyn Rosters>,
     pub sessions: Arc<dyn Sessions>,
     pub uploads: Arc<dyn Uploads>,
@@ -93,6 +94,7 @@ impl Store {
             push: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
+            rooms: database.clone(),
             roster: database.clone(),
             sessions: database.clone(),
             uploads: database.clone(),
@@ -127,6 +129,7 @@ pub(crate) trait Domains:
     + PushServices
     + RefreshTokens
     + Reports
+    + Rooms
     + Rosters
     + Sessions
     + Uploads

@@ -134,6 +134,17 @@ impl Accounts {
         &self.mechanisms
     }
 
+    /// Argon2id of a password that belongs to no account, such as a room's. `None` when it cannot
+    /// be used or resources are missing.
+    pub async fn hash_password(&self, password: &str) -> Option<String> {
+        self.passwords.hash(password).await
+    }
+
+    /// Whether the password is the one of [`Accounts::hash_password`].
+    pub async fn matches_hash(&self, hash: &str, password: &str) -> bool {
+        self.passwords.matches(hash, password).await
+    }
+
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
     }

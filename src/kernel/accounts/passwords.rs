@@ -65,6 +65,21 @@ impl Passwords {
         matches.await == Ok(true)
     }
 
+    /// The hash of a password that belongs to no account. `None` without resources.
+    pub async fn hash(&self, password: &str) -> Option<String> {
+        let (password, argon) = (password.to_owned(), Arc::clone(&self.argon));
+        let hash =
+            move || password_forms(&password).ok()?.first().and_then(|form| argon.hash(form));
+        self.work(hash).await.ok().flatten()
+    }
+
+    pub async fn matches(&self, hash: &str, password: &str) -> bool {
+        let (hash, password) = (hash.to_owned(), password.to_owned());
+        let argon = Arc::clone(&self.argon);
+        let verify = move |forms: Vec<String>| argon.verify(&hash, &forms);
+        self.work(move || password_forms(&password).is_ok_and(verify)).await == Ok(true)
+    }
+
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

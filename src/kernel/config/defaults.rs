@@ -20,6 +20,7 @@ impl Default for Config {
             archive: Archive::default(),
             offline: Offline::default(),
             pubsub: PubSub::default(),
+            rooms: Rooms::default(),
             http: Http::default(),
             uploads: Uploads::default(),
             push: Push::default(),
@@ -146,6 +147,22 @@ impl Default for PubSub {
             item_bytes: 192 * 1024,
             subscriptions: 10_000,
             affiliations: 1000,
+        }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Rooms {
+        Rooms {
+            create: Audience::Users,
+            per_account: 100,
+            occupants: 5000,
+            affiliations: 10_000,
+            nick_bytes: 255,
+            history: 100,
+            default_history: 20,
+            persistent: false,
+            public: true,
         }
     }
 }

@@ -35,6 +35,7 @@ pub struct Config {
     pub archive: Archive,
     pub offline: Offline,
     pub pubsub: PubSub,
+    pub rooms: Rooms,
     pub http: Http,
     pub uploads: Uploads,
     pub push: Push,
@@ -198,6 +199,27 @@ pub struct PubSub {
     pub item_bytes: usize,
     pub subscriptions: u64,
     pub affiliations: u64,
+}
+
+/// Multi-user chat (XEP-0045).
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rooms {
+    /// Who may make rooms.
+    pub create: Audience,
+    /// Rooms that one account may own.
+    pub per_account: usize,
+    /// Of one room.
+    pub occupants: usize,
+    /// Of one room, outcasts included.
+    pub affiliations: usize,
+    pub nick_bytes: usize,
+    /// Messages that newcomers may be shown, whatever a room's owner wants.
+    pub history: u32,
+    /// What a new room begins with, until its owner changes it.
+    pub default_history: u32,
+    pub persistent: bool,
+    pub public: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

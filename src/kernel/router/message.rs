@@ -220,7 +220,7 @@ impl Kernel {
     }
 
     /// Posts to a session; one that cannot take it is ended, since its client does not read.
-    pub(crate) fn post(&self, session: &Arc<Session>, stanza: Stanza) -> bool {
+    pub fn post(&self, session: &Arc<Session>, stanza: Stanza) -> bool {
         self.metrics.stanzas_sent.get_or_create(&stanza.kind.into()).inc();
         let posted = session.post(stanza).is_ok();
         if !posted && session.end(EndReason::SlowReader) {

@@ -16,7 +16,9 @@ use wello_store::ArchivePrefs;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 
+pub(crate) use policy::is_worth_keeping;
 pub use policy::searchable_text;
+pub(crate) use requests::{forwarded, metadata, query_page};
 
 /// The archive's hooks, requests and caches.
 #[derive(Default)]

@@ -16,6 +16,11 @@ pub(super) fn is_archivable(message: &Stanza) -> (bool, &'static str) {
         MessageType::Error => return (false, "error"),
         MessageType::Chat | MessageType::Normal => {}
     }
+    is_worth_keeping(message)
+}
+
+/// The same, whatever the type.
+pub(crate) fn is_worth_keeping(message: &Stanza) -> (bool, &'static str) {
     if message.has_child("no-permanent-store", ns::HINTS)
         || message.has_child("no-store", ns::HINTS)
     {

@@ -52,12 +52,28 @@ async fn answer_query(
     request: &IqRequest<'_>,
 ) -> Result<IqAnswer, StanzaError> {
     let asked = MamQuery::parse(request.payload)?;
+    let (messages, fin) = query_page(kernel, &request.to, &asked).await?;
+    for message in &messages {
+        let to = &session.jid;
+        if let Some(result) = forwarded(message, &asked, &request.to, to, |_| {}) {
+            session.reply(result);
+        }
+    }
+    Ok(fin.to_element().into())
+}
+
+/// One page of an archive, in the order in which it is sent, and what is said at its end.
+pub(crate) async fn query_page(
+    kernel: &Kernel,
+    owner: &BareJid,
+    asked: &MamQuery,
+) -> Result<(Vec<ArchivedMessage>, MamFin), StanzaError> {
     if asked.node.is_some() {
         return Err(StanzaError::item_not_found("no such node"));
     }
     let config = &kernel.config.archive;
     let max = asked.page.max.unwrap_or(config.page_size).min(config.page_max);
-    let query = to_store(&request.to, &asked, max)?;
+    let query = to_store(owner, asked, max)?;
     let page = kernel.store.archive.query(&query).await.map_err(|error| match error {
         QueryError::ItemNotFound(id) => StanzaError::item_not_found(format!("no message {id}")),
         QueryError::Store(error) => store_failed(&error),
@@ -79,12 +95,7 @@ async fn answer_query(
     if asked.flip_page {
         messages.reverse();
     }
-    for message in &messages {
-        if let Some(result) = result(message, &asked, session) {
-            session.reply(result);
-        }
-    }
-    Ok(fin.to_element().into())
+    Ok((messages, fin))
 }
 
 fn to_store(owner: &BareJid, asked: &MamQuery, max: u32) -> Result<Query, StanzaError> {
@@ -124,27 +135,37 @@ fn to_store(owner: &BareJid, asked: &MamQuery, max: u32) -> Result<Query, Stanza
     })
 }
 
-fn result(message: &ArchivedMessage, asked: &MamQuery, session: &Session) -> Option<Stanza> {
+/// A message out of the archive of `owner` for somebody who asked; `edit` takes out what is not
+/// for them.
+pub(crate) fn forwarded(
+    message: &ArchivedMessage,
+    asked: &MamQuery,
+    owner: &BareJid,
+    to: &Jid,
+    edit: impl FnOnce(&mut Element),
+) -> Option<Stanza> {
     let stanza = String::from_utf8_lossy(&message.stanza).parse::<Element>();
     let stanza = stanza
         .inspect_err(
             |error| tracing::error!(id = %message.id, %error, "archived message is damaged"),
         )
-        .ok()?;
+        .ok();
+    let mut stanza = stanza?;
+    edit(&mut stanza);
     let result = MamResult {
         query_id: asked.query_id.clone(),
         id: message.id.to_string(),
-        forwarded: Forwarded { delay: Some(Delay::by(message.time, session.bare())), stanza },
+        forwarded: Forwarded { delay: Some(Delay::by(message.time, owner.clone())), stanza },
     };
     let message = Stanza::new(wello_wire::stanza::Kind::Message)
-        .with_from(session.bare())
-        .with_to(session.jid.clone())
+        .with_from(owner.clone())
+        .with_to(to.clone())
         .with_child(result.to_element());
     Some(message)
 }
 
 /// Section 4.4: the two ends of the archive.
-async fn metadata(kernel: &Arc<Kernel>, owner: &BareJid) -> Result<Element, StanzaError> {
+pub(crate) async fn metadata(kernel: &Kernel, owner: &BareJid) -> Result<Element, StanzaError> {
     let bounds = kernel.store.archive.bounds(owner.as_str()).await;
     let bounds = bounds.map_err(|error| store_failed(&error))?;
     let edge =

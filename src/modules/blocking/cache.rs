@@ -51,6 +51,11 @@ impl Cache {
         Ok(self.keep(account, BlockList::new(jids), changes))
     }
 
+    /// Whether the account blocks an address; `None` when its list is not in memory.
+    pub(super) fn blocks(&self, account: &str, jid: &wello_wire::jid::Jid) -> Option<bool> {
+        self.state.read().lists.get(account).map(|list| list.blocks(jid))
+    }
+
     /// Must be called after every change, before its answer.
     pub(super) fn forget(&self, account: &str) {
         let mut state = self.state.write();

@@ -100,6 +100,11 @@ impl IqHandler for Blocking {
 }
 
 impl Blocking {
+    /// Whether an account blocks an address; `None` when that has to be read from the store.
+    pub(crate) fn blocks(&self, account: &str, jid: &Jid) -> Option<bool> {
+        self.cache.blocks(account, jid)
+    }
+
     async fn block(
         &self,
         kernel: &Arc<Kernel>,

@@ -63,7 +63,7 @@ const RECORD_LOGIN: &str = "UPDATE account SET last_login = $3 WHERE domain = $1
 
 /// What an account owns besides its row, its SCRAM keys and its archive. A table that is new and
 /// names an account belongs here; a test looks for rows that are left behind.
-const DELETE_OWNED: [&str; 19] = [
+const DELETE_OWNED: &[&str] = &[
     "DELETE FROM client WHERE account = $1",
     "DELETE FROM fast_token WHERE account = $1",
     "DELETE FROM refresh_token WHERE account = $1",
@@ -83,6 +83,7 @@ const DELETE_OWNED: [&str; 19] = [
     "DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM pubsub_node WHERE service = $1)",
     "DELETE FROM pubsub_affiliation WHERE jid = $1",
     "DELETE FROM pubsub_node WHERE service = $1",
+    "DELETE FROM room_affiliation WHERE account = $1",
 ];
 
 type Row =

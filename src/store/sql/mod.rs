@@ -17,6 +17,7 @@ mod pubsub_items;
 mod push;
 mod refresh_tokens;
 mod reports;
+mod rooms;
 mod roster;
 mod sessions;
 mod uploads;

@@ -12,6 +12,7 @@ mod owned;
 mod paging;
 mod pubsub;
 mod push;
+mod rooms;
 mod roster;
 mod schema;
 mod small;
@@ -104,6 +105,12 @@ on_each_database! {
     }
     push {
         enabled_and_disabled,
+    }
+    rooms {
+        rooms_are_made_changed_and_destroyed,
+        older_changes_of_rooms_come_too_late,
+        rooms_are_listed_in_pages_by_domain,
+        affiliations_are_found_and_pruned,
     }
     roster {
         changed_with_versions,

@@ -2,8 +2,8 @@ use bytes::Bytes;
 use wello_store::{
     Affiliation, ArchivePrefs, Client, DocumentKey, Entry, FastToken, FileHash, HibernatedSession,
     Invite, InviteKind, LastActivity, NewAccount, NewNode, NodeCreation, NodeSubscription,
-    PubSubItem, RefreshToken, Role, Room, RosterItem, RosterVersion, ScramKeys, Store,
-    SubscriptionRequest, SubscriptionState, TokenHash,
+    PubSubItem, RefreshToken, Role, Room, RoomAffiliation, RosterItem, RosterVersion, ScramKeys,
+    Store, StoredAffiliation, StoredRoom, SubscriptionRequest, SubscriptionState, TokenHash,
 };
 
 use crate::accounts::new;
@@ -77,6 +77,15 @@ async fn fill(store: &Store, account: &str) {
     pubsub(store, account).await;
     invite(store, account, &format!("by {account}"), NURSE).await;
     invite(store, NURSE, &format!("for {account}"), account).await;
+    let jid = format!("{}@rooms.example", account.replace('@', "."));
+    let room = StoredRoom { jid, ..StoredRoom::default() };
+    let owner = RoomAffiliation::Owner;
+    let owner = StoredAffiliation {
+        jid: account.to_owned(),
+        affiliation: owner,
+        ..StoredAffiliation::default()
+    };
+    store.rooms.create(&room, &[owner]).await.unwrap();
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
     store.push.enable(&push::service(account, "push.example", ""), 1).await.unwrap();
     uploads::put(

@@ -1,0 +1,84 @@
+//! What comes to the service, sorted.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wello_kernel::Kernel;
+use wello_kernel::hooks::{AccountEvents, DiscoQuery, Service};
+use wello_kernel::sessions::Session;
+use wello_store::Ticket;
+use wello_wire::error::StanzaError;
+use wello_wire::jid::BareJid;
+use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
+use wello_wire::stanza::{IqType, Kind, Stanza};
+
+use super::Muc;
+use super::room::Effects;
+
+#[async_trait]
+impl Service for Muc {
+    async fn info(&self, _kernel: &Arc<Kernel>, _domain: &BareJid) -> DiscoInfo {
+        self.service_info()
+    }
+
+    async fn items(&self, kernel: &Arc<Kernel>, query: &DiscoQuery) -> Vec<DiscoItem> {
+        self.service_items(kernel, &query.to).await
+    }
+
+    async fn handle(
+        &self,
+        kernel: &Arc<Kernel>,
+        stanza: Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Option<Ticket> {
+        let handled = match stanza.kind {
+            Kind::Presence => self.handle_presence(kernel, &stanza, session).await,
+            Kind::Message => self.handle_message(kernel, &stanza, session).await,
+            Kind::Iq => self.handle_any_iq(kernel, &stanza, session).await,
+        };
+        match handled {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                kernel.refuse(session, &stanza, &error).await;
+                None
+            }
+        }
+    }
+
+    async fn shut_down(&self, kernel: &Arc<Kernel>) {
+        for live in self.rooms.all() {
+            let mut empty = |room: &mut super::room::Room, fx: &mut Effects| {
+                room.shut_down(fx);
+                Ok(())
+            };
+            self.run_on(kernel, &live, None, &mut empty).await;
+        }
+    }
+}
+
+impl Muc {
+    async fn handle_any_iq(
+        &self,
+        kernel: &Arc<Kernel>,
+        stanza: &Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Result<Option<Ticket>, StanzaError> {
+        match stanza.iq_type() {
+            Some(IqType::Get | IqType::Set) => self.handle_iq(kernel, stanza, session).await,
+            _ => {
+                self.relay_answer(kernel, stanza).await;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// An account that is no more is in no room and on no list.
+#[async_trait]
+impl AccountEvents for Muc {
+    async fn deleting(&self, _kernel: &Arc<Kernel>, account: &BareJid) {
+        for live in self.rooms.all() {
+            live.state.lock().room.forget(account);
+        }
+    }
+}
