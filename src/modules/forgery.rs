@@ -46,10 +46,17 @@ impl Module for Forgery {
 
 impl hooks::Rewrite for Forgery {
     fn rewrite(&self, kernel: &Kernel, passage: &mut Passage) {
+        let services = &kernel.hooks().services;
         // An address that cannot be read proves nothing, so it counts as ours.
         let is_ours = |address: &str| {
-            address.parse::<Jid>().map_or(true, |jid| kernel.hosts.contains(jid.domain()))
+            address.parse::<Jid>().map_or(true, |jid| {
+                kernel.hosts.contains(jid.domain()) || services.contains_key(jid.domain())
+            })
         };
+        // A service of ours, such as a room, gives ids itself.
+        let giver = passage.stanza.from.as_ref();
+        let giver = giver.filter(|from| services.contains_key(from.domain())).map(Jid::bare);
+        let gave = |by: &str| giver.as_ref().is_some_and(|giver| giver.as_str() == by);
         let sender = passage.session.as_ref().map(|session| session.bare());
         let claims_us = |from: &str| match (&sender, from.parse::<Jid>()) {
             (Some(sender), Ok(jid)) => is_ours(from) && jid.bare() != *sender,
@@ -57,7 +64,9 @@ impl hooks::Rewrite for Forgery {
         };
         passage.stanza.retain_children(|child| match (child.name(), child.ns()) {
             // XEP-0359, section 6: an archive's id is the archive's to give.
-            ("stanza-id", ns::STANZA_ID) => child.attr("by").is_some_and(|by| !is_ours(by)),
+            ("stanza-id", ns::STANZA_ID) => {
+                child.attr("by").is_some_and(|by| !is_ours(by) || gave(by))
+            }
             // XEP-0203, section 5: who claims that this server held the message up.
             ("delay", ns::DELAY) if sender.is_some() => {
                 child.attr("from").is_none_or(|from| !claims_us(from))
