@@ -39,6 +39,7 @@ impl Default for Listen {
             c2s_tls: everywhere(5223),
             https: everywhere(5443),
             http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
+            bytestreams: everywhere(7777),
         }
     }
 }

@@ -60,6 +60,7 @@ pub struct Listen {
     pub c2s_tls: Vec<SocketAddr>,
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
+    pub bytestreams: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
