@@ -145,6 +145,7 @@ impl Default for PubSub {
             nodes: 200,
             items: 1000,
             item_bytes: 192 * 1024,
+            bytes: 32 * 1024 * 1024,
             subscriptions: 10_000,
             affiliations: 1000,
         }

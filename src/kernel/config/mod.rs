@@ -197,6 +197,7 @@ pub struct PubSub {
     pub nodes: u64,
     pub items: u64,
     pub item_bytes: usize,
+    pub bytes: u64,
     pub subscriptions: u64,
     pub affiliations: u64,
 }
