@@ -30,11 +30,12 @@ use crate::control;
 use crate::invite;
 use crate::lock::{self, DataDirLock};
 
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let _lock = DataDirLock::take(&config.data_dir, "start another, or give this one its own")?;
     let metrics = Arc::new(Metrics::default());
     let certificates = Arc::new(open_certificates(&config)?);
     let store = open_store(&config, Some(&metrics)).await?;
+    let bytestreams = bind_bytestreams(&mut config);
     let modules = wello_modules::all(&config);
     let kernel = Kernel::new(config, store, metrics, modules).await?;
     kernel.files.recover().await.context("files that were being uploaded")?;
@@ -51,7 +52,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if let Err(error) = control::listen(&kernel, shutdown.clone()) {
         tracing::warn!("commands that change accounts do not reach this server: {error:#}");
     }
-    let addresses = listen(&kernel, &c2s, &router, &acceptor, &shutdown)?;
+    let addresses = listen(&kernel, &c2s, &router, &acceptor, bytestreams, &shutdown)?;
     let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
@@ -168,12 +169,29 @@ fn obtain_certificates(
     Ok(())
 }
 
-/// Binds every listener, then accepts; returns the bound addresses.
+/// Binds the listeners for file transfers between clients, and leaves in the configuration those
+/// that there are. Without their port there are no such transfers: no reason to serve nobody.
+fn bind_bytestreams(config: &mut Config) -> Vec<Listener> {
+    let bind = |address: &SocketAddr| {
+        let bound = Listener::bind(*address, ListenOptions::default());
+        let bound = bound.map_err(anyhow::Error::from);
+        bound.and_then(|listener| Ok((listener.local_addr()?, listener))).inspect_err(|error| {
+            tracing::warn!("listen.bytestreams: no file transfers by the proxy: {error:#}");
+        })
+    };
+    let bound = config.listen.bytestreams.iter().map(bind).filter_map(Result::ok);
+    let (addresses, listeners) = bound.unzip();
+    config.listen.bytestreams = addresses;
+    listeners
+}
+
+/// Binds every listener but those that are bound already, then accepts; returns the addresses.
 fn listen(
     kernel: &Arc<Kernel>,
     c2s: &Arc<C2sServer>,
     router: &Router,
     acceptor: &TlsAcceptor,
+    bytestreams: Vec<Listener>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<String>> {
     let config = &kernel.config;
@@ -220,12 +238,13 @@ fn listen(
         });
         run(bind("http", *address)?, serve);
     }
-    for address in &config.listen.bytestreams {
+    for listener in bytestreams {
+        addresses.push(format!("bytestreams={}", listener.local_addr()?));
         let kernel = Arc::clone(kernel);
         let serve = Box::new(move |accepted| {
             tokio::spawn(socks5::serve(kernel.bytestreams.clone(), accepted));
         });
-        run(bind("bytestreams", *address)?, serve);
+        run(listener, serve);
     }
     Ok(addresses)
 }
