@@ -9,8 +9,10 @@ use wello_kernel::sessions::Session;
 use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
+use wello_wire::ns;
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
 use wello_wire::stanza::{IqType, Kind, Stanza};
+use wello_wire::xml::{Element, Node};
 
 use super::Muc;
 use super::room::Effects;
@@ -39,7 +41,9 @@ impl Service for Muc {
         match handled {
             Ok(ticket) => ticket,
             Err(error) => {
-                kernel.refuse(session, &stanza, &error).await;
+                if let Some(refusal) = refusal(&stanza, &error) {
+                    kernel.answer(session, refusal).await;
+                }
                 None
             }
         }
@@ -54,6 +58,16 @@ impl Service for Muc {
             self.run_on(kernel, &live, None, &mut empty).await;
         }
     }
+}
+
+/// An error that says of presence that it comes from a room: clients tell it by that (section
+/// 7.2.5 and those that follow).
+fn refusal(stanza: &Stanza, error: &StanzaError) -> Option<Stanza> {
+    let mut refusal = stanza.refusal(error)?;
+    if stanza.kind == Kind::Presence {
+        refusal.edit(|nodes| nodes.insert(0, Node::Element(Element::new("x", ns::MUC))));
+    }
+    Some(refusal)
 }
 
 impl Muc {
