@@ -9,6 +9,7 @@ mod host_meta;
 mod invite;
 mod page;
 pub mod server;
+mod upload;
 mod websocket;
 
 use std::sync::Arc;
@@ -75,6 +76,7 @@ impl Web {
             .route("/invite/{token}", invite::route())
             .route("/xmpp-websocket", get(websocket::upgrade))
             .route("/http-bind", post(bosh::post))
+            .route("/upload/{token}/{name}", upload::route())
             .nest("/api/v1", api::routes(self))
             .layer(self.cors())
             .with_state(self.clone())
@@ -88,7 +90,9 @@ impl Web {
         } else {
             AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
         };
-        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        CorsLayer::new().allow_origin(allowed).allow_methods(methods).allow_headers(Any)
+        let methods =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let layer = CorsLayer::new().allow_origin(allowed).allow_methods(methods);
+        layer.allow_headers(Any).expose_headers(upload::EXPOSED)
     }
 }

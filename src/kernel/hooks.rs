@@ -80,6 +80,16 @@ pub trait SessionEvents: Send + Sync {
     /// After the first availability was broadcast.
     async fn available(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>) {}
 
+    /// What the client can do (XEP-0115) has become known, or was so already: after each
+    /// availability that it broadcasts.
+    async fn capable(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _session: &Arc<Session>,
+        _info: &Arc<DiscoInfo>,
+    ) {
+    }
+
     /// After unavailability was broadcast, with the presence that said so.
     async fn unavailable(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>, _last: &Stanza) {}
 
@@ -93,8 +103,30 @@ pub trait SessionEvents: Send + Sync {
     ) {
     }
 
+    /// Its connection is lost and it waits to be resumed, with what its client has not acknowledged.
+    async fn hibernating(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _session: &Arc<Session>,
+        _waiting: &[Stanza],
+    ) {
+    }
+
     /// After the session is out of the registry.
     async fn ended(&self, _kernel: &Arc<Kernel>, _session: &Arc<Session>) {}
+}
+
+/// Availability that a client is about to broadcast or to direct at somebody.
+#[async_trait]
+pub trait Announcement: Send + Sync {
+    /// `again`: it has been here before, and the client has said nothing new since.
+    async fn announce(
+        &self,
+        kernel: &Arc<Kernel>,
+        session: &Arc<Session>,
+        presence: &mut Stanza,
+        again: bool,
+    );
 }
 
 /// Work that comes back by itself, such as removing what is too old.
@@ -113,6 +145,9 @@ pub trait Chore: Send + Sync {
 pub trait AccountEvents: Send + Sync {
     /// Before the account's rows are deleted; its sessions have been ended.
     async fn deleting(&self, _kernel: &Arc<Kernel>, _account: &BareJid) {}
+
+    /// From now on the contact sees the account's presence (RFC 6121, section 3.1.5).
+    async fn shown(&self, _kernel: &Arc<Kernel>, _account: &BareJid, _contact: &BareJid) {}
 }
 
 /// Children that a feature puts into the answer to Bind 2 (XEP-0386) or takes part in inline.
@@ -307,6 +342,7 @@ pub struct Hooks {
     pub(crate) undelivered: Vec<Arc<dyn Undelivered>>,
     pub(crate) afters: Vec<Arc<dyn After>>,
     pub(crate) sessions: Vec<Arc<dyn SessionEvents>>,
+    pub(crate) announcements: Vec<Arc<dyn Announcement>>,
     pub(crate) chores: Vec<Arc<dyn Chore>>,
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,

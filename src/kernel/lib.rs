@@ -4,6 +4,7 @@ pub mod accounts;
 mod chores;
 pub mod clock;
 pub mod config;
+pub mod files;
 pub mod hooks;
 pub mod inbox;
 pub mod lifecycle;
@@ -24,6 +25,7 @@ use wello_store::{Store, StoreError};
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::files::Files;
 use crate::hooks::{Hooks, RemoteRoute};
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
@@ -37,6 +39,7 @@ pub struct Kernel {
     pub hosts: HashSet<String>,
     pub store: Store,
     pub accounts: Accounts,
+    pub files: Files,
     pub sessions: Sessions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
@@ -69,11 +72,13 @@ impl Kernel {
             Arc::clone(module).register(&mut Registrar::new(&mut hooks));
         }
         let accounts = Accounts::open(&config, &store, clock.clone()).await?;
+        let files = Files::open(&config, &store, clock.clone()).map_err(std::io::Error::other)?;
         Ok(Arc::new(Kernel {
             hosts: config.domains().into_iter().map(str::to_owned).collect(),
             config,
             store,
             accounts,
+            files,
             sessions: Sessions::default(),
             clock,
             metrics,

@@ -6,6 +6,7 @@ use thiserror::Error;
 use wello_stream::c2s::ResourceWish;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, FullJid};
+use wello_wire::payload::disco::DiscoInfo;
 use wello_wire::stanza::{Kind, PresenceType, Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
@@ -71,6 +72,21 @@ impl Kernel {
     pub async fn delivered(self: &Arc<Self>, session: &Arc<Session>, copies: &[StoredCopy]) {
         for hook in &self.hooks.sessions {
             hook.delivered(self, session, copies).await;
+        }
+    }
+
+    /// What the client of a session can do is known.
+    pub async fn capable(self: &Arc<Self>, session: &Arc<Session>, info: &Arc<DiscoInfo>) {
+        for hook in &self.hooks.sessions {
+            hook.capable(self, session, info).await;
+        }
+    }
+
+    /// A session's connection is lost; `waiting` is what its client has not acknowledged.
+    pub async fn hibernating(self: &Arc<Self>, session: &Arc<Session>, waiting: &[Stanza]) {
+        session.set_hibernating(true);
+        for hook in &self.hooks.sessions {
+            hook.hibernating(self, session, waiting).await;
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::hooks::{
-    AccountEvents, After, Archive, BeforeLogin, BindInline, Chore, Copy, Discovery, Guard, Hooks,
-    IqHandler, IqScope, Rewrite, Service, SessionEvents, StreamFeatures, Undelivered,
+    AccountEvents, After, Announcement, Archive, BeforeLogin, BindInline, Chore, Copy, Discovery,
+    Guard, Hooks, IqHandler, IqScope, Rewrite, Service, SessionEvents, StreamFeatures, Undelivered,
 };
 
 /// How much of a specification is there.
@@ -77,6 +77,10 @@ impl<'a> Registrar<'a> {
 
     pub fn sessions(&mut self, hook: Arc<dyn SessionEvents>) {
         self.hooks.sessions.push(hook);
+    }
+
+    pub fn announcement(&mut self, hook: Arc<dyn Announcement>) {
+        self.hooks.announcements.push(hook);
     }
 
     pub fn chore(&mut self, hook: Arc<dyn Chore>) {

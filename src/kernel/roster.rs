@@ -296,6 +296,9 @@ impl Kernel {
                 self.route(presence.with_to(contact.clone())).await;
             }
         }
+        for hook in &self.hooks.accounts {
+            hook.shown(self, account, contact).await;
+        }
     }
 
     /// The contact may see them no more.

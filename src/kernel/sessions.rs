@@ -161,6 +161,11 @@ impl Session {
         self.directed.lock().contains(to)
     }
 
+    /// Whether an address below `bare` has its presence, such as its own place in a room.
+    pub fn has_directed_below(&self, bare: &str) -> bool {
+        self.directed.lock().iter().any(|to| to.bare_str() == bare)
+    }
+
     pub fn take_directed(&self) -> HashSet<Jid> {
         std::mem::take(&mut *self.directed.lock())
     }

@@ -36,11 +36,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let store = open_store(&config, Some(&metrics)).await?;
     let modules = wello_modules::all(&config);
     let kernel = Kernel::new(config, store, metrics, modules).await?;
+    kernel.files.recover().await.context("files that were being uploaded")?;
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
     let authorities = client_authorities(&kernel.config)?;
-    let c2s =
-        C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone()).await;
+    let c2s = C2sServer::new(Arc::clone(&kernel), acceptor.clone(), authorities, shutdown.clone())
+        .await?;
     let restored = c2s.restore_sessions().await.context("stored sessions")?;
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let challenges = Arc::new(ChallengeStore::default());
@@ -63,7 +64,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     println!("ready {}", addresses.join(" "));
     std::io::stdout().flush()?;
-    wait_for_signals(&certificates).await?;
+    wait_for_signals(&certificates, &c2s).await?;
     tracing::info!("shutting down");
     for service in kernel.hooks().services.values() {
         service.shut_down(&kernel).await;
@@ -222,24 +223,31 @@ fn listen(
 }
 
 /// How often certificates are read again without being told to: whoever renews them may not tell.
-const RELOAD_CERTIFICATES: Duration = Duration::from_secs(24 * 3600);
+/// Accounts may have got keys meanwhile, too.
+const RELOAD: Duration = Duration::from_secs(3600);
 
-/// Returns when the server is to stop; reloads certificates at SIGHUP and once a day.
-async fn wait_for_signals(certificates: &Arc<CertificateStore>) -> anyhow::Result<()> {
+/// Returns when the server is to stop; reloads at SIGHUP and once an hour.
+async fn wait_for_signals(
+    certificates: &Arc<CertificateStore>,
+    c2s: &C2sServer,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(RELOAD_CERTIFICATES) => reload(certificates).await,
+            () = tokio::time::sleep(RELOAD) => reload(certificates, c2s).await,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => reload(certificates).await,
+            _ = hangup.recv() => reload(certificates, c2s).await,
         }
     }
 }
 
-async fn reload(certificates: &Arc<CertificateStore>) {
+async fn reload(certificates: &Arc<CertificateStore>, c2s: &C2sServer) {
+    if let Err(error) = c2s.refresh().await {
+        tracing::error!(%error, "what accounts can log in by is not known");
+    }
     let certificates = Arc::clone(certificates);
     let now = std::time::SystemTime::now();
     // What is wrong with a host's certificate is logged where it is found.

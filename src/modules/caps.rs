@@ -1,18 +1,16 @@
 //! Entity capabilities (XEP-0115): the server's own, and a cache of what clients' hashes stand for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wello_kernel::Kernel;
 use wello_kernel::hooks::{DiscoQuery, Discovery, IqScope, SessionEvents, StreamFeatures};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::sessions::{Session, SessionId};
-use wello_store::StoreError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::caps::{Caps, CapsHash, Verdict, verification_string};
@@ -20,8 +18,9 @@ use wello_wire::payload::disco::DiscoInfo;
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
+#[derive(Clone)]
 pub struct EntityCaps {
-    asked: Mutex<Asked>,
+    known: Arc<Known>,
     /// Questions under way.
     permits: Arc<Semaphore>,
 }
@@ -47,7 +46,7 @@ const MAX_INFO: usize = 32 * 1024;
 
 impl Default for EntityCaps {
     fn default() -> EntityCaps {
-        EntityCaps { asked: Mutex::default(), permits: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
+        EntityCaps { known: Arc::default(), permits: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
     }
 }
 
@@ -104,31 +103,52 @@ fn own_caps(info: &DiscoInfo) -> Option<Caps> {
 impl SessionEvents for EntityCaps {
     async fn available(&self, kernel: &Arc<Kernel>, session: &Arc<Session>) {
         let Some(caps) = session.presence().as_ref().and_then(announced) else { return };
-        if !self.asked.lock().begin(&key(&caps), session.id) {
+        if let Some(info) = self.known.find(kernel, session.id, &caps).await {
+            return kernel.capable(session, &info).await;
+        }
+        if !self.known.begin(&caps, session.id) {
             return;
         }
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
-        match kernel.store.caps.get(&key(&caps)).await {
-            Ok(None) => {}
-            Ok(Some(_)) => return self.asked.lock().settle(key(&caps)),
-            Err(error) => return tracing::warn!(%error, "capabilities not read"),
-        }
         let (kernel, session) = (Arc::clone(kernel), Arc::clone(session));
+        let known = Arc::clone(&self.known);
         let ask = async move {
-            learn(&kernel, &session, &caps).await;
+            if let Some(info) = known.learn(&kernel, &session, caps).await {
+                kernel.capable(&session, &info).await;
+            }
             drop(permit);
         };
         // The answer comes through the task that waits for this hook.
         #[expect(clippy::disallowed_methods, reason = "is over when its patience is")]
         tokio::spawn(ask);
     }
+
+    async fn ended(&self, _kernel: &Arc<Kernel>, session: &Arc<Session>) {
+        self.known.own.lock().remove(&session.id);
+    }
 }
 
-/// Capabilities whose hash can be checked; others hold for their sender alone (section 5.4).
+impl EntityCaps {
+    /// What the client of a session can do, if it has said so and was understood.
+    pub(crate) async fn info(
+        &self,
+        kernel: &Arc<Kernel>,
+        session: &Session,
+    ) -> Option<Arc<DiscoInfo>> {
+        let caps = announced(&session.presence()?)?;
+        self.known.find(kernel, session.id, &caps).await
+    }
+}
+
 fn announced(presence: &Stanza) -> Option<Caps> {
     let caps = Caps::parse(presence.child("c", ns::CAPS)?).ok()?;
-    let checkable = caps.hash.as_deref().is_some_and(|hash| CapsHash::from_name(hash).is_some());
-    (checkable && caps.node.len() + caps.ver.len() <= MAX_NAME).then_some(caps)
+    (caps.node.len() + caps.ver.len() <= MAX_NAME).then_some(caps)
+}
+
+/// Whether what the hash stands for can be checked; otherwise it holds for its sender alone
+/// (section 5.4).
+fn is_checkable(caps: &Caps) -> bool {
+    caps.hash.as_deref().is_some_and(|hash| CapsHash::from_name(hash).is_some())
 }
 
 /// The key in the store: the function and the hash. The node is not covered by the hash.
@@ -136,71 +156,135 @@ fn key(caps: &Caps) -> String {
     format!("{}:{}", caps.hash.as_deref().unwrap_or_default(), caps.ver)
 }
 
-async fn learn(kernel: &Arc<Kernel>, session: &Session, caps: &Caps) {
-    let (from, to): (Jid, Jid) = (session.jid.domain_jid().into(), session.jid.clone().into());
-    let question = DiscoInfo { node: Some(caps.query_node()), ..DiscoInfo::default() };
-    let question = question.to_element();
-    let answer = kernel.ask(from, to, IqType::Get, question, PATIENCE).await;
-    let Some(answer) = answer.filter(|answer| !answer.is_error()) else { return };
-    match verified(caps, &answer) {
-        Ok(info) => {
-            if let Err(error) = keep(kernel, caps, &info).await {
-                tracing::warn!(session = %session.id, %error, "capabilities not stored");
+/// What hashes stand for.
+#[derive(Default)]
+struct Known {
+    /// Copies of what is in the store.
+    shared: Mutex<HashMap<String, Arc<DiscoInfo>>>,
+    /// Answers that hold for one session, and for which capabilities.
+    own: Mutex<HashMap<SessionId, (Caps, Arc<DiscoInfo>)>>,
+    /// A session is asked once about each. Another session with the same hash is asked again, as
+    /// this one's answer may be wrong.
+    asked: Mutex<HashSet<(String, SessionId)>>,
+}
+
+/// Entries of `asked` before it is emptied; then questions are asked again.
+const MAX_ASKED: usize = 10_000;
+/// Entries of `shared` before it is emptied; then the store is asked again.
+const MAX_SHARED: usize = 500;
+
+impl Known {
+    async fn find(
+        &self,
+        kernel: &Arc<Kernel>,
+        session: SessionId,
+        caps: &Caps,
+    ) -> Option<Arc<DiscoInfo>> {
+        if let Some((of, info)) = self.own.lock().get(&session)
+            && of == caps
+        {
+            return Some(Arc::clone(info));
+        }
+        if !is_checkable(caps) {
+            return None;
+        }
+        if let Some(info) = self.shared.lock().get(&key(caps)) {
+            return Some(Arc::clone(info));
+        }
+        match kernel.store.caps.get(&key(caps)).await {
+            Ok(Some(xml)) => {
+                let query = std::str::from_utf8(&xml).ok()?.parse::<Element>().ok()?;
+                let info = Arc::new(DiscoInfo::parse(&query).ok()?);
+                self.share(key(caps), &info);
+                Some(info)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(%error, "capabilities not read");
+                None
             }
         }
-        Err(reason) => tracing::debug!(session = %session.id, reason, "capabilities not taken"),
+    }
+
+    fn share(&self, key: String, info: &Arc<DiscoInfo>) {
+        let mut shared = self.shared.lock();
+        if shared.len() >= MAX_SHARED {
+            shared.clear();
+        }
+        shared.insert(key, Arc::clone(info));
+    }
+
+    /// Whether the session is to be asked.
+    fn begin(&self, caps: &Caps, session: SessionId) -> bool {
+        let mut asked = self.asked.lock();
+        if asked.len() >= MAX_ASKED {
+            asked.clear();
+        }
+        asked.insert((key(caps), session))
+    }
+
+    async fn learn(
+        &self,
+        kernel: &Arc<Kernel>,
+        session: &Session,
+        caps: Caps,
+    ) -> Option<Arc<DiscoInfo>> {
+        let (from, to): (Jid, Jid) = (session.jid.domain_jid().into(), session.jid.clone().into());
+        let question = DiscoInfo { node: Some(caps.query_node()), ..DiscoInfo::default() };
+        let question = question.to_element();
+        let answer = kernel.ask(from, to, IqType::Get, question, PATIENCE).await?;
+        match read(&caps, &answer) {
+            Ok((info, Validity::Everybody)) => {
+                let info = Arc::new(info);
+                let xml = info.to_element().to_string();
+                if let Err(error) = kernel.store.caps.put(&key(&caps), &xml.into()).await {
+                    tracing::warn!(session = %session.id, %error, "capabilities not stored");
+                }
+                self.share(key(&caps), &info);
+                Some(info)
+            }
+            Ok((info, Validity::Sender)) => {
+                let info = Arc::new(info);
+                self.own.lock().insert(session.id, (caps, Arc::clone(&info)));
+                // It may have ended before this came; then nobody would take it out again.
+                if kernel.sessions.find(&session.jid).is_none_or(|found| found.id != session.id) {
+                    self.own.lock().remove(&session.id);
+                }
+                Some(info)
+            }
+            Err(reason) => {
+                tracing::debug!(session = %session.id, reason, "capabilities not taken");
+                None
+            }
+        }
     }
 }
 
-async fn keep(kernel: &Kernel, caps: &Caps, info: &Bytes) -> Result<(), StoreError> {
-    kernel.store.caps.put(&key(caps), info).await
+/// For whom an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Validity {
+    Everybody,
+    /// Anything that the hash does not stand for could be made up by one client to change what
+    /// others seem to be able to do (section 9.2).
+    Sender,
 }
 
-/// Section 5.4: the answer as it is kept, if it is what the hash stands for. Anything else could
-/// be made up by one client to change what others seem to be able to do (section 9.2).
-fn verified(caps: &Caps, answer: &Stanza) -> Result<Bytes, &'static str> {
+/// Section 5.4.
+fn read(caps: &Caps, answer: &Stanza) -> Result<(DiscoInfo, Validity), &'static str> {
+    if answer.is_error() {
+        return Err("an error");
+    }
     let query = answer.child("query", ns::DISCO_INFO).ok_or("no disco#info")?;
     let info = DiscoInfo::parse(query).map_err(|_| "disco#info is malformed")?;
-    match caps.verify(&info) {
-        Ok(Verdict::Match) => {}
-        Ok(Verdict::Mismatch) => return Err("the hash is another one"),
-        Ok(Verdict::Unknown) => return Err("unknown hash function"),
-        Err(_) => return Err("disco#info is ill-formed"),
-    }
     // Written anew: only what the hash covers is kept.
-    let xml = DiscoInfo { node: None, ..info }.to_element().to_string();
-    if xml.len() > MAX_INFO { Err("disco#info is too big") } else { Ok(xml.into()) }
-}
-
-/// Which hashes need no question any more.
-#[derive(Default)]
-struct Asked {
-    /// In the store.
-    settled: HashSet<String>,
-    /// Another session with the same hash is asked again, as this one's answer may be wrong.
-    sessions: HashSet<(String, SessionId)>,
-}
-
-/// Entries of each set before it is emptied; then questions are asked again.
-const MAX_ASKED: usize = 10_000;
-
-impl Asked {
-    /// Whether the session is to be asked; only once for each hash.
-    fn begin(&mut self, key: &str, session: SessionId) -> bool {
-        if self.settled.contains(key) {
-            return false;
-        }
-        if self.sessions.len() >= MAX_ASKED {
-            self.sessions.clear();
-        }
-        self.sessions.insert((key.to_owned(), session))
+    let info = DiscoInfo { node: None, ..info };
+    if info.to_element().to_string().len() > MAX_INFO {
+        return Err("disco#info is too big");
     }
-
-    fn settle(&mut self, key: String) {
-        if self.settled.len() >= MAX_ASKED {
-            self.settled.clear();
-        }
-        self.settled.insert(key);
+    match caps.verify(&info) {
+        Ok(Verdict::Match) => Ok((info, Validity::Everybody)),
+        Ok(Verdict::Mismatch | Verdict::Unknown) => Ok((info, Validity::Sender)),
+        Err(_) => Err("disco#info is ill-formed"),
     }
 }
 
@@ -224,47 +308,48 @@ mod tests {
         announced(&Stanza::from_element(text.parse().unwrap()).unwrap())
     }
 
-    fn answer(info: &str) -> Result<Bytes, &'static str> {
+    fn answer(hash: &str, info: &str) -> Result<(DiscoInfo, Validity), &'static str> {
         let text = format!(
             "<iq xmlns='jabber:client' type='result' id='1'>\
              <query xmlns='http://jabber.org/protocol/disco#info' node='urn:exodus#{VER}'>{info}</query></iq>"
         );
         let answer = Stanza::from_element(text.parse().unwrap()).unwrap();
-        verified(&caps("sha-1", VER).unwrap(), &answer)
+        read(&caps(hash, VER).unwrap(), &answer)
     }
 
     #[test]
-    fn only_what_the_hash_stands_for_is_kept() {
-        let kept = answer(INFO).unwrap();
-        let kept = std::str::from_utf8(&kept).unwrap().parse::<Element>().unwrap();
-        let kept = DiscoInfo::parse(&kept).unwrap();
+    fn only_what_the_hash_stands_for_is_shared() {
+        let (kept, validity) = answer("sha-1", INFO).unwrap();
         assert_eq!((kept.node, kept.features.len()), (None, 4));
+        assert_eq!(validity, Validity::Everybody);
         let poisoned = format!("{INFO}<feature var='urn:poison'/>");
-        assert_eq!(answer(&poisoned), Err("the hash is another one"));
+        assert_eq!(answer("sha-1", &poisoned).unwrap().1, Validity::Sender);
+        assert_eq!(answer("md5", INFO).unwrap().1, Validity::Sender);
         let twice = format!("{INFO}<feature var='http://jabber.org/protocol/muc'/>");
-        assert_eq!(answer(&twice), Err("disco#info is ill-formed"));
+        assert_eq!(answer("sha-1", &twice), Err("disco#info is ill-formed"));
     }
 
     #[test]
-    fn hashes_that_cannot_be_checked_are_not_asked_about() {
+    fn names_are_bounded() {
         assert!(caps("sha-1", VER).is_some());
-        assert!(caps("md5", VER).is_none());
         assert!(caps("sha-1", &"x".repeat(MAX_NAME)).is_none());
+        assert!(is_checkable(&caps("sha-1", VER).unwrap()));
+        assert!(!is_checkable(&caps("md5", VER).unwrap()));
     }
 
     #[test]
-    fn a_session_is_asked_once_and_nobody_when_it_is_known() {
-        let mut asked = Asked::default();
-        assert!(asked.begin("sha-1:x", SessionId(1)));
-        assert!(!asked.begin("sha-1:x", SessionId(1)));
-        assert!(asked.begin("sha-1:x", SessionId(2)));
-        asked.settle("sha-1:x".to_owned());
-        assert!(!asked.begin("sha-1:x", SessionId(3)));
+    fn a_session_is_asked_once() {
+        let known = Known::default();
+        let caps = caps("sha-1", VER).unwrap();
+        assert!(known.begin(&caps, SessionId(1)));
+        assert!(!known.begin(&caps, SessionId(1)));
+        assert!(known.begin(&caps, SessionId(2)));
         for n in 0..3 * MAX_ASKED as u64 {
-            asked.begin("sha-1:y", SessionId(n));
-            asked.settle(n.to_string());
+            known.begin(&caps, SessionId(n));
+            known.share(n.to_string(), &Arc::default());
         }
-        assert!(asked.sessions.len() <= MAX_ASKED && asked.settled.len() <= MAX_ASKED);
+        assert!(known.asked.lock().len() <= MAX_ASKED);
+        assert!(known.shared.lock().len() <= MAX_SHARED);
     }
 
     #[test]

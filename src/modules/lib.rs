@@ -14,12 +14,15 @@ mod muc;
 mod offline;
 mod ping;
 mod private;
+pub mod ptt;
+mod pubsub;
+mod push;
 mod registration;
 mod retention;
 mod roster;
 mod time;
+mod upload;
 mod vcard;
-mod vcard4;
 mod version;
 
 use std::sync::Arc;
@@ -31,11 +34,13 @@ pub use archive::searchable_text;
 
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
+    let caps = caps::EntityCaps::default();
+    let pubsub = Arc::new(pubsub::PubSub::new(caps.clone(), &config.domains()));
     let blocking = Arc::new(blocking::Blocking::default());
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
-        Arc::new(caps::EntityCaps::default()),
+        Arc::new(caps),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
         Arc::clone(&blocking) as _,
         Arc::new(roster::Roster),
@@ -44,19 +49,24 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(time::Time),
         Arc::new(last::Last::new()),
         Arc::new(contact::Contact),
-        Arc::new(private::Private),
-        Arc::new(vcard::VCard),
-        Arc::new(vcard4::VCard4),
+        Arc::new(private::Private::new(Arc::clone(&pubsub))),
+        Arc::new(vcard::VCard::new(Arc::clone(&pubsub))),
+        pubsub,
         Arc::new(carbons::Carbons),
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
         Arc::new(commands::Commands::new()),
+        Arc::new(push::Push::default()),
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
+    if config.uploads.enabled {
+        modules.push(Arc::new(ptt::Ptt::default()));
+    }
+    modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules.push(Arc::new(muc::Muc::new(config, blocking)));
     modules
 }

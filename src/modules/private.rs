@@ -14,7 +14,13 @@ use wello_wire::ns;
 use wello_wire::payload::private::PrivateStorage;
 use wello_wire::xml::Element;
 
-pub struct Private;
+use crate::pubsub::PubSub;
+use crate::pubsub::own::Own;
+use crate::pubsub::profiles::bookmarks;
+
+pub struct Private {
+    pubsub: Arc<PubSub>,
+}
 
 const SPECS: &[Spec] = &[Spec {
     id: "XEP-0049",
@@ -30,6 +36,12 @@ const SPECS: &[Spec] = &[Spec {
 const MAX_ELEMENT: usize = 128 * 1024;
 const MAX_TOTAL: usize = 1024 * 1024;
 const MAX_ELEMENTS: usize = 100;
+
+impl Private {
+    pub(crate) fn new(pubsub: Arc<PubSub>) -> Private {
+        Private { pubsub }
+    }
+}
 
 impl Module for Private {
     fn name(&self) -> &'static str {
@@ -54,20 +66,22 @@ impl IqHandler for Private {
     ) -> Result<IqAnswer, StanzaError> {
         request.own_session()?;
         let storage = PrivateStorage::parse(request.payload)?;
+        let own = Own::of(&self.pubsub, kernel, &request.to);
         match request.request {
-            Request::Get => get(kernel, &request.to, storage).await,
-            Request::Set => set(kernel, &request.to, storage).await,
+            Request::Get => get(&own, storage).await,
+            Request::Set => set(&own, storage).await,
         }
     }
 }
 
-async fn get(
-    kernel: &Kernel,
-    account: &BareJid,
-    asked: PrivateStorage,
-) -> Result<IqAnswer, StanzaError> {
+async fn get(own: &Own<'_>, asked: PrivateStorage) -> Result<IqAnswer, StanzaError> {
+    let (kernel, account) = (own.kernel, own.account());
     let mut items = Vec::with_capacity(asked.items.len().min(MAX_ELEMENTS));
     for item in asked.items.into_iter().take(MAX_ELEMENTS) {
+        if bookmarks::is_storage(&item) {
+            items.push(bookmarks::storage(own).await?.unwrap_or(item));
+            continue;
+        }
         let stored = kernel.store.documents.get(account.as_str(), &key(&item)).await;
         let stored = stored.map_err(|error| failed(account, &error))?;
         let stored = stored.and_then(|xml| std::str::from_utf8(&xml).ok()?.parse::<Element>().ok());
@@ -77,12 +91,12 @@ async fn get(
     Ok(PrivateStorage { items }.to_element().into())
 }
 
-async fn set(
-    kernel: &Kernel,
-    account: &BareJid,
-    storage: PrivateStorage,
-) -> Result<IqAnswer, StanzaError> {
-    let documents = &kernel.store.documents;
+async fn set(own: &Own<'_>, mut storage: PrivateStorage) -> Result<IqAnswer, StanzaError> {
+    let (documents, account) = (&own.kernel.store.documents, own.account());
+    // Rooms go elsewhere; what comes after is what is left of the document.
+    for item in storage.items.iter_mut().filter(|item| bookmarks::is_storage(item)) {
+        *item = bookmarks::replace(own, item).await?;
+    }
     let new: Vec<(DocumentKey, Bytes)> =
         storage.items.iter().map(|item| (key(item), Bytes::from(item.to_string()))).collect();
     let stored = documents.list(account.as_str()).await;

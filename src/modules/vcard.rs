@@ -13,7 +13,13 @@ use wello_wire::jid::BareJid;
 use wello_wire::ns;
 use wello_wire::xml::Element;
 
-pub struct VCard;
+use crate::pubsub::PubSub;
+use crate::pubsub::own::Own;
+use crate::pubsub::profiles::avatar;
+
+pub struct VCard {
+    pubsub: Arc<PubSub>,
+}
 
 const SPECS: &[Spec] = &[Spec {
     id: "XEP-0054",
@@ -26,6 +32,12 @@ const SPECS: &[Spec] = &[Spec {
 
 /// Bytes of a card. XEP-0153, section 4.1 recommends photos below 8 KiB; clients send bigger ones.
 const MAX_CARD: usize = 64 * 1024;
+
+impl VCard {
+    pub(crate) fn new(pubsub: Arc<PubSub>) -> VCard {
+        VCard { pubsub }
+    }
+}
 
 impl Module for VCard {
     fn name(&self) -> &'static str {
@@ -48,35 +60,33 @@ impl IqHandler for VCard {
         kernel: &Arc<Kernel>,
         request: IqRequest<'_>,
     ) -> Result<IqAnswer, StanzaError> {
-        handle(kernel, &request, "vCard", &DocumentKey::VCardTemp).await
+        if request.payload.name() != "vCard" {
+            return Err(StanzaError::bad_request("not a vCard"));
+        }
+        let own = Own::of(&self.pubsub, kernel, &request.to);
+        match request.request {
+            Request::Get => {
+                let stored = kernel.store.documents.get(request.to.as_str(), &KEY).await;
+                let stored = read(stored.map_err(|error| failed(&request.to, &error))?);
+                let viewer = request.from.bare();
+                answer(avatar::with_photo(&own, stored, &viewer).await?, request.is_own())
+            }
+            Request::Set => {
+                request.own_session()?;
+                // Before anything of it is published.
+                card(request.payload)?;
+                let left = avatar::publish_photo(&own, request.payload.clone()).await?;
+                let stored = &kernel.store.documents;
+                let stored = stored.set(request.to.as_str(), &KEY, &card(&left)?).await;
+                stored.map_err(|error| failed(&request.to, &error))?;
+                self.pubsub.avatar_changed(kernel, &request.to).await;
+                Ok(IqAnswer::Result(None))
+            }
+        }
     }
 }
 
-/// Reads or writes a card; both formats have the same rules.
-pub(crate) async fn handle(
-    kernel: &Kernel,
-    request: &IqRequest<'_>,
-    name: &str,
-    key: &DocumentKey,
-) -> Result<IqAnswer, StanzaError> {
-    if request.payload.name() != name {
-        return Err(StanzaError::bad_request("not a vCard"));
-    }
-    match request.request {
-        Request::Get => {
-            let stored = kernel.store.documents.get(request.to.as_str(), key).await;
-            let stored = stored.map_err(|error| failed(&request.to, &error))?;
-            answer(stored, request.is_own())
-        }
-        Request::Set => {
-            request.own_session()?;
-            let xml = card(request.payload)?;
-            let stored = kernel.store.documents.set(request.to.as_str(), key, &xml).await;
-            stored.map_err(|error| failed(&request.to, &error))?;
-            Ok(IqAnswer::Result(None))
-        }
-    }
-}
+const KEY: DocumentKey = DocumentKey::VCardTemp;
 
 fn card(vcard: &Element) -> Result<Bytes, StanzaError> {
     let xml = vcard.to_string();
@@ -86,10 +96,14 @@ fn card(vcard: &Element) -> Result<Bytes, StanzaError> {
     Ok(xml.into())
 }
 
+fn read(stored: Option<Bytes>) -> Option<Element> {
+    std::str::from_utf8(&stored?).ok()?.parse().ok()
+}
+
 /// Section 3.1: the owner learns that there is none; section 3.3: others get what they would get
 /// for an account that does not exist.
-fn answer(stored: Option<Bytes>, own: bool) -> Result<IqAnswer, StanzaError> {
-    match stored.and_then(|xml| std::str::from_utf8(&xml).ok()?.parse::<Element>().ok()) {
+fn answer(vcard: Option<Element>, own: bool) -> Result<IqAnswer, StanzaError> {
+    match vcard {
         Some(vcard) => Ok(vcard.into()),
         None if own => Err(StanzaError::item_not_found("no vCard yet")),
         None => Err(StanzaError::service_unavailable("")),
@@ -111,7 +125,8 @@ mod tests {
     fn what_is_stored_comes_back_and_nothing_looks_like_nobody() {
         let vcard: Element =
             "<vCard xmlns='vcard-temp'><FN>A &amp; B</FN></vCard>".parse().unwrap();
-        let Ok(IqAnswer::Result(Some(read))) = answer(Some(card(&vcard).unwrap()), false) else {
+        let Ok(IqAnswer::Result(Some(read))) = answer(read(Some(card(&vcard).unwrap())), false)
+        else {
             panic!("a vCard");
         };
         assert_eq!(read, vcard);

@@ -172,6 +172,9 @@ pub trait Accounts: Send + Sync {
     /// The account and its credentials, which are those of the account's epoch.
     async fn credentials(&self, jid: &str) -> Result<Option<(Credentials, Account)>, StoreError>;
 
+    /// Domains with accounts that have SCRAM keys, but none for this mechanism.
+    async fn domains_lacking(&self, mechanism: &str) -> Result<Vec<String>, StoreError>;
+
     /// Replaces all credentials and returns the new epoch; `None` without such an account.
     async fn set_credentials(
         &self,

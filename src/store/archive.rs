@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use wello_wire::stanza::MessageType;
 
 use crate::{ArchiveId, StoreError, Ticket, Timestamp, words::words};
 
@@ -15,6 +16,18 @@ pub enum MessageKind {
     Groupchat,
     Headline,
     Error,
+}
+
+impl From<MessageType> for MessageKind {
+    fn from(type_: MessageType) -> MessageKind {
+        match type_ {
+            MessageType::Chat => MessageKind::Chat,
+            MessageType::Error => MessageKind::Error,
+            MessageType::Groupchat => MessageKind::Groupchat,
+            MessageType::Headline => MessageKind::Headline,
+            MessageType::Normal => MessageKind::Normal,
+        }
+    }
 }
 
 /// An archive that a message goes into.

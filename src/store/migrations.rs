@@ -10,7 +10,10 @@ pub(crate) const SQLITE: &[Script] = &[
     (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
     (2, "account email", include_str!("../../migrations/sqlite/0002_account_email.sql")),
     (3, "offline archive id", include_str!("../../migrations/sqlite/0003_offline_archive_id.sql")),
+    (4, "pubsub", include_str!("../../migrations/sqlite/0004_pubsub.sql")),
     (5, "rooms", include_str!("../../migrations/sqlite/0005_rooms.sql")),
+    (6, "uploads", include_str!("../../migrations/sqlite/0006_uploads.sql")),
+    (7, "push", include_str!("../../migrations/sqlite/0007_push.sql")),
 ];
 
 pub(crate) const POSTGRES: &[Script] = &[
@@ -21,7 +24,10 @@ pub(crate) const POSTGRES: &[Script] = &[
         "offline archive id",
         include_str!("../../migrations/postgres/0003_offline_archive_id.sql"),
     ),
+    (4, "pubsub", include_str!("../../migrations/postgres/0004_pubsub.sql")),
     (5, "rooms", include_str!("../../migrations/postgres/0005_rooms.sql")),
+    (6, "uploads", include_str!("../../migrations/postgres/0006_uploads.sql")),
+    (7, "push", include_str!("../../migrations/postgres/0007_push.sql")),
 ];
 
 pub(crate) fn migrator(scripts: &[Script]) -> Migrator {

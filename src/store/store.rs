@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, RefreshTokens, Reports, Rooms, Rosters,
-    Sessions, StoreError, postgres, sqlite,
+    LastActivities, Location, Meta, Offline, Options, PubSub, PushServices, RefreshTokens, Reports,
+    Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -22,11 +22,14 @@ pub struct Store {
     pub last: Arc<dyn LastActivities>,
     pub meta: Arc<dyn Meta>,
     pub offline: Arc<dyn Offline>,
+    pub pubsub: Arc<dyn PubSub>,
+    pub push: Arc<dyn PushServices>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
     pub rooms: Arc<dyn Rooms>,
     pub roster: Arc<dyn Rosters>,
     pub sessions: Arc<dyn Sessions>,
+    pub uploads: Arc<dyn Uploads>,
     /// Makes the ids for [`Entry`](crate::Entry); take one right before appending.
     pub archive_ids: Arc<ArchiveIds>,
     backend: Arc<dyn Backend>,
@@ -87,11 +90,14 @@ impl Store {
             last: database.clone(),
             meta: database.clone(),
             offline: database.clone(),
+            pubsub: database.clone(),
+            push: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
             rooms: database.clone(),
             roster: database.clone(),
             sessions: database.clone(),
+            uploads: database.clone(),
             archive_ids: Arc::new(archive_ids),
             backend: database,
         }
@@ -119,11 +125,14 @@ pub(crate) trait Domains:
     + LastActivities
     + Meta
     + Offline
+    + PubSub
+    + PushServices
     + RefreshTokens
     + Reports
     + Rooms
     + Rosters
     + Sessions
+    + Uploads
     + 'static
 {
 }

@@ -4,5 +4,6 @@ pub mod c2s;
 pub mod csi;
 pub mod framing;
 pub mod nonza;
+pub mod random;
 pub mod sasl;
 pub mod sm;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wello_kernel::accounts::{LoginError, TokenError, Visitor};
 use wello_store::{Account, AccountStatus};
+use wello_wire::jid::BareJid;
 use wello_wire::payload::datetime::Timestamp;
 
 use super::{ApiError, json_response, read};
@@ -73,14 +74,23 @@ pub(super) async fn logout(
     Ok(json_response(StatusCode::OK, &done))
 }
 
+/// Whose access token the request bears.
+pub(super) async fn account(web: &Web, headers: &HeaderMap) -> Result<BareJid, ApiError> {
+    let token = bearer(headers).ok_or(TokenError::Invalid)?;
+    let access = web.kernel.accounts.verify_access(&token).await?;
+    access.account.jid().parse().map_err(|_| ApiError::from(TokenError::Invalid))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
 /// The token in the body, else that in the header.
 async fn token(web: &Web, headers: &HeaderMap, body: Body) -> Result<String, ApiError> {
     let sent: Token = read(web, body).await?;
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = header.and_then(|value| value.split_once(' '));
-    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let bearer = bearer.map(|(_, token)| token.trim().to_owned());
-    let token = sent.refresh_token.or(sent.token).or(bearer);
+    let token = sent.refresh_token.or(sent.token).or_else(|| bearer(headers));
     token.ok_or_else(|| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", "a token is needed"))
 }
 

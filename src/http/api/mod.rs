@@ -1,9 +1,10 @@
 //! The REST interface: answers in one shape, with headers that keep browsers careful.
 
 mod auth;
+mod ptt;
 mod rate;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -28,6 +29,7 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/auth/login", post(auth::login))
         .route("/auth/refresh", post(auth::refresh))
         .route("/auth/logout", post(auth::logout))
+        .route("/ptt/clips", post(ptt::send_clip))
         .layer(from_fn_with_state(web.clone(), limit))
         .layer(from_fn(secure))
 }

@@ -21,17 +21,25 @@ use wello_store::{Options, Role, Store, Timestamp};
 use super::rate;
 use crate::Web;
 
-struct Server {
-    web: Web,
+pub(crate) struct Server {
+    pub(crate) web: Web,
     _dir: TempDir,
 }
 
 impl Server {
     async fn start() -> Server {
-        let text = "hosts = ['wello.example']\n[auth]\nscram_iterations = 4096\n\
-                    [http]\nbody_bytes = 1000";
-        let config = Config::parse(text, []).unwrap();
+        Server::with("").await
+    }
+
+    /// `more` is appended to the configuration.
+    pub(crate) async fn with(more: &str) -> Server {
         let dir = TempDir::new().unwrap();
+        let text = format!(
+            "hosts = ['wello.example']\ndata_dir = {:?}\n[auth]\nscram_iterations = 4096\n\
+             [http]\nbody_bytes = 1000\n{more}",
+            dir.path()
+        );
+        let config = Config::parse(&text, []).unwrap();
         let store = Store::open("sqlite:test.db", dir.path(), &Options::default()).await.unwrap();
         let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
         let metrics = Arc::new(Metrics::default());
@@ -59,7 +67,7 @@ impl Server {
             Default::default(),
         )
         .await;
-        Server { web: Web::new(kernel, c2s).unwrap(), _dir: dir }
+        Server { web: Web::new(kernel, c2s.unwrap()).unwrap(), _dir: dir }
     }
 
     async fn raw(&self, path: &str, body: String, bearer: Option<&str>) -> Response {
@@ -174,4 +182,57 @@ async fn the_form_of_an_invitation_is_counted_too() {
         assert_eq!(post().await, StatusCode::FORBIDDEN);
     }
     assert_eq!(post().await, StatusCode::TOO_MANY_REQUESTS);
+}
+
+/// One second of silence, one of a tone.
+const RECORDING: &[u8] = include_bytes!("../../modules/ptt/fixtures/voice.ogg");
+
+async fn send_clip(
+    server: &Server,
+    to: &str,
+    token: &str,
+    body: &'static [u8],
+) -> (StatusCode, Value) {
+    let request = Request::post(format!("/api/v1/ptt/clips?to={to}"));
+    let request = request.header("authorization", format!("Bearer {token}"));
+    let request = request.body(Body::from(body)).unwrap();
+    parse(server.web.router().oneshot(request).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_clip_is_sent_and_can_be_fetched() {
+    let server = Server::start().await;
+    let token = server.login("user").await["token"].as_str().unwrap().to_owned();
+    let (status, answer) = send_clip(&server, "user@wello.example", &token, RECORDING).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let data = &answer["data"];
+    assert_eq!(data["name"], "ptt-20270115-080000.m4a");
+    assert_eq!(data["mediaType"], "audio/mp4");
+    assert!((1990..2100).contains(&data["duration"].as_u64().unwrap()), "{data}");
+    let path = data["url"].as_str().unwrap().strip_prefix("https://wello.example:5443").unwrap();
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let file = server.web.router().oneshot(request).await.unwrap();
+    assert_eq!(file.headers()["content-type"], "audio/mp4");
+    let file = to_bytes(file.into_body(), 100_000).await.unwrap();
+    assert_eq!(file.len() as u64, data["size"].as_u64().unwrap());
+    assert_eq!(&file[4..11], b"ftypM4A");
+}
+
+#[tokio::test]
+async fn a_clip_that_cannot_be_sent_is_refused() {
+    let server = Server::with("[ptt]\nclip_bytes = 4000\nclip_seconds = 2").await;
+    let token = server.login("user").await["token"].as_str().unwrap().to_owned();
+    let large: &[u8] = &[0; 4001];
+    let own = "user@wello.example";
+    for (to, token, body, expected, code) in [
+        (own, "nonsense", RECORDING, StatusCode::UNAUTHORIZED, "invalid_token"),
+        ("@", &*token, RECORDING, StatusCode::BAD_REQUEST, "bad_request"),
+        ("nobody@wello.example", &token, RECORDING, StatusCode::NOT_FOUND, "not_found"),
+        (own, &token, large, StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        (own, &token, b"no", StatusCode::UNPROCESSABLE_ENTITY, "bad_recording"),
+        (own, &token, RECORDING, StatusCode::UNPROCESSABLE_ENTITY, "too_long"),
+    ] {
+        let (status, answer) = send_clip(&server, to, token, body).await;
+        assert_eq!((status, answer["error"]["code"].as_str()), (expected, Some(code)), "{to}");
+    }
 }

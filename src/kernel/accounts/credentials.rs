@@ -23,6 +23,13 @@ impl Accounts {
         Ok(keys.map(|keys| (keys, account)))
     }
 
+    /// Domains where some account cannot log in by SCRAM with this hash, because it was imported
+    /// with keys for others. Clients choose the strongest mechanism that they see, so it is not
+    /// to be offered there.
+    pub async fn domains_lacking(&self, hash: ScramHash) -> Result<Vec<String>, StoreError> {
+        self.store.accounts.domains_lacking(hash.mechanism_name()).await
+    }
+
     /// Checks a password that came in clear. Takes as long for unknown accounts. Returns the
     /// account, which may log in.
     ///

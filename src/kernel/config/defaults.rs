@@ -19,8 +19,12 @@ impl Default for Config {
             sessions: Sessions::default(),
             archive: Archive::default(),
             offline: Offline::default(),
+            pubsub: PubSub::default(),
             rooms: Rooms::default(),
             http: Http::default(),
+            uploads: Uploads::default(),
+            push: Push::default(),
+            ptt: Ptt::default(),
             log: Log::default(),
             contact: Contact::default(),
         }
@@ -133,6 +137,19 @@ impl Default for Offline {
     }
 }
 
+impl Default for PubSub {
+    fn default() -> PubSub {
+        PubSub {
+            create: Audience::Users,
+            nodes: 200,
+            items: 1000,
+            item_bytes: 192 * 1024,
+            subscriptions: 10_000,
+            affiliations: 1000,
+        }
+    }
+}
+
 impl Default for Rooms {
     fn default() -> Rooms {
         Rooms {
@@ -160,6 +177,38 @@ impl Default for Http {
             body_bytes: 256 * 1024,
             bosh_wait_seconds: 60,
         }
+    }
+}
+
+impl Default for Uploads {
+    fn default() -> Uploads {
+        const MEBIBYTE: u64 = 1024 * 1024;
+        Uploads {
+            enabled: true,
+            max_bytes: 100 * MEBIBYTE,
+            day_bytes: 1024 * MEBIBYTE,
+            account_bytes: 4096 * MEBIBYTE,
+            profile_bytes: 10 * MEBIBYTE,
+            keep_days: 30,
+            s3: None,
+        }
+    }
+}
+
+/// What services that have no regions take.
+pub(super) fn s3_region() -> String {
+    "us-east-1".into()
+}
+
+impl Default for Ptt {
+    fn default() -> Ptt {
+        Ptt { clip_bytes: 1024 * 1024, clip_seconds: 60, clip_days: 30 }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Push {
+        Push { with_sender: false, with_body: false, placeholder: "New message".into() }
     }
 }
 

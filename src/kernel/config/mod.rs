@@ -34,8 +34,12 @@ pub struct Config {
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
+    pub pubsub: PubSub,
     pub rooms: Rooms,
     pub http: Http,
+    pub uploads: Uploads,
+    pub push: Push,
+    pub ptt: Ptt,
     pub log: Log,
     pub contact: Contact,
 }
@@ -183,6 +187,19 @@ pub struct Offline {
     pub bytes: u64,
 }
 
+/// Nodes of accounts and of the service `pubsub.D` (XEP-0060).
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct PubSub {
+    /// Who may make nodes at `pubsub.D`.
+    pub create: Audience,
+    pub nodes: u64,
+    pub items: u64,
+    pub item_bytes: usize,
+    pub subscriptions: u64,
+    pub affiliations: u64,
+}
+
 /// Multi-user chat (XEP-0045).
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -213,6 +230,50 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     pub body_bytes: usize,
     pub bosh_wait_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Uploads {
+    pub enabled: bool,
+    pub max_bytes: u64,
+    pub day_bytes: u64,
+    pub account_bytes: u64,
+    pub profile_bytes: u64,
+    pub keep_days: u32,
+    /// `None`: in the data directory.
+    pub s3: Option<S3>,
+}
+
+/// A bucket of Amazon S3 or of a service that speaks its protocol.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    pub endpoint: String,
+    pub bucket: String,
+    pub access_key: String,
+    pub secret_key: String,
+    #[serde(default = "defaults::s3_region")]
+    pub region: String,
+    /// Before the names of all files, for a bucket that is shared.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ptt {
+    pub clip_bytes: usize,
+    pub clip_seconds: u64,
+    pub clip_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Push {
+    pub with_sender: bool,
+    pub with_body: bool,
+    pub placeholder: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

@@ -46,11 +46,12 @@ impl Kernel {
         }
     }
 
-    async fn become_available(self: &Arc<Self>, session: &Arc<Session>, presence: Stanza) {
+    async fn become_available(self: &Arc<Self>, session: &Arc<Session>, mut presence: Stanza) {
         let priority = match priority(&presence) {
             Ok(priority) => priority,
             Err(error) => return self.refuse(Some(session), &presence, &error).await,
         };
+        self.announce(session, &mut presence, false).await;
         let was_available = session.set_presence(Some((presence.clone(), priority)));
         self.broadcast(session, &presence).await;
         if !was_available {
@@ -59,6 +60,31 @@ impl Kernel {
         for hook in &self.hooks.sessions {
             hook.available(self, session).await;
         }
+    }
+
+    async fn announce(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        presence: &mut Stanza,
+        again: bool,
+    ) {
+        for hook in &self.hooks.announcements {
+            hook.announce(self, session, presence, again).await;
+        }
+    }
+
+    /// Broadcasts a session's presence anew, after what the server adds to it has changed.
+    pub async fn announce_again(self: &Arc<Self>, session: &Arc<Session>) {
+        let (Some(before), Some(priority)) = (session.presence(), session.priority()) else {
+            return;
+        };
+        let mut presence = before.clone();
+        self.announce(session, &mut presence, true).await;
+        if presence.to_bytes() == before.to_bytes() {
+            return;
+        }
+        session.set_presence(Some((presence.clone(), priority)));
+        self.broadcast(session, &presence).await;
     }
 
     /// Section 4.2.3 and 3.1.3: a resource that has just come learns who is there and which
@@ -143,10 +169,13 @@ impl Kernel {
         session: &Arc<Session>,
         type_: PresenceType,
         to: Jid,
-        stanza: Stanza,
+        mut stanza: Stanza,
     ) {
         let remembered = match type_ {
-            PresenceType::Available => session.add_directed(to),
+            PresenceType::Available => {
+                self.announce(session, &mut stanza, false).await;
+                session.add_directed(to)
+            }
             _ => {
                 session.remove_directed(&to);
                 true

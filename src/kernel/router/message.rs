@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use wello_store::{Entry, MessageKind, Owner, Ticket};
+use wello_store::{Entry, Owner, Ticket};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
-use wello_wire::stanza::{MessageType, Stanza};
+use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
 
 use super::Target;
@@ -185,7 +185,7 @@ impl Kernel {
             time: self.clock.now(),
             from: text(&stanza.from),
             to: text(&stanza.to),
-            kind: message_kind(stanza.message_type()),
+            kind: stanza.message_type().into(),
             message_id: stanza.id.as_ref().map(ToString::to_string),
             origin_id: origin_id.map(str::to_owned),
             text: passage.record.text.clone(),
@@ -270,14 +270,4 @@ fn stamp(stanza: &Stanza, owner: Option<&BareJid>, id: Option<wello_store::Archi
 fn archive_id(stanza: &Stanza, owner: &str) -> Option<wello_store::ArchiveId> {
     let mut ids = stanza.stamps.iter().filter(|stamp| stamp.is("stanza-id", ns::STANZA_ID));
     ids.find(|id| id.attr("by") == Some(owner))?.attr("id")?.parse().ok()
-}
-
-fn message_kind(type_: MessageType) -> MessageKind {
-    match type_ {
-        MessageType::Chat => MessageKind::Chat,
-        MessageType::Error => MessageKind::Error,
-        MessageType::Groupchat => MessageKind::Groupchat,
-        MessageType::Headline => MessageKind::Headline,
-        MessageType::Normal => MessageKind::Normal,
-    }
 }

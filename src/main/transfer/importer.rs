@@ -1,8 +1,8 @@
 //! Puts what an import finds into the store. What is there already stays as it is, so that an
 //! import may be repeated.
 
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::BTreeMap;
+use std::hash::RandomState;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -10,38 +10,30 @@ use wello_kernel::accounts::{Passwords, account_address};
 use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
 use wello_store::{
-    AccountStatus, Anchor, ArchiveId, ArchiveIds, Creation, Credentials, DocumentKey, Entry,
-    MessageKind, NewAccount, Owner, Query, Role, RosterItem, RosterUpdate, ScramKeys, Store,
-    SubscriptionRequest, Ticket, Timestamp,
+    AccountStatus, Creation, Credentials, DocumentKey, NewAccount, Role, RosterItem, RosterUpdate,
+    ScramKeys, Store, SubscriptionRequest, Timestamp,
 };
 use wello_stream::sasl::ScramHash;
 use wello_wire::jid::{BareJid, Jid};
-use wello_wire::ns;
-use wello_wire::payload::stanza_id::StanzaId;
-use wello_wire::stanza::{Kind, MessageType, Stanza};
+use wello_wire::stanza::{Kind, Stanza};
 use wello_wire::xml::Element;
 
-/// Messages on their way to the disk before the import waits for them.
-const PENDING: usize = 256;
-/// Messages looked at in one go.
-const PAGE: u32 = 500;
-/// Messages and accounts after which the operator hears that it goes on.
-const PROGRESS_MESSAGES: u64 = 10_000;
-const PROGRESS_ACCOUNTS: u64 = 500;
-/// A message's id says when it was archived. One that is further off than this is not ours.
-const ID_ERROR_MICROS: u64 = 24 * 3600 * 1_000_000;
+use super::messages::Messages;
+
+/// Accounts after which the operator hears that it goes on.
+const PROGRESS: u64 = 500;
 
 pub struct Importer<'a> {
     config: &'a Config,
-    store: &'a Store,
+    pub(super) store: &'a Store,
     passwords: Passwords,
-    hasher: RandomState,
-    counts: Counts,
-    account: Option<Current>,
+    pub(super) hasher: RandomState,
+    pub(super) counts: Counts,
+    pub(super) account: Option<Current>,
 }
 
 #[derive(Default)]
-struct Counts {
+pub(super) struct Counts {
     accounts: u64,
     /// Were here before; their password stays.
     known: u64,
@@ -51,23 +43,20 @@ struct Counts {
     requests: u64,
     documents: u64,
     blocked: u64,
-    offline: u64,
-    archived: u64,
-    repeated: u64,
+    pub(super) offline: u64,
+    pub(super) archived: u64,
+    pub(super) repeated: u64,
     /// By what it was.
     skipped: BTreeMap<String, u64>,
 }
 
 /// The account that is being imported.
-struct Current {
+pub(super) struct Current {
     jid: BareJid,
     credentials: Credentials,
     password: Option<String>,
     profile: Profile,
-    ids: ArchiveIds,
-    archive: Option<Known>,
-    offline: Option<HashSet<u64>>,
-    pending: Vec<Ticket>,
+    pub(super) messages: Messages,
 }
 
 /// What an account is besides its data.
@@ -78,14 +67,6 @@ pub struct Profile {
     pub created: Option<Timestamp>,
     pub display_name: Option<String>,
     pub email: Option<String>,
-}
-
-/// What is in an archive already.
-#[derive(Default)]
-struct Known {
-    ids: HashSet<ArchiveId>,
-    messages: HashSet<u64>,
-    last: Option<ArchiveId>,
 }
 
 /// A host that is not served gets no accounts: nobody could log in to them.
@@ -124,10 +105,7 @@ impl<'a> Importer<'a> {
             credentials: Credentials::default(),
             password: None,
             profile: Profile::default(),
-            ids: self.store.archive_ids.of_the_past(),
-            archive: None,
-            offline: None,
-            pending: Vec::new(),
+            messages: Messages::new(self.store.archive_ids.of_the_past()),
         });
         true
     }
@@ -239,122 +217,10 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// A message that waits for the account's next login.
-    pub async fn offline(&mut self, message: Element, time: Timestamp) -> anyhow::Result<()> {
-        let jid = self.jid()?;
-        let Some(stanza) = message_of(message, &jid) else {
-            self.skip("messages that are no stanzas");
-            return Ok(());
-        };
-        if self.account.as_ref().is_some_and(|account| account.offline.is_none()) {
-            let known = self.known_offline(&jid).await?;
-            self.account.as_mut().context("no account")?.offline = Some(known);
-        }
-        let Some(mut entry) = entry_of(&stanza, time) else {
-            self.skip("messages that are too large");
-            return Ok(());
-        };
-        let hash = self.hasher.hash_one((time.as_micros(), &entry.stanza[..]));
-        let account = self.account.as_mut().context("no account")?;
-        if account.offline.as_mut().is_some_and(|known| !known.insert(hash)) {
-            self.counts.repeated += 1;
-            return Ok(());
-        }
-        entry.offline_for = Some(jid);
-        self.counts.offline += 1;
-        self.append(entry).await
-    }
-
-    async fn known_offline(&self, jid: &str) -> anyhow::Result<HashSet<u64>> {
-        let mut known = HashSet::new();
-        let mut after = None;
-        loop {
-            let page = self.store.offline.page(jid, after, PAGE).await?;
-            for message in &page {
-                let whole = (message.time.as_micros(), &message.stanza[..]);
-                known.insert(self.hasher.hash_one(whole));
-            }
-            match page.last() {
-                Some(last) => after = Some(last.id),
-                None => return Ok(known),
-            }
-        }
-    }
-
-    /// A message of the account's archive. They come in the order of time; `id` is the one that
-    /// the archive they come from knew it by.
-    pub async fn archived(
-        &mut self,
-        message: Element,
-        time: Timestamp,
-        id: Option<&str>,
-    ) -> anyhow::Result<()> {
-        let jid = self.jid()?;
-        let Some(stanza) = message_of(message, &jid) else {
-            self.skip("messages that are no stanzas");
-            return Ok(());
-        };
-        if self.account.as_ref().is_some_and(|account| account.archive.is_none()) {
-            let known = self.known_archive(&jid).await?;
-            self.account.as_mut().context("no account")?.archive = Some(known);
-        }
-        let Some(mut entry) = entry_of(&stanza, time) else {
-            self.skip("messages that are too large");
-            return Ok(());
-        };
-        let hash = self.hasher.hash_one((time.as_micros(), &entry.stanza[..]));
-        let account = self.account.as_mut().context("no account")?;
-        let known = account.archive.get_or_insert_default();
-        if !known.messages.insert(hash) {
-            self.counts.repeated += 1;
-            return Ok(());
-        }
-        let archive_id = known.id(&account.ids, time, id);
-        let other = |jid: &Option<Jid>| jid.as_ref().map(|jid| jid.bare_str().to_owned());
-        let (from, to) = (other(&stanza.from), other(&stanza.to));
-        let with = if from.as_deref() == Some(jid.as_str()) { to } else { from };
-        let with = with.unwrap_or_default();
-        entry.text = wello_modules::searchable_text(&stanza);
-        entry.owners = vec![Owner { owner: jid, archive_id, with }];
-        self.counts.archived += 1;
-        if self.counts.archived.is_multiple_of(PROGRESS_MESSAGES) {
-            self.progress();
-        }
-        self.append(entry).await
-    }
-
-    async fn known_archive(&self, jid: &str) -> anyhow::Result<Known> {
-        let mut known = Known::default();
-        let mut anchor = Anchor::First;
-        loop {
-            let query = Query { owner: jid.to_owned(), anchor, max: PAGE, ..Query::default() };
-            let page = self.store.archive.query(&query).await?;
-            for message in &page.messages {
-                known.ids.insert(message.id);
-                let whole = (message.time.as_micros(), &message.stanza[..]);
-                known.messages.insert(self.hasher.hash_one(whole));
-            }
-            match page.last() {
-                Some(last) if !page.complete => anchor = Anchor::After(last),
-                _ => return Ok(known),
-            }
-        }
-    }
-
-    async fn append(&mut self, entry: Entry) -> anyhow::Result<()> {
-        let ticket = self.store.archive.append(entry).await?;
-        let account = self.account.as_mut().context("no account")?;
-        account.pending.push(ticket);
-        if account.pending.len() >= PENDING {
-            settle(&mut account.pending).await?;
-        }
-        Ok(())
-    }
-
     /// Ends the account: its messages are on the disk, and it can log in.
     pub async fn end(&mut self) -> anyhow::Result<()> {
         let Some(mut account) = self.account.take() else { return Ok(()) };
-        settle(&mut account.pending).await?;
+        account.messages.settle().await?;
         let jid = account.jid.to_string();
         if self.store.accounts.find(&jid).await?.is_some() {
             self.counts.known += 1;
@@ -383,7 +249,7 @@ impl<'a> Importer<'a> {
             Creation::Created(_) => self.counts.accounts += 1,
             Creation::Exists | Creation::Tombstoned => self.counts.known += 1,
         }
-        if (self.counts.accounts + self.counts.known).is_multiple_of(PROGRESS_ACCOUNTS) {
+        if (self.counts.accounts + self.counts.known).is_multiple_of(PROGRESS) {
             self.progress();
         }
         Ok(())
@@ -398,7 +264,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn progress(&self) {
+    pub(super) fn progress(&self) {
         let counts = &self.counts;
         let messages = counts.archived + counts.offline;
         eprintln!("{} accounts, {messages} messages so far", counts.accounts + counts.known);
@@ -428,8 +294,8 @@ impl<'a> Importer<'a> {
         note(counts.locked, "accounts have no password: give them one with `wello user passwd`");
         note(
             counts.sha1_only,
-            "accounts have keys for SCRAM-SHA-1 alone: set auth.mechanisms to \
-             [\"SCRAM-SHA-1\", \"PLAIN\"] until they have a new password",
+            "accounts have keys for SCRAM-SHA-1 alone: no stronger SCRAM is offered on their \
+             hosts until all of them have logged in with PLAIN or an upgrade (XEP-0480)",
         );
         for (what, count) in &counts.skipped {
             note(*count, &format!("{what}: not imported"));
@@ -437,79 +303,13 @@ impl<'a> Importer<'a> {
         lines
     }
 
-    fn jid(&self) -> anyhow::Result<String> {
+    pub(super) fn jid(&self) -> anyhow::Result<String> {
         Ok(self.account.as_ref().context("no account")?.jid.to_string())
     }
 }
 
-impl Known {
-    /// The id that the message had if it came from a Wello, so that clients find their place
-    /// again; else a new one.
-    fn id(&mut self, ids: &ArchiveIds, time: Timestamp, id: Option<&str>) -> ArchiveId {
-        let own = id.and_then(|id| id.parse::<ArchiveId>().ok());
-        let fits = |id: &ArchiveId| {
-            id.time().as_micros().abs_diff(time.as_micros()) < ID_ERROR_MICROS
-                && self.last.is_none_or(|last| *id > last)
-                && !self.ids.contains(id)
-        };
-        let id = own.filter(fits).unwrap_or_else(|| {
-            loop {
-                let id = ids.next(time);
-                if !self.ids.contains(&id) {
-                    break id;
-                }
-            }
-        });
-        // Ids of the next ones come after it.
-        ids.next(id.time());
-        self.ids.insert(id);
-        self.last = Some(id);
-        id
-    }
-}
-
-async fn settle(pending: &mut Vec<Ticket>) -> anyhow::Result<()> {
-    for ticket in pending.drain(..) {
-        ticket.wait().await?;
-    }
-    Ok(())
-}
-
-/// The message without what its former server added for the account.
-fn message_of(mut element: Element, account: &str) -> Option<Stanza> {
-    if let Ok(by) = account.parse::<BareJid>() {
-        StanzaId::strip(&mut element, &by);
-    }
-    if element.attr("to").is_none() {
-        element.set_attr("to", account);
-    }
-    let stanza = Stanza::from_element(element).ok()?;
-    Some(stanza).filter(|stanza| stanza.kind == Kind::Message && stanza.from.is_some())
-}
-
-fn entry_of(stanza: &Stanza, time: Timestamp) -> Option<Entry> {
-    let address = |jid: &Option<Jid>| jid.as_ref().map(Jid::to_string).unwrap_or_default();
-    let origin_id = stanza.child("origin-id", ns::STANZA_ID).and_then(|id| id.attr("id"));
-    Some(Entry {
-        stanza: readable(stanza.to_bytes())?,
-        time,
-        from: address(&stanza.from),
-        to: address(&stanza.to),
-        kind: match stanza.message_type() {
-            MessageType::Chat => MessageKind::Chat,
-            MessageType::Error => MessageKind::Error,
-            MessageType::Groupchat => MessageKind::Groupchat,
-            MessageType::Headline => MessageKind::Headline,
-            MessageType::Normal => MessageKind::Normal,
-        },
-        message_id: stanza.id.as_ref().map(ToString::to_string),
-        origin_id: origin_id.map(str::to_owned),
-        ..Entry::default()
-    })
-}
-
 /// What is stored must be within the limits of what is read again.
-fn readable(xml: Vec<u8>) -> Option<Bytes> {
+pub(super) fn readable(xml: Vec<u8>) -> Option<Bytes> {
     let text = str::from_utf8(&xml).ok()?;
     text.parse::<Element>().ok()?;
     Some(Bytes::from(xml))

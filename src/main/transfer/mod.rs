@@ -5,6 +5,7 @@ mod document;
 mod export;
 mod importer;
 mod lua;
+mod messages;
 mod prosody;
 mod xep0227;
 

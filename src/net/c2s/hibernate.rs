@@ -59,6 +59,8 @@ pub async fn leave(
         return kernel.end_session(&session, management.into_unacknowledged()).await;
     }
     tracing::info!(session = %session.id, "session hibernates");
+    let waiting: Vec<_> = management.unacknowledged().cloned().collect();
+    kernel.hibernating(&session, &waiting).await;
     let deadline = Instant::now() + kernel.config.sessions.hibernation();
     sleep(server, Sleeper { session, management, unsettled, deadline }).await;
 }

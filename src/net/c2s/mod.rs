@@ -25,7 +25,7 @@ use wello_kernel::Kernel;
 use wello_kernel::config::Registration;
 use wello_store::StoreError;
 use wello_stream::c2s::{Channel, HostSettings, RegistrationOffer, Settings};
-use wello_stream::sasl::{ChannelBindings, Mechanism};
+use wello_stream::sasl::{ChannelBindings, Mechanism, ScramHash};
 use wello_wire::jid::BareJid;
 
 use crate::admission::ConnectionPermit;
@@ -66,9 +66,9 @@ impl C2sServer {
         acceptor: TlsAcceptor,
         client_authorities: RootCertStore,
         shutdown: CancellationToken,
-    ) -> Arc<C2sServer> {
-        Arc::new(C2sServer {
-            settings: RwLock::new(Arc::new(settings(&kernel).await)),
+    ) -> Result<Arc<C2sServer>, StoreError> {
+        Ok(Arc::new(C2sServer {
+            settings: RwLock::new(Arc::new(settings(&kernel).await?)),
             unauthenticated: Arc::new(Semaphore::new(kernel.config.limits.unauthenticated)),
             kernel,
             acceptor,
@@ -76,7 +76,14 @@ impl C2sServer {
             shutdown,
             tasks: TaskTracker::new(),
             sleepers: Mutex::new(Some(Vec::new())),
-        })
+        }))
+    }
+
+    /// Offers new streams what all accounts can log in by now.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let settings = Arc::new(settings(&self.kernel).await?);
+        *self.settings.write() = settings;
+        Ok(())
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {
@@ -186,7 +193,7 @@ pub fn bindings(info: &TlsInfo) -> ChannelBindings {
     }
 }
 
-async fn settings(kernel: &Arc<Kernel>) -> Settings {
+async fn settings(kernel: &Arc<Kernel>) -> Result<Settings, StoreError> {
     let config = &kernel.config;
     let registration = match config.auth.registration {
         Registration::Closed => RegistrationOffer::Closed,
@@ -196,15 +203,20 @@ async fn settings(kernel: &Arc<Kernel>) -> Settings {
     let enabled = kernel.accounts.mechanisms().iter().copied();
     let enabled: Vec<_> = enabled.chain(kernel.accounts.fast_mechanisms()).collect();
     let mechanisms = with_channel_binding(&enabled);
+    let mut lacking = HashMap::new();
+    for hash in ScramHash::ALL {
+        lacking.insert(hash, kernel.accounts.domains_lacking(hash).await?);
+    }
+    let lacks = |hash, domain: &String| lacking.get(&hash).is_some_and(|all| all.contains(domain));
     let mut hosts = HashMap::new();
     for name in &kernel.hosts {
         let Ok(domain) = BareJid::from_parts(None, name) else { continue };
         let features = kernel.stream_features(&domain).await;
-        let mechanisms = mechanisms.clone();
+        let mechanisms = for_all_accounts(&mechanisms, |hash| lacks(hash, name));
         let settings = HostSettings { domain, mechanisms, registration, features };
         hosts.insert(name.clone(), settings);
     }
-    Settings {
+    Ok(Settings {
         hosts,
         limits_before_login: config.limits.before_login(),
         limits: config.limits.stream(),
@@ -213,7 +225,19 @@ async fn settings(kernel: &Arc<Kernel>) -> Settings {
         bind_inline: kernel.hooks().bind_inline_features(),
         fakes: kernel.accounts.fakes().clone(),
         scram_iterations: config.auth.scram_iterations,
-    }
+    })
+}
+
+/// Without the SCRAM mechanisms that some account has no keys for, as long as others are left: where
+/// accounts have no hash in common, somebody is misled in any case.
+fn for_all_accounts(mechanisms: &[Mechanism], lacks: impl Fn(ScramHash) -> bool) -> Vec<Mechanism> {
+    let lacks = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Scram { hash, .. } => Some(lacks(*hash)),
+        _ => None,
+    };
+    let common = mechanisms.iter().any(|mechanism| lacks(mechanism) == Some(false));
+    let usable = |mechanism: &Mechanism| !(common && lacks(mechanism) == Some(true));
+    mechanisms.iter().copied().filter(usable).collect()
 }
 
 /// Each SCRAM mechanism comes with its `-PLUS` variant; the offer leaves out what the channel

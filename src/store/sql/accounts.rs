@@ -31,6 +31,9 @@ const CREDENTIALS: &str =
         k.mechanism, k.salt, k.iterations, k.stored_key, k.server_key
     FROM account a LEFT JOIN scram_key k ON k.account_id = a.id
     WHERE a.domain = $1 AND a.local = $2 ORDER BY k.mechanism";
+const LACKING: &str = "SELECT DISTINCT a.domain FROM account a
+    WHERE EXISTS (SELECT 1 FROM scram_key k WHERE k.account_id = a.id)
+        AND NOT EXISTS (SELECT 1 FROM scram_key k WHERE k.account_id = a.id AND k.mechanism = $1)";
 const ADD_SCRAM: &str = "INSERT INTO scram_key
     (account_id, mechanism, salt, iterations, stored_key, server_key)
     VALUES ($1, $2, $3, $4, $5, $6)";
@@ -74,6 +77,12 @@ const DELETE_OWNED: &[&str] = &[
     "DELETE FROM invite WHERE inviter = $1",
     "DELETE FROM invite_use WHERE used_by = $1",
     "DELETE FROM hibernated_session WHERE account = $1",
+    "DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE service = $1)",
+    "DELETE FROM pubsub_subscription WHERE node IN (SELECT id FROM pubsub_node WHERE service = $1)",
+    "DELETE FROM pubsub_subscription WHERE bare = $1",
+    "DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM pubsub_node WHERE service = $1)",
+    "DELETE FROM pubsub_affiliation WHERE jid = $1",
+    "DELETE FROM pubsub_node WHERE service = $1",
     "DELETE FROM room_affiliation WHERE account = $1",
 ];
 
@@ -111,6 +120,11 @@ impl Accounts for Database {
         let password_hash = first.try_get("password_hash")?;
         let keys = rows.iter().filter_map(|row| key(row).transpose());
         Ok(Some((Credentials { scram: keys.collect::<Result<_, _>>()?, password_hash }, account)))
+    }
+
+    async fn domains_lacking(&self, mechanism: &str) -> Result<Vec<String>, StoreError> {
+        let mut conn = self.read().await?;
+        Ok(sqlx::query_scalar(LACKING).bind(mechanism).fetch_all(&mut *conn).await?)
     }
 
     async fn set_credentials(
@@ -288,7 +302,8 @@ async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool
         return Ok(false);
     };
     sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
-    for &statement in DELETE_OWNED {
+    let owned = DELETE_OWNED.iter().chain(&super::uploads::DELETE_OWNED);
+    for statement in owned.chain(&super::push::DELETE_OWNED).copied() {
         sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
     }
     maintain::purge(conn, jid).await?;

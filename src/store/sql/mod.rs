@@ -12,11 +12,15 @@ mod last;
 mod meta;
 mod offline;
 mod prefs;
+mod pubsub;
+mod pubsub_items;
+mod push;
 mod refresh_tokens;
 mod reports;
 mod rooms;
 mod roster;
 mod sessions;
+mod uploads;
 
 use super::{Connection, Database, DatabaseRow, maintain, query};
 use crate::time::wall_clock;

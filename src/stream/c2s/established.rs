@@ -9,9 +9,9 @@ use wello_wire::ns;
 use wello_wire::stanza::{Stanza, StanzaParseError, StoredCopy};
 use wello_wire::xml::Element;
 
-use super::header::stream_id;
 use super::{Action, C2s, Phase};
 use crate::csi::ClientState;
+use crate::random::random_id;
 use crate::sm::{HandledCountTooHigh, StreamManagement};
 
 /// What belongs to the session rather than to the connection.
@@ -197,7 +197,7 @@ impl C2s {
         established: &mut Established,
         resume: bool,
     ) -> Element {
-        let id = CompactString::from(stream_id());
+        let id = CompactString::from(random_id());
         established.management = Some(StreamManagement::new(id.clone(), resume));
         let mut enabled = Element::new("enabled", ns::SM);
         if resume {

@@ -7,6 +7,7 @@ use wello_wire::xml::Element;
 
 use super::negotiation::Negotiation;
 use super::{C2s, Phase};
+use crate::random::random_id;
 
 impl C2s {
     pub(super) fn handle_header(&mut self, header: &Element, default_ns: &str) {
@@ -78,7 +79,7 @@ impl C2s {
     }
 
     pub(super) fn send_header(&mut self) {
-        let id = stream_id();
+        let id = random_id();
         let mut attributes = Vec::with_capacity(5);
         // RFC 6120, section 4.9.1.3: empty for a host that is not here.
         let from = self.host.as_ref().map_or("", |host| host.as_str());
@@ -89,14 +90,4 @@ impl C2s {
         attributes.extend([("id", id.as_str()), ("version", "1.0"), ("xml:lang", "en")]);
         self.output.header(&attributes);
     }
-}
-
-/// Unguessable (RFC 6120, section 4.7.3).
-pub(super) fn stream_id() -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = [0; 24];
-    // Without randomness no secret could be kept: stopping is the only safe answer.
-    #[allow(clippy::expect_used)]
-    getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
-    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }

@@ -8,6 +8,7 @@ pub mod blocking;
 pub mod cam;
 pub mod caps;
 pub mod carbons;
+pub mod clip;
 pub mod command;
 pub mod contact;
 pub mod csi;
@@ -29,6 +30,7 @@ pub mod rsm;
 pub mod sm;
 pub mod stanza_id;
 pub mod time;
+pub mod upload;
 pub mod vcard;
 pub mod version;
 

@@ -10,3 +10,4 @@ mod memory;
 mod offline;
 mod random;
 mod server;
+mod uploads;

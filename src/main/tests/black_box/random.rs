@@ -15,6 +15,11 @@ impl Random {
         Random(seed.max(1))
     }
 
+    /// For a task of its own.
+    pub fn from(seed: u64) -> Random {
+        Random(seed.max(1))
+    }
+
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -203,6 +203,24 @@ async fn a_client_adds_keys_for_a_stronger_hash() {
 }
 
 #[tokio::test]
+async fn what_some_account_has_no_keys_for_is_not_offered() {
+    let world = World::start().await;
+    assert!(world.connect().await.offer.contains(">SCRAM-SHA-512<"));
+    let accounts = &world.kernel.store.accounts;
+    let (complete, _) = accounts.credentials("user@wello.example").await.unwrap().unwrap();
+    let mut imported = complete.clone();
+    imported.scram.retain(|row| row.mechanism == "SCRAM-SHA-1");
+    accounts.set_credentials("user@wello.example", &imported).await.unwrap();
+    world.server.refresh().await.unwrap();
+    let offer = world.connect().await.offer;
+    assert!(offer.contains(">SCRAM-SHA-1<") && offer.contains("UPGR-SCRAM-SHA-256"), "{offer}");
+    assert!(!offer.contains(">SCRAM-SHA-256") && !offer.contains(">SCRAM-SHA-512"), "{offer}");
+    accounts.set_credentials("user@wello.example", &complete).await.unwrap();
+    world.server.refresh().await.unwrap();
+    assert!(world.connect().await.offer.contains(">SCRAM-SHA-512<"));
+}
+
+#[tokio::test]
 async fn nothing_can_be_registered_where_nobody_answers() {
     let world = World::start().await;
     let mut client = world.connect().await;

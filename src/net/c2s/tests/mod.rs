@@ -66,6 +66,7 @@ impl World {
         let acceptor = TlsAcceptor::new(certificates, HANDSHAKE_TIMEOUT);
         let shutdown = CancellationToken::new();
         let server = C2sServer::new(Arc::clone(&kernel), acceptor, authorities, shutdown).await;
+        let server = server.unwrap();
         World { server, kernel, clock, _dir: dir }
     }
 
@@ -85,14 +86,16 @@ impl World {
         let address = IpAddr::from([192, 0, 2, 1]);
         let bindings = ChannelBindings::default();
         self.server.serve_frames(frames, address, "websocket", true, bindings, connection);
-        let mut client = Client { to_server, from_server };
+        let mut client = Client { to_server, from_server, offer: String::new() };
         let open = format!(
             "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0' to='wello.example' \
              from='{jid}'/>"
         );
         client.send(&open).await;
         assert_eq!(client.hear().await.name(), "open");
-        assert!(client.hear().await.is("features", ns::STREAM));
+        let features = client.hear().await;
+        assert!(features.is("features", ns::STREAM));
+        client.offer = features.to_string();
         client
     }
 
@@ -115,6 +118,8 @@ impl World {
 struct Client {
     to_server: mpsc::Sender<Bytes>,
     from_server: mpsc::Receiver<Bytes>,
+    /// The features before login.
+    offer: String,
 }
 
 impl Client {

@@ -75,6 +75,11 @@ pub(crate) async fn credentials_are_replaced_and_counted(database: &Database) {
     assert_eq!((found, romeo.credential_epoch), (first, CredentialEpoch(1)));
     assert_eq!(Some(romeo), accounts.find(ROMEO).await.unwrap());
 
+    // Juliet has no keys at all.
+    for (mechanism, domains) in [("SCRAM-SHA-1", 0), ("SCRAM-SHA-512", 1)] {
+        assert_eq!(accounts.domains_lacking(mechanism).await.unwrap().len(), domains);
+    }
+
     let second = Credentials { scram: vec![keys("SCRAM-SHA-512", 3)], password_hash: None };
     let epoch = accounts.set_credentials(ROMEO, &second).await.unwrap();
     assert_eq!(epoch, Some(CredentialEpoch(2)));

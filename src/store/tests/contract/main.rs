@@ -10,12 +10,15 @@ mod fixture;
 mod offline;
 mod owned;
 mod paging;
+mod pubsub;
+mod push;
 mod rooms;
 mod roster;
 mod schema;
 mod small;
 mod sqlite_only;
 mod tokens;
+mod uploads;
 
 /// Makes tests of test bodies, one for each database.
 macro_rules! on_each_database {
@@ -93,6 +96,16 @@ on_each_database! {
     paging {
         pages_forwards_and_backwards_are_all,
     }
+    pubsub {
+        nodes,
+        affiliations,
+        subscriptions,
+        items_are_kept_in_the_order_of_publication,
+        items_are_read_in_pages,
+    }
+    push {
+        enabled_and_disabled,
+    }
     rooms {
         rooms_are_made_changed_and_destroyed,
         older_changes_of_rooms_come_too_late,
@@ -126,5 +139,12 @@ on_each_database! {
         invites_are_redeemed,
         invites_are_not_redeemed_too_often,
         invites_expire_and_are_listed,
+    }
+    uploads {
+        stored_once_and_shared,
+        quotas_of_day_and_account,
+        slots_that_wait_are_few,
+        old_profiles_give_way,
+        uploads_expire,
     }
 }

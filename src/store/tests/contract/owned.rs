@@ -1,12 +1,14 @@
 use bytes::Bytes;
 use wello_store::{
-    ArchivePrefs, Client, DocumentKey, Entry, FastToken, HibernatedSession, Invite, InviteKind,
-    LastActivity, NewAccount, RefreshToken, Role, RoomAffiliation, RosterItem, RosterVersion,
-    ScramKeys, Store, StoredAffiliation, StoredRoom, SubscriptionRequest, TokenHash,
+    Affiliation, ArchivePrefs, Client, DocumentKey, Entry, FastToken, FileHash, HibernatedSession,
+    Invite, InviteKind, LastActivity, NewAccount, NewNode, NodeCreation, NodeSubscription,
+    PubSubItem, RefreshToken, Role, Room, RoomAffiliation, RosterItem, RosterVersion, ScramKeys,
+    Store, StoredAffiliation, StoredRoom, SubscriptionRequest, SubscriptionState, TokenHash,
 };
 
 use crate::accounts::new;
 use crate::fixture::{Database, JULIET, NURSE, ROMEO, append, at, chat};
+use crate::{push, uploads};
 
 pub(crate) async fn deleting_an_account_leaves_nothing(database: &Database) {
     let store = &database.store;
@@ -72,6 +74,7 @@ async fn fill(store: &Store, account: &str) {
         expires: at(1),
     };
     store.sessions.save_all(&[session]).await.unwrap();
+    pubsub(store, account).await;
     invite(store, account, &format!("by {account}"), NURSE).await;
     invite(store, NURSE, &format!("for {account}"), account).await;
     let jid = format!("{}@rooms.example", account.replace('@', "."));
@@ -84,11 +87,59 @@ async fn fill(store: &Store, account: &str) {
     };
     store.rooms.create(&room, &[owner]).await.unwrap();
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
+    store.push.enable(&push::service(account, "push.example", ""), 1).await.unwrap();
+    uploads::put(
+        store,
+        &uploads::slot(account, &account.replace('@', "-"), 1, 0),
+        &FileHash([1; 32]),
+    )
+    .await;
     let other = if account == ROMEO { JULIET } else { ROMEO };
     let entry = chat(store, account, other, 5, "x");
     append(store, Entry { offline_for: Some(account.to_owned()), ..entry }).await;
     if account == ROMEO {
         append(store, chat(store, account, account, 6, "note")).await;
+    }
+}
+
+/// A node of its own with everything, and a subscription elsewhere.
+async fn pubsub(store: &Store, account: &str) {
+    let new = NewNode {
+        service: account.to_owned(),
+        name: "node".to_owned(),
+        creator: account.to_owned(),
+        created: at(0),
+        config: Bytes::new(),
+        owner: Some(account.to_owned()),
+    };
+    let created = store.pubsub.create_node(&new, 1).await.unwrap();
+    let NodeCreation::Created(own) = created else { panic!("{created:?}") };
+    let elsewhere = NewNode {
+        service: "pubsub.example".to_owned(),
+        name: account.to_owned(),
+        creator: NURSE.to_owned(),
+        owner: None,
+        ..new
+    };
+    let created = store.pubsub.create_node(&elsewhere, 2).await.unwrap();
+    let NodeCreation::Created(other) = created else { panic!("{created:?}") };
+    let item = PubSubItem {
+        id: "1".to_owned(),
+        publisher: account.to_owned(),
+        time: at(0),
+        payload: None,
+    };
+    let room = Room { items: 1, reject: false };
+    store.pubsub.publish(own.id, &item, room).await.unwrap();
+    for node in [own.id, other.id] {
+        let subscription = NodeSubscription {
+            jid: account.to_owned(),
+            bare: account.to_owned(),
+            state: SubscriptionState::Subscribed,
+        };
+        store.pubsub.subscribe(node, &subscription, 1).await.unwrap();
+        let member = (account.to_owned(), Some(Affiliation::Member));
+        store.pubsub.affiliate(node, &[member], 9).await.unwrap();
     }
 }
 
@@ -111,8 +162,8 @@ async fn invite(store: &Store, inviter: &str, token: &str, redeemer: &str) {
 
 /// `table.column` wherever the account is named as an owner.
 async fn owned(database: &Database, account: &str) -> Vec<String> {
-    // Who wrote a message to somebody else stays in that one's archive.
-    let others = ["message.sender", "message.recipient"];
+    // Who wrote a message to somebody else stays in that one's archive; a name is not an address.
+    let others = ["message.sender", "message.recipient", "pubsub_node.name"];
     let mut found = Vec::new();
     for column in columns(database).await {
         let (table, name) = column.split_once('.').unwrap();

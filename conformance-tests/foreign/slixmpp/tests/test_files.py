@@ -1,0 +1,58 @@
+"""Files: slots, upload and download; devices that are woken."""
+
+import io
+from xml.etree import ElementTree
+
+from aiohttp import ClientSession
+
+from device import Case, SECONDS, new_account
+from slixmpp.plugins.xep_0363.http_upload import FileTooBig
+
+CONTENT = b"0123456789" * 10_000
+NOTIFICATION = "{http://jabber.org/protocol/pubsub}pubsub"
+
+
+class Files(Case):
+    async def upload(self, client, name="très cool.jpg", kind="image/jpeg", **more):
+        return await client["xep_0363"].upload_file(
+            name, size=len(CONTENT), content_type=kind, input_file=io.BytesIO(CONTENT),
+            timeout=SECONDS, **more)
+
+    async def test_upload_and_download(self):
+        romeo = await self.device(new_account("romeo"), "phone").online()
+        url = await self.upload(romeo)
+        async with ClientSession() as http:
+            async with http.get(url) as answer:
+                self.assertEqual((200, CONTENT), (answer.status, await answer.read()))
+                self.assertEqual("image/jpeg", answer.headers["content-type"])
+            async with http.head(url) as answer:
+                self.assertEqual(str(len(CONTENT)), answer.headers["content-length"])
+            async with http.get(url, headers={"range": "bytes=99990-"}) as answer:
+                self.assertEqual((206, CONTENT[-10:]), (answer.status, await answer.read()))
+
+    async def test_upload_for_a_profile(self):
+        romeo = await self.device(new_account("romeo"), "phone").online()
+        url = await self.upload(romeo, purpose="profile")
+        self.assertTrue(url.startswith("https://"))
+
+    async def test_too_large(self):
+        romeo = await self.device(new_account("romeo"), "phone").online()
+        with self.assertRaises(FileTooBig):
+            await romeo["xep_0363"].upload_file(
+                "a.bin", size=10**12, input_file=io.BytesIO(b""), timeout=SECONDS)
+
+
+class Waking(Case):
+    async def test_app_server_is_told(self):
+        romeo, juliet = await self.pair()
+        server = await self.device(new_account("server"), "app").online()
+        enable = romeo.make_iq_set()
+        enable.append(ElementTree.Element(
+            "{urn:xmpp:push:0}enable", {"jid": server.full, "node": "node"}))
+        await enable.send(timeout=SECONDS)
+        await romeo.close()
+        juliet.send_message(mto=romeo.account.jid, mbody="wake up", mtype="chat")
+        came = await server.expect(
+            lambda s: s.name == "iq" and s.xml.find(NOTIFICATION) is not None, "push")
+        self.assertEqual("set", came["type"])
+        self.assertIn("urn:xmpp:push:summary", ElementTree.tostring(came.xml, "unicode"))

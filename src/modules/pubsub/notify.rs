@@ -1,0 +1,290 @@
+//! Who is told of what happens at nodes (XEP-0060, sections 9 and 12; XEP-0163, section 4).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use wello_kernel::Kernel;
+use wello_kernel::clock::random_id;
+use wello_kernel::sessions::Session;
+use wello_store::{Affiliation, ItemPage, RosterItem, SubscriptionState};
+use wello_wire::jid::{BareJid, Jid};
+use wello_wire::ns;
+use wello_wire::payload::delay::Delay;
+use wello_wire::payload::disco::DiscoInfo;
+use wello_wire::stanza::{MessageType, Stanza};
+use wello_wire::xml::Element;
+
+use super::PubSub;
+use super::config::{AccessModel, Delivery, NodeConfig};
+use super::event::{self, Change, Event};
+use super::host::{Call, Host, Node, sees};
+use super::policy::{self, Contact, Standing};
+use super::refusals::Refusal;
+
+/// Tells everybody whom the event concerns. What is lost here can be asked for, so an error is
+/// only logged.
+pub(crate) async fn tell(service: &PubSub, kernel: &Arc<Kernel>, host: &Host, event: Event) {
+    if let Err(refusal) = try_tell(service, kernel, host, event).await {
+        tracing::error!(host = %host.address(), ?refusal, "an event was not told");
+    }
+}
+
+async fn try_tell(
+    service: &PubSub,
+    kernel: &Arc<Kernel>,
+    host: &Host,
+    event: Event,
+) -> Result<(), Refusal> {
+    match event {
+        Event::Node { node, what } => {
+            let to = recipients(service, kernel, host, &node, false).await?;
+            for part in event::parts(&node, &what) {
+                send(kernel, message(host, &node.config, part), &to).await;
+            }
+        }
+        Event::Deleted { to, node, redirect } => {
+            let redirect = redirect
+                .map(|uri| Element::new("redirect", ns::PUBSUB_EVENT).with_attr("uri", uri));
+            let part = Element::new("delete", ns::PUBSUB_EVENT)
+                .with_attr("node", node.name())
+                .with_children(redirect);
+            send(kernel, message(host, &node.config, part), &to).await;
+        }
+        Event::Subscription { node, jid, state } => {
+            let part = event::subscription(ns::PUBSUB_EVENT, node.name(), jid.as_str(), state);
+            // Whoever is away learns of it, too.
+            let config = NodeConfig { delivery: Delivery::Normal, ..node.config };
+            send(kernel, message(host, &config, part), &[jid]).await;
+        }
+        Event::Approval { node, owners, jid } => {
+            let form = event::approval_form(node.name(), &jid).to_element();
+            for owner in owners {
+                let request = Stanza::message(MessageType::Normal)
+                    .with_id(random_id())
+                    .with_from(host.address().clone())
+                    .with_to(owner)
+                    .with_child(form.clone());
+                kernel.route(request).await;
+            }
+        }
+        Event::LastItem { node, jid } => {
+            if let Some(message) = last_item(kernel, host, &node).await? {
+                send(kernel, message, &[jid]).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A message with an event, without a recipient.
+fn message(host: &Host, config: &NodeConfig, part: Element) -> Stanza {
+    let type_ = match config.delivery {
+        Delivery::Headline => MessageType::Headline,
+        Delivery::Normal => MessageType::Normal,
+    };
+    Stanza::message(type_)
+        .with_id(random_id())
+        .with_from(host.address().clone())
+        .with_child(Element::new("event", ns::PUBSUB_EVENT).with_child(part))
+}
+
+/// The payload is shared by all copies and written once.
+async fn send(kernel: &Arc<Kernel>, message: Stanza, to: &[Jid]) {
+    for jid in to {
+        kernel.route(message.clone().with_to(jid.clone())).await;
+    }
+}
+
+/// The last item of a node as it is sent to those who come later.
+async fn last_item(
+    kernel: &Arc<Kernel>,
+    host: &Host,
+    node: &Node,
+) -> Result<Option<Stanza>, Refusal> {
+    if !node.config.persist || !node.config.deliver {
+        return Ok(None);
+    }
+    let page = ItemPage { max: 1, max_bytes: usize::MAX, backwards: true, ..ItemPage::default() };
+    let found = kernel.store.pubsub.items(node.row.id, &page).await?;
+    let Some(item) = found.and_then(|mut found| found.items.pop()) else { return Ok(None) };
+    let delay = Delay::new(item.time).to_element();
+    let change = Change::Published { item: Some(item), gone: Vec::new() };
+    let part = event::parts(node, &change).into_iter().next();
+    Ok(part.map(|part| message(host, &node.config, part).with_child(delay)))
+}
+
+/// Everybody who gets the node's events now, each address once. With those whose subscription
+/// waits, if they are to know that the node is gone (XEP-0060, section 8.4.2).
+pub(crate) async fn recipients(
+    service: &PubSub,
+    kernel: &Arc<Kernel>,
+    host: &Host,
+    node: &Node,
+    with_pending: bool,
+) -> Result<Vec<Jid>, Refusal> {
+    if !node.config.deliver {
+        return Ok(Vec::new());
+    }
+    let affiliations = kernel.store.pubsub.affiliations(node.row.id).await?;
+    let affiliations: HashMap<String, Affiliation> = affiliations.into_iter().collect();
+    let mut found = Found::default();
+    let mut roster = HashMap::new();
+    if let Host::Account(account) = host {
+        let contacts = kernel.store.roster.load(account.as_str()).await?.items;
+        roster = contacts.into_iter().map(|item| (item.jid.clone(), item)).collect();
+        by_presence(service, kernel, account, node, &roster, &affiliations, &mut found).await;
+    }
+    for subscription in kernel.store.pubsub.subscriptions(node.row.id).await? {
+        let pending = subscription.state == SubscriptionState::Pending;
+        let (Ok(jid), true) = (subscription.jid.parse::<Jid>(), with_pending || !pending) else {
+            continue;
+        };
+        if !pending {
+            let standing = match host {
+                Host::Account(_) => {
+                    standing(roster.get(&subscription.bare), affiliations.get(&subscription.bare))
+                }
+                Host::Service(_) => of_service(kernel, host, node, &jid, &affiliations).await?,
+            };
+            let standing = Standing { subscription: Some(subscription.state), ..standing };
+            if policy::may_read(&node.config, &standing).is_err() {
+                continue;
+            }
+        }
+        found.add_subscriber(kernel, jid, node.config.presence_based);
+    }
+    Ok(found.to)
+}
+
+#[derive(Default)]
+struct Found {
+    to: Vec<Jid>,
+    seen: HashSet<Jid>,
+    /// Those of whom a device gets it already.
+    bare: HashSet<BareJid>,
+}
+
+impl Found {
+    fn add(&mut self, jid: Jid) {
+        if self.seen.insert(jid.clone()) {
+            self.bare.insert(jid.bare());
+            self.to.push(jid);
+        }
+    }
+
+    /// XEP-0163, section 4.3.2: once to the subscribed address, unless devices are known that
+    /// want it.
+    fn add_subscriber(&mut self, kernel: &Kernel, jid: Jid, presence_based: bool) {
+        if jid.is_bare() && self.bare.contains(&jid.bare()) {
+            return;
+        }
+        let sessions = kernel.sessions.of(&jid);
+        let is_there = || sessions.iter().any(|session| session.is_available());
+        if !presence_based || is_there() {
+            self.add(jid);
+        }
+    }
+}
+
+/// The devices that want a node's events because of their presence (XEP-0060, section 9.1).
+async fn by_presence(
+    service: &PubSub,
+    kernel: &Arc<Kernel>,
+    account: &BareJid,
+    node: &Node,
+    roster: &HashMap<String, RosterItem>,
+    affiliations: &HashMap<String, Affiliation>,
+    found: &mut Found,
+) {
+    let owner = Standing { affiliation: Some(Affiliation::Owner), ..Standing::default() };
+    interested(service, kernel, account, node, &owner, found).await;
+    for item in roster.values().filter(|item| sees(item)) {
+        let Ok(contact) = item.jid.parse::<BareJid>() else { continue };
+        let standing = standing(Some(item), affiliations.get(&item.jid));
+        interested(service, kernel, &contact, node, &standing, found).await;
+    }
+}
+
+async fn interested(
+    service: &PubSub,
+    kernel: &Arc<Kernel>,
+    who: &BareJid,
+    node: &Node,
+    standing: &Standing,
+    found: &mut Found,
+) {
+    let sessions = kernel.sessions.of(who);
+    if sessions.is_empty() || !policy::is_subscribed_by_presence(&node.config, standing) {
+        return;
+    }
+    for session in sessions.iter().filter(|session| session.is_available()) {
+        let info = service.caps.info(kernel, session).await;
+        if info.is_some_and(|info| wants(&info, node.name())) {
+            found.add(session.jid.clone().into());
+        }
+    }
+}
+
+/// Section 9.2: by the feature that is the node's name with this at its end.
+const NOTIFY: &str = "+notify";
+
+fn wants(info: &DiscoInfo, node: &str) -> bool {
+    info.features.iter().any(|feature| feature.strip_suffix(NOTIFY) == Some(node))
+}
+
+/// The nodes that a client wants to hear of.
+pub(crate) fn interests(info: &DiscoInfo) -> impl Iterator<Item = &str> {
+    info.features.iter().filter_map(|feature| feature.strip_suffix(NOTIFY))
+}
+
+fn standing(item: Option<&RosterItem>, affiliation: Option<&Affiliation>) -> Standing {
+    let contact = match item.filter(|item| sees(item)) {
+        Some(item) => Contact { sees_presence: true, groups: item.groups.clone() },
+        None => Contact::default(),
+    };
+    Standing { affiliation: affiliation.copied(), subscription: None, contact }
+}
+
+async fn of_service(
+    kernel: &Arc<Kernel>,
+    host: &Host,
+    node: &Node,
+    jid: &Jid,
+    affiliations: &HashMap<String, Affiliation>,
+) -> Result<Standing, Refusal> {
+    if matches!(node.config.access, AccessModel::Presence | AccessModel::Roster) {
+        let call = Call { kernel, host, from: jid };
+        return call.standing_of(node, &jid.bare()).await;
+    }
+    Ok(standing(None, affiliations.get(jid.bare_str())))
+}
+
+/// The last items of an account's nodes, for a device that has begun to want them
+/// (XEP-0163, section 4.3.4).
+pub(crate) async fn send_last_items(
+    kernel: &Arc<Kernel>,
+    account: &BareJid,
+    session: &Arc<Session>,
+    wanted: &HashSet<String>,
+) -> Result<(), Refusal> {
+    let host = Host::Account(account.clone());
+    let jid: Jid = session.jid.clone().into();
+    let call = Call { kernel, host: &host, from: &jid };
+    for row in kernel.store.pubsub.nodes(account.as_str(), "", u32::MAX).await? {
+        if !wanted.contains(&row.name) {
+            continue;
+        }
+        let node = host.read(kernel, row);
+        if node.config.send_last != super::config::SendLast::OnSubAndPresence {
+            continue;
+        }
+        // Whoever is asked about here is the account itself or sees its presence.
+        let standing = call.standing(&node).await?;
+        if policy::may_read(&node.config, &standing).is_ok()
+            && let Some(message) = last_item(kernel, &host, &node).await?
+        {
+            send(kernel, message, std::slice::from_ref(&jid)).await;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Waking devices that are away, by the app server that their app has chosen (XEP-0357).
+//!
+//! A device is woken for what its own session did not get over a living connection: what waits in
+//! its hibernating session, and, when it has none, what no other device of the account got.
+
+mod policy;
+mod publish;
+mod requests;
+mod sending;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wello_kernel::Kernel;
+use wello_kernel::hooks::{After, IqScope, SessionEvents};
+use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_kernel::passage::{Passage, Side};
+use wello_kernel::sessions::Session;
+use wello_store::PushService;
+use wello_wire::jid::BareJid;
+use wello_wire::ns;
+use wello_wire::stanza::Stanza;
+
+use policy::{Away, is_woken, urgency};
+use publish::Notice;
+use sending::Sending;
+
+#[derive(Default)]
+pub struct Push {
+    sending: Arc<Sending>,
+}
+
+const SPECS: &[Spec] = &[Spec {
+    id: "XEP-0357",
+    title: "Push Notifications",
+    version: "0.4.1",
+    status: Status::Partial("nothing is pushed for subscription requests"),
+    host_features: &[],
+    account_features: &[ns::PUSH],
+}];
+
+impl Module for Push {
+    fn name(&self) -> &'static str {
+        "push"
+    }
+
+    fn specs(&self) -> &'static [Spec] {
+        SPECS
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
+        registrar.iq(IqScope::Account, ns::PUSH, Arc::clone(&self) as _);
+        registrar.after(Arc::clone(&self) as _);
+        registrar.sessions(self);
+    }
+}
+
+#[async_trait]
+impl After for Push {
+    async fn after(&self, kernel: &Arc<Kernel>, passage: &Passage) {
+        let Some(account) = &passage.recipient else { return };
+        if passage.stanza.has_child("pubsub", ns::PUBSUB) {
+            return requests::handle_affiliation(kernel, account, &passage.stanza).await;
+        }
+        // What one's own devices write is no news.
+        if passage.sender.as_ref() == Some(account) {
+            return;
+        }
+        let (urgency, reason) = urgency(&passage.stanza);
+        let Some(urgency) = urgency else { return };
+        let got = sessions_that_got(passage);
+        let seen = got.iter().any(|session| !session.is_hibernating());
+        tracing::trace!(%account, ?urgency, reason, seen, "may be pushed");
+        let asleep = got.iter().any(|session| session.is_hibernating());
+        if seen && !asleep {
+            return;
+        }
+        let services = services(kernel, account).await;
+        for service in services {
+            let away = match session_of(kernel, &service, account) {
+                Some(session) if !session.is_hibernating() => Away::Connected,
+                Some(session) if got.iter().any(|other| other.id == session.id) => Away::Waiting,
+                _ => Away::Gone,
+            };
+            if is_woken(away, seen) {
+                self.wake(kernel, service, Notice::of(&passage.stanza, urgency, kernel));
+            }
+        }
+    }
+}
+
+/// The sessions of the recipient that it was handed to.
+fn sessions_that_got(passage: &Passage) -> Vec<&Arc<Session>> {
+    let copies = passage.copies.iter().filter(|copy| copy.side == Side::Recipient);
+    passage.targets.iter().chain(copies.map(|copy| &copy.session)).collect()
+}
+
+#[async_trait]
+impl SessionEvents for Push {
+    async fn bound(&self, kernel: &Arc<Kernel>, session: &Arc<Session>) {
+        self.forget_counts(kernel, session).await;
+    }
+
+    /// What was on its way when the connection broke was never seen.
+    async fn hibernating(&self, kernel: &Arc<Kernel>, session: &Arc<Session>, waiting: &[Stanza]) {
+        self.forget_counts(kernel, session).await;
+        let account = session.bare();
+        let messages = waiting.iter().filter(|stanza| !is_own(stanza, &account));
+        let news: Vec<_> =
+            messages.filter_map(|stanza| Some((stanza, urgency(stanza).0?))).collect();
+        if news.is_empty() {
+            return;
+        }
+        for service in services(kernel, &account).await {
+            if is_of(&service, session) {
+                for (stanza, urgency) in &news {
+                    let notice = Notice::of(stanza, *urgency, kernel);
+                    self.wake(kernel, service.clone(), notice);
+                }
+            }
+        }
+    }
+}
+
+/// Written by the account itself. Copies come from it, whoever wrote what they wrap.
+fn is_own(stanza: &Stanza, account: &BareJid) -> bool {
+    let by_account = stanza.from.as_ref().is_some_and(|from| from.bare_str() == account.as_str());
+    by_account && !stanza.has_child("received", ns::CARBONS)
+}
+
+impl Push {
+    fn wake(&self, kernel: &Arc<Kernel>, service: PushService, notice: Notice) {
+        let now = kernel.clock.now();
+        if service.paused_until.is_none_or(|until| until <= now) {
+            Sending::begin(&self.sending, kernel, service, notice);
+        }
+    }
+
+    /// Its client is there, or was until now: what is unread it has to know itself.
+    async fn forget_counts(&self, kernel: &Arc<Kernel>, session: &Arc<Session>) {
+        if !self.sending.has_counts() {
+            return;
+        }
+        for service in services(kernel, &session.bare()).await {
+            if is_of(&service, session) {
+                self.sending.forget_count(&service);
+            }
+        }
+    }
+}
+
+async fn services(kernel: &Arc<Kernel>, account: &BareJid) -> Vec<PushService> {
+    let services = kernel.store.push.list(account.as_str()).await;
+    services.unwrap_or_else(|error| {
+        tracing::error!(%account, %error, "push services not read");
+        Vec::new()
+    })
+}
+
+/// The session of the device that a service is for.
+fn session_of(
+    kernel: &Arc<Kernel>,
+    service: &PushService,
+    account: &BareJid,
+) -> Option<Arc<Session>> {
+    kernel.sessions.of(account).iter().find(|session| is_of(service, session)).cloned()
+}
+
+fn is_of(service: &PushService, session: &Session) -> bool {
+    let same_client =
+        service.client.is_some() && service.client.as_deref() == session.info.client_id.as_deref();
+    same_client || service.resource == session.jid.resource()
+}

@@ -1,0 +1,116 @@
+//! What is worth waking a device for.
+
+use wello_wire::ns;
+use wello_wire::stanza::{Kind, MessageType, Stanza};
+use wello_wire::xml::Element;
+
+/// How much the user wants to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// The app is to fetch it; whether the user is told is the app's decision.
+    Quiet,
+    /// The user is to notice it at once.
+    Loud,
+}
+
+/// Encryption whose content the server cannot see: OMEMO, OX, XEP-0027.
+const ENCRYPTED: [(&str, &str); 4] = [
+    ("encrypted", "eu.siacs.conversations.axolotl"),
+    ("encrypted", "urn:xmpp:omemo:2"),
+    ("openpgp", "urn:xmpp:openpgp:0"),
+    ("x", "jabber:x:encrypted"),
+];
+/// XEP-0372.
+const REFERENCES: &str = "urn:xmpp:reference:0";
+
+/// Whether a stanza for a device that is away is pushed, with the reason for the log.
+pub(super) fn urgency(stanza: &Stanza) -> (Option<Urgency>, &'static str) {
+    let type_ = stanza.message_type();
+    if stanza.kind != Kind::Message || matches!(type_, MessageType::Error | MessageType::Headline) {
+        return (None, "kind or type");
+    }
+    // What comes by another device of the account is judged by what it wraps.
+    if stanza.has_child("sent", ns::CARBONS) {
+        return (None, "own");
+    }
+    if let Some(received) = stanza.child("received", ns::CARBONS) {
+        return match wrapped(received) {
+            Some(message) => urgency(&message),
+            None => (None, "empty copy"),
+        };
+    }
+    // Calls ring (XEP-0353), and stop ringing. Both before the hints: a client may say that a call
+    // is not to be archived.
+    let calls = |name: &str| stanza.has_child(name, ns::JINGLE_MESSAGE);
+    if calls("propose") {
+        return (Some(Urgency::Loud), "call");
+    }
+    if calls("retract") {
+        return (Some(Urgency::Quiet), "call is over");
+    }
+    if stanza.has_child("no-store", ns::HINTS) {
+        return (None, "passing");
+    }
+    let has_body = stanza.body().is_some_and(|body| !body.is_empty());
+    if type_ == MessageType::Groupchat && stanza.has_child("subject", ns::CLIENT) && !has_body {
+        return (None, "subject of a room");
+    }
+    // They may have no body, or one that says nothing.
+    if ENCRYPTED.iter().any(|(name, ns)| stanza.has_child(name, ns)) {
+        return (Some(Urgency::Loud), "encrypted");
+    }
+    if stanza.children().any(is_invitation) {
+        return (Some(Urgency::Loud), "invitation");
+    }
+    if has_body {
+        return (Some(Urgency::Loud), "body");
+    }
+    if stanza.children().any(is_mention) {
+        return (Some(Urgency::Loud), "mention");
+    }
+    // Whatever else its sender wants kept, such as a reaction or the end of a call.
+    if stanza.has_child("store", ns::HINTS) && !stanza.children().any(is_report) {
+        return (Some(Urgency::Quiet), "to be stored");
+    }
+    (None, "nothing to read")
+}
+
+fn wrapped(copy: &Element) -> Option<Stanza> {
+    let message = copy.child("forwarded", ns::FORWARD)?.child("message", ns::CLIENT)?;
+    Stanza::from_element(message.clone()).ok()
+}
+
+fn is_invitation(child: &Element) -> bool {
+    child.is("x", ns::DIRECT_INVITE)
+        || (child.is("x", ns::MUC_USER) && child.child("invite", ns::MUC_USER).is_some())
+}
+
+fn is_mention(child: &Element) -> bool {
+    child.is("mention", ns::MENTIONS)
+        || (child.is("reference", REFERENCES) && child.attr("type") == Some("mention"))
+}
+
+/// What tells a sender that its message came through or was read.
+fn is_report(child: &Element) -> bool {
+    matches!(child.ns(), ns::RECEIPTS | ns::CHAT_MARKERS)
+}
+
+/// Where a device is, seen from one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Away {
+    /// It has a living connection.
+    Connected,
+    /// The message waits in its hibernating session.
+    Waiting,
+    /// It has no session, or one that did not get the message.
+    Gone,
+}
+
+/// `seen`: the message went to a living connection of some device of the account.
+pub(super) fn is_woken(away: Away, seen: bool) -> bool {
+    match away {
+        Away::Connected => false,
+        Away::Waiting => true,
+        Away::Gone => !seen,
+    }
+}
