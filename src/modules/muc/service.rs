@@ -15,7 +15,7 @@ use wello_wire::stanza::{IqType, Kind, Stanza};
 use wello_wire::xml::{Element, Node};
 
 use super::Muc;
-use super::room::Effects;
+use super::room::{Effects, Room};
 
 #[async_trait]
 impl Service for Muc {
@@ -51,7 +51,7 @@ impl Service for Muc {
 
     async fn shut_down(&self, kernel: &Arc<Kernel>) {
         for live in self.rooms.all() {
-            let mut empty = |room: &mut super::room::Room, fx: &mut Effects| {
+            let mut empty = |room: &mut Room, fx: &mut Effects| {
                 room.shut_down(fx);
                 Ok(())
             };
@@ -90,9 +90,22 @@ impl Muc {
 /// An account that is no more is in no room and on no list.
 #[async_trait]
 impl AccountEvents for Muc {
-    async fn deleting(&self, _kernel: &Arc<Kernel>, account: &BareJid) {
+    async fn deleting(&self, kernel: &Arc<Kernel>, account: &BareJid) {
+        let mut forget = |room: &mut Room, fx: &mut Effects| {
+            room.forget(account, fx);
+            Ok(())
+        };
+        match kernel.store.rooms.affiliated(account.as_str()).await {
+            Ok(rooms) => {
+                for jid in rooms.iter().filter_map(|found| found.jid.parse::<BareJid>().ok()) {
+                    // A room that has ended meanwhile remembers nobody.
+                    let _ = self.run(kernel, &jid, None, &mut forget).await;
+                }
+            }
+            Err(error) => tracing::error!(%account, %error, "rooms of an account not read"),
+        }
         for live in self.rooms.all() {
-            live.state.lock().room.forget(account);
+            self.run_on(kernel, &live, None, &mut forget).await;
         }
     }
 }
