@@ -22,36 +22,39 @@ impl Task {
         self.unsettled.push_back(Unsettled { ticket, handled });
     }
 
-    /// Acknowledges what is durable, if the client waits for it: everything, or the part that the
-    /// last commit brought, so that a client that never pauses is answered, too.
+    /// The client asks what was handled. It is answered when all that it has sent so far is durable.
+    pub(super) fn handle_request(&mut self) {
+        let Some(handled) = self.handled() else { return };
+        if self.asked.back() != Some(&handled) {
+            self.asked.push_back(handled);
+        }
+    }
+
+    /// Answers the questions whose time has come. A client that never pauses is answered, too:
+    /// what it sent after its question does not hold the answer up.
     pub(super) fn settle(&mut self) -> ControlFlow<End> {
-        let mut durable = None;
-        while let Some(first) = self.unsettled.front() {
-            match first.ticket.result() {
-                None => break,
-                Some(Ok(())) => {
-                    durable = Some(first.handled);
-                    self.unsettled.pop_front();
+        while let Some(result) = self.unsettled.front().and_then(|first| first.ticket.result()) {
+            self.unsettled.pop_front();
+            if let Err(error) = result {
+                tracing::error!(%error, "a message could not be stored, ending the session");
+                if let Some(established) = self.c2s.established() {
+                    established.forget();
                 }
-                Some(Err(error)) => {
-                    tracing::error!(%error, "a message could not be stored, ending the session");
-                    if let Some(established) = self.c2s.established() {
-                        established.forget();
-                    }
-                    self.c2s.fail(&StreamError::new(StreamCondition::InternalServerError));
-                    return ControlFlow::Break(End::Closed);
-                }
+                self.c2s.fail(&StreamError::new(StreamCondition::InternalServerError));
+                return ControlFlow::Break(End::Closed);
             }
         }
-        if !self.acknowledge {
+        if self.asked.is_empty() {
             return ControlFlow::Continue(());
         }
-        if self.unsettled.is_empty() {
-            self.acknowledge = false;
-            durable = self.handled();
+        let Some(handled) = self.handled() else { return ControlFlow::Continue(()) };
+        let durable = self.unsettled.front().map_or(handled, |first| first.handled.wrapping_sub(1));
+        let before = self.asked.len();
+        while self.asked.front().is_some_and(|asked| is_reached(*asked, durable)) {
+            self.asked.pop_front();
         }
-        if let Some(handled) = durable {
-            self.c2s.acknowledge(handled);
+        if self.asked.len() < before {
+            self.c2s.acknowledge(durable);
         }
         ControlFlow::Continue(())
     }
@@ -68,5 +71,22 @@ impl Task {
             settled &= ticket.wait().await.is_ok();
         }
         settled
+    }
+}
+
+/// Whether a count that goes on at 0 after 2^32 - 1 (section 4) has come to `asked`.
+fn is_reached(asked: u32, durable: u32) -> bool {
+    durable.wrapping_sub(asked) <= u32::MAX / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_reached;
+
+    #[test]
+    fn counts_wrap_around() {
+        assert!(is_reached(5, 5) && is_reached(5, 6) && !is_reached(5, 4));
+        assert!(is_reached(u32::MAX, 0) && is_reached(u32::MAX, u32::MAX));
+        assert!(!is_reached(0, u32::MAX) && !is_reached(1, 0));
     }
 }

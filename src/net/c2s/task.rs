@@ -54,7 +54,8 @@ pub struct Task {
     pub(super) session: Option<Arc<Session>>,
     /// Stanzas that are counted but not on stable storage.
     pub(super) unsettled: VecDeque<Unsettled>,
-    pub(super) acknowledge: bool,
+    /// What was handled when the client asked for it (XEP-0198), without an answer yet.
+    pub(super) asked: VecDeque<u32>,
     deadline: Instant,
     last_read: Instant,
     pinged: bool,
@@ -109,7 +110,7 @@ impl Task {
             buffer: Vec::new(),
             session: None,
             unsettled: VecDeque::new(),
-            acknowledge: false,
+            asked: VecDeque::new(),
             permit: Some(permit),
             connection,
             login: Default::default(),
@@ -202,7 +203,7 @@ impl Task {
         match action {
             Action::Close { .. } => return ControlFlow::Break(End::Closed),
             Action::Stanza(stanza) => self.handle_stanza(stanza).await,
-            Action::Acknowledge => self.acknowledge = true,
+            Action::Acknowledge => self.handle_request(),
             Action::Managed { id } => {
                 if let Some(session) = &self.session {
                     self.server.kernel.sessions.make_resumable(id, session);
@@ -384,7 +385,7 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let waited_for = self.unsettled.front().filter(|_| self.acknowledge);
+        let waited_for = self.unsettled.front().filter(|_| !self.asked.is_empty());
         let ticket = waited_for.map(|unsettled| unsettled.ticket.clone());
         let settled = async {
             match &ticket {
