@@ -20,7 +20,7 @@ WORKDIR /etc/wello
 ENV WELLO_DATA_DIR=/data
 VOLUME /data
 USER 10001
-EXPOSE 5222 5223 5443
+EXPOSE 5222 5223 5443 7777
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["wello", "health"]
 ENTRYPOINT ["wello"]
 CMD ["serve"]

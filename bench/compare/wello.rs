@@ -45,6 +45,7 @@ key = "{key}"
 [listen]
 c2s = ["127.0.0.1:{port}"]
 c2s_tls = []
+bytestreams = []
 https = []
 http = []
 [archive]

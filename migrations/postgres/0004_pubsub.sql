@@ -8,6 +8,8 @@ CREATE TABLE pubsub_node (
     created BIGINT NOT NULL,
     -- Grows with every item; the number of the last one.
     published BIGINT NOT NULL,
+    -- Of the payloads of its items.
+    bytes BIGINT NOT NULL,
     -- Submitted form.
     config BYTEA NOT NULL,
     UNIQUE (service, name)

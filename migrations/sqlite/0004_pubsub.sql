@@ -9,6 +9,8 @@ CREATE TABLE pubsub_node (
     created INTEGER NOT NULL,
     -- Grows with every item; the number of the last one.
     published INTEGER NOT NULL,
+    -- Of the payloads of its items.
+    bytes INTEGER NOT NULL,
     -- Submitted form.
     config BLOB NOT NULL,
     UNIQUE (service, name)

@@ -1,6 +1,7 @@
 //! The heart of the server: routes stanzas, knows the sessions, runs the hooks of the modules.
 
 pub mod accounts;
+pub mod bytestreams;
 mod chores;
 pub mod clock;
 pub mod config;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use wello_store::{Store, StoreError};
 
 use crate::accounts::Accounts;
+use crate::bytestreams::Bytestreams;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::files::Files;
@@ -40,6 +42,7 @@ pub struct Kernel {
     pub store: Store,
     pub accounts: Accounts,
     pub files: Files,
+    pub bytestreams: Bytestreams,
     pub sessions: Sessions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
@@ -79,6 +82,7 @@ impl Kernel {
             store,
             accounts,
             files,
+            bytestreams: Bytestreams::default(),
             sessions: Sessions::default(),
             clock,
             metrics,

@@ -20,6 +20,7 @@ use wello_net::admission::Admission;
 use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
 use wello_net::ip_network::IpNetwork;
 use wello_net::listener::{Accepted, ListenOptions, Listener};
+use wello_net::socks5;
 use wello_net::tls::{
     CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions, roots_from_file,
 };
@@ -218,6 +219,13 @@ fn listen(
             tokio::spawn(serve_http(router.clone(), accepted));
         });
         run(bind("http", *address)?, serve);
+    }
+    for address in &config.listen.bytestreams {
+        let kernel = Arc::clone(kernel);
+        let serve = Box::new(move |accepted| {
+            tokio::spawn(socks5::serve(kernel.bytestreams.clone(), accepted));
+        });
+        run(bind("bytestreams", *address)?, serve);
     }
     Ok(addresses)
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod blocking;
+mod bytestreams;
 mod caps;
 mod carbons;
 mod client_access;
@@ -66,6 +67,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     if config.uploads.enabled {
         modules.push(Arc::new(ptt::Ptt::default()));
     }
+    let proxy = bytestreams::Bytestreams::new(config);
+    modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules.push(Arc::new(muc::Muc::new(config, blocking)));
     modules

@@ -6,4 +6,5 @@ pub mod c2s;
 pub mod ip_network;
 pub mod listener;
 pub mod proxy_protocol;
+pub mod socks5;
 pub mod tls;

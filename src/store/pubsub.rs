@@ -106,6 +106,8 @@ pub struct Room {
     pub items: u64,
     /// The new one is refused, instead of the oldest being removed.
     pub reject: bool,
+    /// Of payloads in all nodes that the node's creator made at its service.
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +115,8 @@ pub enum Publication {
     /// With the ids of the items that had to go.
     Stored(Vec<String>),
     Full,
+    /// The creator's nodes hold as many bytes as allowed. Nothing is changed.
+    TooMuch,
     /// The node was deleted meanwhile.
     NoNode,
 }
@@ -227,6 +231,9 @@ pub trait PubSub: Send + Sync {
         ids: &[String],
         max_bytes: usize,
     ) -> Result<Vec<PubSubItem>, StoreError>;
+
+    /// The newest item of a node.
+    async fn last_item(&self, node: NodeId) -> Result<Option<PubSubItem>, StoreError>;
 
     /// The ids of a node's items, newest last.
     async fn item_ids(&self, node: NodeId, limit: u32) -> Result<Vec<String>, StoreError>;

@@ -21,10 +21,11 @@ class Ports:
     tls: int
     https: int
     http: int
+    bytestreams: int
 
 
 def free_ports() -> Ports:
-    sockets = [socket.socket() for _ in range(4)]
+    sockets = [socket.socket() for _ in range(5)]
     try:
         for each in sockets:
             each.bind((HOST, 0))
@@ -98,6 +99,7 @@ c2s = ["{host}:{starttls}"]
 c2s_tls = ["{host}:{tls}"]
 https = ["{host}:{https}"]
 http = ["{host}:{http}"]
+bytestreams = ["{host}:{bytestreams}"]
 """
 
 

@@ -9,12 +9,12 @@ mod tests;
 use std::io;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Path, State};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE,
-    RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EXPECT, HeaderName, IF_MATCH, IF_NONE_MATCH,
+    IF_RANGE, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -35,6 +35,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// What an upload takes at most: a start, and bytes at a rate below that of any mobile network.
 const GRACE: Duration = Duration::from_secs(120);
 const SLOWEST_BYTES_PER_SECOND: u64 = 4096;
+/// What is read of a file that is refused, and how long.
+const DRAINED: usize = 1024 * 1024;
+const DRAINING: Duration = Duration::from_secs(5);
 /// A file's content never changes; so long do others keep it.
 const YEAR_SECONDS: u64 = 365 * 24 * 3600;
 
@@ -52,10 +55,31 @@ async fn write(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match receive(&web, &token, &name, &headers, body).await {
+    let mut pieces = body.into_data_stream();
+    match receive(&web, &token, &name, &headers, &mut pieces).await {
         Ok(()) => guarded(StatusCode::CREATED.into_response()),
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            // Who waits to be told to go on is told why not instead.
+            if !headers.contains_key(EXPECT) {
+                drain(&mut pieces).await;
+            }
+            refusal.into_response()
+        }
     }
+}
+
+/// A client that sends without listening would find its connection cut and not the answer.
+async fn drain(pieces: &mut BodyDataStream) {
+    let read = async {
+        let mut left = DRAINED;
+        while let Some(Ok(piece)) = pieces.next().await
+            && left > 0
+        {
+            left = left.saturating_sub(piece.len());
+        }
+    };
+    // However it goes on, the answer is due.
+    let _ = timeout(DRAINING, read).await;
 }
 
 async fn receive(
@@ -63,7 +87,7 @@ async fn receive(
     token: &str,
     name: &str,
     headers: &HeaderMap,
-    body: Body,
+    pieces: &mut BodyDataStream,
 ) -> Result<(), Refusal> {
     let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let length = header(&CONTENT_LENGTH).and_then(|length| length.parse().ok());
@@ -72,13 +96,16 @@ async fn receive(
     let files = &web.kernel.files;
     let arrival = files.receive(token, name, length, media_type.as_deref()).await?;
     let patience = GRACE + Duration::from_secs(length / SLOWEST_BYTES_PER_SECOND);
-    let arrival = timeout(patience, take(arrival, body)).await.map_err(|_| Refusal::TooSlow)??;
+    let arrival =
+        timeout(patience, take(arrival, pieces)).await.map_err(|_| Refusal::TooSlow)??;
     arrival.finish().await?;
     Ok(())
 }
 
-async fn take(mut arrival: Arrival<'_>, body: Body) -> Result<Arrival<'_>, Refusal> {
-    let mut pieces = body.into_data_stream();
+async fn take<'a>(
+    mut arrival: Arrival<'a>,
+    pieces: &mut BodyDataStream,
+) -> Result<Arrival<'a>, Refusal> {
     while let Some(piece) = timeout(IDLE, pieces.next()).await.map_err(|_| Refusal::TooSlow)? {
         arrival.write(piece.map_err(|_| Refusal::CutOff)?).await?;
     }

@@ -171,7 +171,8 @@ async fn a_client_that_stops_sending_is_not_waited_for() {
     // Not before: the database has threads of its own, which this clock does not wait for.
     tokio::time::pause();
     let body = Body::from_stream(stream::pending::<io::Result<Bytes>>());
-    assert!(matches!(take(arrival, body).await, Err(Refusal::TooSlow)));
+    let taken = take(arrival, &mut body.into_data_stream()).await;
+    assert!(matches!(taken, Err(Refusal::TooSlow)));
     assert_eq!(Refusal::TooSlow.into_response().status(), StatusCode::REQUEST_TIMEOUT);
 }
 

@@ -39,6 +39,7 @@ impl Default for Listen {
             c2s_tls: everywhere(5223),
             https: everywhere(5443),
             http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
+            bytestreams: everywhere(7777),
         }
     }
 }
@@ -144,6 +145,7 @@ impl Default for PubSub {
             nodes: 200,
             items: 1000,
             item_bytes: 192 * 1024,
+            bytes: 32 * 1024 * 1024,
             subscriptions: 10_000,
             affiliations: 1000,
         }

@@ -60,6 +60,7 @@ pub struct Listen {
     pub c2s_tls: Vec<SocketAddr>,
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
+    pub bytestreams: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -196,6 +197,7 @@ pub struct PubSub {
     pub nodes: u64,
     pub items: u64,
     pub item_bytes: usize,
+    pub bytes: u64,
     pub subscriptions: u64,
     pub affiliations: u64,
 }

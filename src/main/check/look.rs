@@ -130,7 +130,7 @@ fn certificate(config: &Config, domain: &str) -> Finding {
 
 pub fn ports(config: &Config, running: bool) -> Vec<Finding> {
     let listen = &config.listen;
-    let all = [&listen.c2s, &listen.c2s_tls, &listen.https, &listen.http];
+    let all = [&listen.c2s, &listen.c2s_tls, &listen.https, &listen.http, &listen.bytestreams];
     if all.iter().all(|addresses| addresses.is_empty()) {
         let mend = "every list under [listen] is empty: nobody can connect";
         return vec![Finding::error("port", mend)];

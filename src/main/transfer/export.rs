@@ -13,7 +13,7 @@ use wello_stream::sasl::{ScramHash, encoding};
 use wello_wire::ns;
 use wello_wire::xml::{Element, write_attribute, write_element};
 
-use super::{NS_ACCOUNT, NS_PRIVACY};
+use super::{NS_ACCOUNT, NS_PRIVACY, eventing};
 
 /// Accounts, or messages of one, held in memory.
 const PAGE: u32 = 200;
@@ -101,6 +101,7 @@ impl Export<'_> {
             self.stored(&request.stanza)?;
         }
         self.documents(&jid).await?;
+        self.eventing(&jid).await?;
         let blocked = self.store.blocking.list(&jid).await?;
         if !blocked.is_empty() {
             self.element(&privacy(&blocked))?;
@@ -121,6 +122,27 @@ impl Export<'_> {
             }
         }
         if private.children().next().is_some() { self.element(&private) } else { Ok(()) }
+    }
+
+    async fn eventing(&mut self, jid: &str) -> anyhow::Result<()> {
+        let nodes = self.store.pubsub.nodes(jid, "", u32::MAX).await?;
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let mut owner = Element::new("pubsub", ns::PUBSUB_OWNER);
+        for node in &nodes {
+            owner = owner.with_children(eventing::node_parts(self.store, node).await?);
+        }
+        self.element(&owner)?;
+        for node in &nodes {
+            let mut after = None;
+            // One for each piece, as whoever reads it holds a piece in memory.
+            while let Some((items, last)) = eventing::items_after(self.store, node, after).await? {
+                self.element(&Element::new("pubsub", ns::PUBSUB).with_child(items))?;
+                after = Some(last);
+            }
+        }
+        Ok(())
     }
 
     async fn offline(&mut self, jid: &str) -> anyhow::Result<()> {

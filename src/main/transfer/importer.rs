@@ -24,7 +24,7 @@ use super::messages::Messages;
 const PROGRESS: u64 = 500;
 
 pub struct Importer<'a> {
-    config: &'a Config,
+    pub(super) config: &'a Config,
     pub(super) store: &'a Store,
     passwords: Passwords,
     pub(super) hasher: RandomState,
@@ -43,6 +43,7 @@ pub(super) struct Counts {
     requests: u64,
     documents: u64,
     blocked: u64,
+    pub(super) items: u64,
     pub(super) offline: u64,
     pub(super) archived: u64,
     pub(super) repeated: u64,
@@ -274,12 +275,13 @@ impl<'a> Importer<'a> {
     pub fn report(&self) -> Vec<String> {
         let counts = &self.counts;
         let mut lines = vec![format!(
-            "imported: {} accounts, {} contacts, {} subscription requests, {} documents, {} blocked \
-             addresses, {} archived messages, {} offline messages",
+            "imported: {} accounts, {} contacts, {} subscription requests, {} documents, {} items, \
+             {} blocked addresses, {} archived messages, {} offline messages",
             counts.accounts,
             counts.contacts,
             counts.requests,
             counts.documents,
+            counts.items,
             counts.blocked,
             counts.archived,
             counts.offline

@@ -2,6 +2,7 @@
 //! to them.
 
 mod document;
+mod eventing;
 mod export;
 mod importer;
 mod lua;

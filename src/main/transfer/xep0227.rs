@@ -13,6 +13,7 @@ use wello_wire::payload::roster::{self, Roster};
 use wello_wire::xml::Element;
 
 use super::document::{Document, Piece};
+use super::eventing;
 use super::importer::{Importer, Profile};
 use super::{NS_ACCOUNT, NS_PRIVACY, NS_VCARD4};
 
@@ -75,7 +76,11 @@ async fn part(importer: &mut Importer<'_>, part: &Element) -> anyhow::Result<()>
             _ => importer.skip("block lists that cannot be read"),
         },
         ("vCard", ns::VCARD_TEMP) => importer.document(DocumentKey::VCardTemp, part).await?,
-        ("vcard", NS_VCARD4) => importer.document(DocumentKey::VCard4, part).await?,
+        ("vcard", NS_VCARD4) => {
+            eventing::import_item(importer, ns::VCARD4_NODE, "current", Some(part)).await?;
+        }
+        ("pubsub", ns::PUBSUB_OWNER) => eventing::import_nodes(importer, part).await?,
+        ("pubsub", ns::PUBSUB) => eventing::import_items(importer, part).await?,
         ("presence", ns::CLIENT) if part.attr("type") == Some("subscribe") => {
             importer.request(part.clone()).await?;
         }

@@ -41,9 +41,12 @@ fn is_content(child: &Element) -> bool {
         ns::CLIENT => child.name() == "body",
         ns::RECEIPTS => child.name() == "received",
         ns::CHAT_MARKERS => child.name() != "markable",
-        ns::RETRACT | ns::REACTIONS | ns::JINGLE_MESSAGE | ns::CALL_INVITES | ns::DIRECT_INVITE => {
-            true
-        }
+        ns::RETRACT
+        | ns::REACTIONS
+        | ns::SFS
+        | ns::JINGLE_MESSAGE
+        | ns::CALL_INVITES
+        | ns::DIRECT_INVITE => true,
         ns::MUC_USER => child.child("invite", ns::MUC_USER).is_some(),
         _ => child.name() == "encrypted",
     }

@@ -24,3 +24,28 @@ fn names_tell_the_time() {
     assert_eq!(compact(Timestamp::from_secs(1_800_000_000)), "20270115-080000");
     assert_eq!(compact(Timestamp::from_micros(1)), "19700101-000000");
 }
+
+/// The schema says what is written, and nothing else.
+#[test]
+fn the_schema_names_what_a_clip_has() {
+    let schema = include_str!("../../../schemas/ptt-0.xsd");
+    assert!(schema.contains(&format!("targetNamespace='{}'", ns::PTT)));
+    let clip = Clip {
+        url: String::new(),
+        name: String::new(),
+        media_type: String::new(),
+        size: 0,
+        sha256: [0; 32],
+        duration: 0,
+        waveform: Vec::new(),
+        channel: Some("a@b".to_owned()),
+    };
+    let clip = clip.to_children().into_iter().find(|child| child.is("clip", ns::PTT)).unwrap();
+    let mut written: Vec<_> = clip.attrs().iter().map(|attr| attr.name.as_str()).collect();
+    let named = schema.split("<xs:attribute name='").skip(1);
+    let mut named: Vec<_> = named.filter_map(|rest| rest.split('\'').next()).collect();
+    written.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(written, named);
+    assert!(schema.contains("<xs:element name='clip'>"));
+}

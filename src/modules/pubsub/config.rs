@@ -367,6 +367,8 @@ fn invalid(var: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const LIMITS: Limits = Limits { items: 100, item_bytes: 1000 };
@@ -394,6 +396,18 @@ mod tests {
         assert_eq!(read, config);
         let shown = DataForm::parse(&config.form().to_element()).unwrap();
         assert_eq!(config.form().check(&shown), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_title_and_group_comes_back(
+            title in "[^\\x00-\\x1f\\x{fffe}\\x{ffff}]{0,40}",
+            groups in prop::collection::vec("[^\\x00-\\x1f\\x{fffe}\\x{ffff}]{1,20}", 0..4),
+        ) {
+            let title = title.trim().to_owned();
+            let config = NodeConfig { title, groups, ..NodeConfig::of_account(LIMITS) };
+            prop_assert_eq!(&NodeConfig::of_service(LIMITS).stored(&config.to_bytes()), &config);
+        }
     }
 
     #[test]

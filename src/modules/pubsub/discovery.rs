@@ -70,9 +70,10 @@ pub(super) async fn nodes(call: &Call<'_>) -> Result<Vec<DiscoItem>, Refusal> {
     let address = call.host.address();
     let rows = call.kernel.store.pubsub.nodes(address.as_str(), "", MAX_NODES).await?;
     let mut items = Vec::new();
+    let mut viewer = call.viewer().await?;
     for row in rows {
         let node = call.host.read(call.kernel, row);
-        let standing = call.standing(&node).await?;
+        let standing = call.standing_in(&mut viewer, &node).await?;
         if policy::may_read(&node.config, &standing).is_ok() {
             items.push(DiscoItem {
                 jid: address.clone().into(),

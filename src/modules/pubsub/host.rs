@@ -1,11 +1,12 @@
 //! The two places where nodes are: an account (XEP-0163) and the service of a host.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use wello_kernel::Kernel;
 use wello_store::{
-    AccountStatus, Affiliation, NewNode, NodeCreation, PubSubNode, Role, RosterItem, Subscription,
-    SubscriptionState,
+    AccountStatus, Affiliation, NewNode, NodeCreation, NodeSubscription, PubSubNode, Role,
+    RosterItem, Subscription, SubscriptionState,
 };
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
@@ -32,6 +33,15 @@ impl Node {
     pub(crate) fn name(&self) -> &str {
         &self.row.name
     }
+}
+
+/// What somebody is to all nodes of a host, read at once.
+pub(crate) struct Viewer {
+    owns_all: bool,
+    affiliations: HashMap<String, Affiliation>,
+    subscriptions: Vec<(String, NodeSubscription)>,
+    /// What it is to the owner of an account's nodes, once that was asked.
+    contact: Option<Contact>,
 }
 
 /// Somebody asks something of a host.
@@ -111,11 +121,44 @@ impl Call<'_> {
         if self.owns_by_address(who).await {
             standing.affiliation = Some(Affiliation::Owner);
         }
-        let by_roster = matches!(node.config.access, AccessModel::Presence | AccessModel::Roster);
-        if by_roster && standing.affiliation.is_none() {
+        if is_by_roster(node) && standing.affiliation.is_none() {
             standing.contact = self.contact(node, who).await?;
         }
         Ok(standing)
+    }
+
+    pub(crate) async fn viewer(&self) -> Result<Viewer, Refusal> {
+        let (store, who) = (&self.kernel.store.pubsub, self.who());
+        let service = self.host.address().as_str();
+        Ok(Viewer {
+            owns_all: self.owns_by_address(&who).await,
+            affiliations: store.affiliations_of(service, who.as_str()).await?.into_iter().collect(),
+            subscriptions: store.subscriptions_of(service, who.as_str()).await?,
+            contact: None,
+        })
+    }
+
+    /// As [`Call::standing`], for many nodes of one host.
+    pub(crate) async fn standing_in(
+        &self,
+        viewer: &mut Viewer,
+        node: &Node,
+    ) -> Result<Standing, Refusal> {
+        let affiliation = match viewer.owns_all {
+            true => Some(Affiliation::Owner),
+            false => viewer.affiliations.get(node.name()).copied(),
+        };
+        let own = viewer.subscriptions.iter().filter(|(name, _)| name == node.name());
+        let subscription = strongest(own.map(|(_, subscription)| subscription.state));
+        let contact = match (&viewer.contact, self.host) {
+            _ if affiliation.is_some() || !is_by_roster(node) => Contact::default(),
+            (Some(contact), Host::Account(_)) => contact.clone(),
+            _ => self.contact(node, &self.who()).await?,
+        };
+        if is_by_roster(node) && affiliation.is_none() {
+            viewer.contact = Some(contact.clone());
+        }
+        Ok(Standing { affiliation, subscription, contact })
     }
 
     /// An account owns all its nodes; an administrator those of the service.
@@ -169,6 +212,11 @@ impl Call<'_> {
             NodeCreation::TooMany => Err(Refusal::TooManyNodes),
         }
     }
+}
+
+/// Whether the owner's roster says who may read.
+fn is_by_roster(node: &Node) -> bool {
+    matches!(node.config.access, AccessModel::Presence | AccessModel::Roster)
 }
 
 /// The contact has a subscription to the owner's presence.

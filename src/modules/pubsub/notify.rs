@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wello_kernel::Kernel;
 use wello_kernel::clock::random_id;
 use wello_kernel::sessions::Session;
-use wello_store::{Affiliation, ItemPage, RosterItem, SubscriptionState};
+use wello_store::{Affiliation, RosterItem, SubscriptionState};
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::delay::Delay;
@@ -104,9 +104,7 @@ async fn last_item(
     if !node.config.persist || !node.config.deliver {
         return Ok(None);
     }
-    let page = ItemPage { max: 1, max_bytes: usize::MAX, backwards: true, ..ItemPage::default() };
-    let found = kernel.store.pubsub.items(node.row.id, &page).await?;
-    let Some(item) = found.and_then(|mut found| found.items.pop()) else { return Ok(None) };
+    let Some(item) = kernel.store.pubsub.last_item(node.row.id).await? else { return Ok(None) };
     let delay = Delay::new(item.time).to_element();
     let change = Change::Published { item: Some(item), gone: Vec::new() };
     let part = event::parts(node, &change).into_iter().next();
@@ -270,6 +268,7 @@ pub(crate) async fn send_last_items(
     let host = Host::Account(account.clone());
     let jid: Jid = session.jid.clone().into();
     let call = Call { kernel, host: &host, from: &jid };
+    let mut viewer = None;
     for row in kernel.store.pubsub.nodes(account.as_str(), "", u32::MAX).await? {
         if !wanted.contains(&row.name) {
             continue;
@@ -278,8 +277,11 @@ pub(crate) async fn send_last_items(
         if node.config.send_last != super::config::SendLast::OnSubAndPresence {
             continue;
         }
-        // Whoever is asked about here is the account itself or sees its presence.
-        let standing = call.standing(&node).await?;
+        let viewer = match &mut viewer {
+            Some(viewer) => viewer,
+            none => none.insert(call.viewer().await?),
+        };
+        let standing = call.standing_in(viewer, &node).await?;
         if policy::may_read(&node.config, &standing).is_ok()
             && let Some(message) = last_item(kernel, &host, &node).await?
         {

@@ -105,11 +105,8 @@ impl<'a> Own<'a> {
     }
 
     pub(crate) async fn last(&self, node: &Node) -> Result<Option<Read>, Refusal> {
-        let ids = self.kernel.store.pubsub.item_ids(node.row.id, 1).await?;
-        match ids.first() {
-            Some(id) => self.item(node, id).await,
-            None => Ok(None),
-        }
+        let item = self.kernel.store.pubsub.last_item(node.row.id).await?;
+        Ok(item.and_then(read))
     }
 
     /// Whether somebody may read the node.

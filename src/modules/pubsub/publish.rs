@@ -94,10 +94,12 @@ async fn store(call: &Call<'_>, node: &Node, item: &PubSubItem) -> Result<Vec<St
     let room = Room {
         items: node.config.max_items.limited(call.kernel.config.pubsub.items),
         reject: node.config.full == NodeFull::Reject,
+        bytes: call.kernel.config.pubsub.bytes,
     };
     match pubsub.publish(node.row.id, item, room).await? {
         Publication::Stored(gone) => Ok(gone),
         Publication::Full => Err(Refusal::NodeFull),
+        Publication::TooMuch => Err(Refusal::NoRoom),
         Publication::NoNode => Err(Refusal::NotFound("the node was deleted")),
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     ItemRequired,
     JidRequired,
     NodeFull,
+    /// All nodes together hold too much.
+    NoRoom,
     NodeIdRequired,
     NotAcceptable(String),
     NotFound(&'static str),
@@ -60,6 +62,7 @@ impl From<Refusal> for StanzaError {
             Refusal::Conflict => StanzaError::conflict("this node exists"),
             Refusal::Forbidden(text) => StanzaError::forbidden(text),
             Refusal::NotAcceptable(text) => StanzaError::not_acceptable(text),
+            Refusal::NoRoom => StanzaError::resource_constraint("the nodes hold too much"),
             Refusal::NotFound(text) => StanzaError::item_not_found(text),
             Refusal::Payload(error) => error.into(),
             Refusal::Store => StanzaError::internal_server_error(""),

@@ -332,7 +332,74 @@ fn jid(action: &Element) -> Result<Jid, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
+
+    const NAMES: &[&str] = &[
+        "affiliation",
+        "affiliations",
+        "configure",
+        "create",
+        "default",
+        "delete",
+        "item",
+        "items",
+        "options",
+        "publish",
+        "publish-options",
+        "purge",
+        "retract",
+        "set",
+        "subscribe",
+        "subscription",
+        "subscriptions",
+        "unsubscribe",
+        "x",
+    ];
+    const ATTRIBUTES: &[&str] =
+        &["affiliation", "id", "jid", "max_items", "node", "notify", "subscription", "type"];
+    const VALUES: &[&str] =
+        &["", "1", "a@b/c", "current", "member", "none", "owner", "submit", "subscribed", "true"];
+    const SPACES: &[&str] = &[ns::PUBSUB, ns::PUBSUB_OWNER, ns::DATA_FORM, ns::RSM];
+
+    fn element() -> impl Strategy<Value = Element> {
+        let attributes = || prop::collection::vec((select(ATTRIBUTES), select(VALUES)), 0..4);
+        let leaf = (select(NAMES), select(SPACES), attributes()).prop_map(build);
+        leaf.prop_recursive(3, 12, 4, move |inner| {
+            let children = prop::collection::vec(inner, 0..4);
+            ((select(NAMES), select(SPACES), attributes()).prop_map(build), children)
+                .prop_map(|(element, children)| element.with_children(children))
+        })
+    }
+
+    fn build((name, ns, attributes): (&'static str, &'static str, Vec<(&str, &str)>)) -> Element {
+        let element = Element::new(name, ns);
+        attributes
+            .into_iter()
+            .fold(element, |element, (name, value)| element.with_attr(name, value))
+    }
+
+    proptest! {
+        /// Whatever is asked is understood with a node and ids that can be stored, or refused.
+        #[test]
+        fn any_request_is_understood_or_refused(
+            children in prop::collection::vec(element(), 0..3),
+            ns in select(&[ns::PUBSUB, ns::PUBSUB_OWNER][..]),
+            get in any::<bool>(),
+        ) {
+            let request = if get { Request::Get } else { Request::Set };
+            let pubsub = Element::new("pubsub", ns).with_children(children);
+            if let Ok(command) = parse(request, &pubsub) {
+                prop_assert_ne!(command.node(), Some(""));
+                prop_assert!(!get || command.changes().is_none());
+                if let Command::Retract { id, .. } = command {
+                    prop_assert!(!id.is_empty());
+                }
+            }
+        }
+    }
 
     fn of(request: Request, children: &str) -> Result<Command, Refusal> {
         let text = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{children}</pubsub>");

@@ -65,6 +65,9 @@ pub(super) fn urgency(stanza: &Stanza) -> (Option<Urgency>, &'static str) {
     if has_body {
         return (Some(Urgency::Loud), "body");
     }
+    if stanza.has_child("file-sharing", ns::SFS) {
+        return (Some(Urgency::Loud), "file");
+    }
     if stanza.children().any(is_mention) {
         return (Some(Urgency::Loud), "mention");
     }

@@ -40,6 +40,7 @@ fn what_a_device_is_woken_for() {
         ("chat", omemo.to_owned(), LOUD),
         ("groupchat", omemo.to_owned(), LOUD),
         ("chat", "<openpgp xmlns='urn:xmpp:openpgp:0'/>".to_owned(), LOUD),
+        ("chat", "<file-sharing xmlns='urn:xmpp:sfs:0'/>".to_owned(), LOUD),
         ("chat", call("propose"), LOUD),
         ("chat", call("propose") + no_store, LOUD),
         ("chat", call("retract"), QUIET),

@@ -186,3 +186,39 @@ async fn what_is_no_clip_is_refused_and_that_of_others_is_passed_on() {
     server.say(&juliet, &clip_message(&long, "").replace("juliet@", "romeo@")).await;
     assert_eq!(messages(&romeo)[0].body(), Some(long));
 }
+
+#[tokio::test]
+async fn a_room_hears_a_clip_from_who_has_joined_it() {
+    let server = Server::with("").await;
+    let (romeo, juliet) = (server.session("romeo").await, server.session("juliet").await);
+    let room: BareJid = "team@conference.wello.example".parse().unwrap();
+    let outside = send(&server.kernel, &bare("romeo"), &room, Bytes::from_static(OGG)).await;
+    assert!(matches!(outside, Err(ClipError::NotInRoom)));
+    for (session, nick) in [(&romeo, "romeo"), (&juliet, "juliet")] {
+        let join = format!(
+            "<presence xmlns='jabber:client' to='{room}/{nick}'>\
+             <x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        );
+        server.say(session, &join).await;
+        if nick == "romeo" {
+            // Section 10.1.2 of XEP-0045: as it is by default.
+            let accept = format!(
+                "<iq xmlns='jabber:client' to='{room}' type='set' id='o1'>\
+                 <query xmlns='http://jabber.org/protocol/muc#owner'>\
+                 <x xmlns='jabber:x:data' type='submit'/></query></iq>"
+            );
+            server.say(session, &accept).await;
+        }
+        messages(session);
+    }
+    messages(&romeo);
+    send(&server.kernel, &bare("romeo"), &room, Bytes::from_static(OGG)).await.unwrap();
+    for session in [&romeo, &juliet] {
+        let got = messages(session);
+        assert_eq!(got.len(), 1);
+        assert_eq!(got[0].from.as_ref().unwrap().as_str(), format!("{room}/romeo"));
+        clip(&got[0]);
+        let channel = got[0].child("clip", ns::PTT).unwrap().attr("channel").unwrap().to_owned();
+        assert_eq!(channel, room.as_str());
+    }
+}

@@ -12,8 +12,9 @@ const NODE: &str = "SELECT id, service, name, creator, created, config FROM pubs
     WHERE service = $1 AND name = $2";
 const NODES: &str = "SELECT id, service, name, creator, created, config FROM pubsub_node
     WHERE service = $1 AND name > $2 ORDER BY name LIMIT $3";
-const CREATE: &str = "INSERT INTO pubsub_node (service, name, creator, created, published, config)
-    VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT (service, name) DO NOTHING
+const CREATE: &str =
+    "INSERT INTO pubsub_node (service, name, creator, created, published, bytes, config)
+    VALUES ($1, $2, $3, $4, 0, 0, $5) ON CONFLICT (service, name) DO NOTHING
     RETURNING id, service, name, creator, created, config";
 const COUNT_CREATED: &str = "SELECT count(*) FROM pubsub_node WHERE service = $1 AND creator = $2";
 const CONFIGURE: &str = "UPDATE pubsub_node SET config = $2 WHERE id = $1";
@@ -245,6 +246,11 @@ impl PubSub for Database {
     ) -> Result<Vec<PubSubItem>, StoreError> {
         let mut conn = self.read().await?;
         pubsub_items::by_id(&mut conn, node, ids, max_bytes).await
+    }
+
+    async fn last_item(&self, node: NodeId) -> Result<Option<PubSubItem>, StoreError> {
+        let mut conn = self.read().await?;
+        pubsub_items::last(&mut conn, node).await
     }
 
     async fn item_ids(&self, node: NodeId, limit: u32) -> Result<Vec<String>, StoreError> {

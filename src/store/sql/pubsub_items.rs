@@ -10,7 +10,16 @@ use crate::{ItemPage, Items, NodeId, PubSubItem, Publication, Room, StoreError, 
 // Also takes the lock by which publications to one node wait for each other.
 const NEXT_NUMBER: &str =
     "UPDATE pubsub_node SET published = published + 1 WHERE id = $1 RETURNING published";
-const REMOVE: &str = "DELETE FROM pubsub_item WHERE node = $1 AND id = $2";
+const REMOVE: &str = "DELETE FROM pubsub_item WHERE node = $1 AND id = $2
+    RETURNING CAST(coalesce(length(payload), 0) AS BIGINT)";
+const GROW: &str = "UPDATE pubsub_node SET bytes = bytes + $2 WHERE id = $1";
+const EMPTY: &str = "UPDATE pubsub_node SET bytes = 0 WHERE id = $1";
+const USED: &str = "SELECT CAST(coalesce(sum(n.bytes), 0) AS BIGINT)
+    FROM pubsub_node n JOIN pubsub_node this
+        ON n.service = this.service AND n.creator = this.creator
+    WHERE this.id = $1";
+const SIZE: &str = "SELECT CAST(coalesce(length(payload), 0) AS BIGINT) FROM pubsub_item
+    WHERE node = $1 AND id = $2";
 const INSERT: &str = "INSERT INTO pubsub_item (node, id, number, publisher, time, payload)
     VALUES ($1, $2, $3, $4, $5, $6)";
 const COUNT: &str = "SELECT count(*) FROM pubsub_item WHERE node = $1";
@@ -23,6 +32,8 @@ const BACKWARDS: &str = "SELECT id, publisher, time, payload, number FROM pubsub
     WHERE node = $1 AND number > $2 AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5";
 const BY_ID: &str = "SELECT id, publisher, time, payload, number FROM pubsub_item
     WHERE node = $1 AND id = $2";
+const LAST: &str = "SELECT id, publisher, time, payload, number FROM pubsub_item
+    WHERE node = $1 ORDER BY number DESC LIMIT 1";
 const IDS: &str = "SELECT id FROM pubsub_item WHERE node = $1 ORDER BY number DESC LIMIT $2";
 const PURGE: &str = "DELETE FROM pubsub_item WHERE node = $1";
 
@@ -37,12 +48,21 @@ pub(super) async fn publish(
     let number: Option<i64> =
         sqlx::query_scalar(NEXT_NUMBER).bind(node.0).fetch_optional(&mut *conn).await?;
     let Some(number) = number else { return Ok(Publication::NoNode) };
-    let replaced = retract(conn, node, &new.id).await?;
+    let replaced: Option<i64> =
+        sqlx::query_scalar(SIZE).bind(node.0).bind(&new.id).fetch_optional(&mut *conn).await?;
     let count: i64 = sqlx::query_scalar(COUNT).bind(node.0).fetch_one(&mut *conn).await?;
     // What was there before has its place.
-    if room.reject && !replaced && count >= column(room.items) {
+    if room.reject && replaced.is_none() && count >= column(room.items) {
         return Ok(Publication::Full);
     }
+    let used: i64 = sqlx::query_scalar(USED).bind(node.0).fetch_one(&mut *conn).await?;
+    let size = new.payload.as_ref().map_or(0, |payload| column(payload.len() as u64));
+    let more = size - replaced.unwrap_or_default();
+    // Whoever takes no more than before is let in, also where the limit was lowered.
+    if more > 0 && used.saturating_add(more) > column(room.bytes) {
+        return Ok(Publication::TooMuch);
+    }
+    retract(conn, node, &new.id).await?;
     let gone = shorten(conn, node, room.items.saturating_sub(1)).await?;
     sqlx::query(INSERT)
         .bind(node.0)
@@ -51,8 +71,9 @@ pub(super) async fn publish(
         .bind(&new.publisher)
         .bind(new.time.as_micros())
         .bind(new.payload.as_ref().map(|payload| payload.to_vec()))
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
+    sqlx::query(GROW).bind(node.0).bind(size).execute(conn).await?;
     Ok(Publication::Stored(gone))
 }
 
@@ -151,6 +172,14 @@ pub(super) async fn by_id(
     Ok(found)
 }
 
+pub(super) async fn last(
+    conn: &mut Connection,
+    node: NodeId,
+) -> Result<Option<PubSubItem>, StoreError> {
+    let row: Option<ItemRow> = sqlx::query_as(LAST).bind(node.0).fetch_optional(conn).await?;
+    Ok(row.map(item))
+}
+
 pub(super) async fn ids(
     conn: &mut Connection,
     node: NodeId,
@@ -167,11 +196,16 @@ pub(super) async fn retract(
     node: NodeId,
     id: &str,
 ) -> Result<bool, StoreError> {
-    let gone = sqlx::query(REMOVE).bind(node.0).bind(id).execute(conn).await?;
-    Ok(gone.rows_affected() > 0)
+    let size: Option<i64> =
+        sqlx::query_scalar(REMOVE).bind(node.0).bind(id).fetch_optional(&mut *conn).await?;
+    if let Some(size) = size {
+        sqlx::query(GROW).bind(node.0).bind(-size).execute(conn).await?;
+    }
+    Ok(size.is_some())
 }
 
 pub(super) async fn purge(conn: &mut Connection, node: NodeId) -> Result<u64, StoreError> {
+    sqlx::query(EMPTY).bind(node.0).execute(&mut *conn).await?;
     Ok(sqlx::query(PURGE).bind(node.0).execute(conn).await?.rows_affected())
 }
 

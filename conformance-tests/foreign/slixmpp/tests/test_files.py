@@ -1,5 +1,6 @@
 """Files: slots, upload and download; devices that are woken."""
 
+import asyncio
 import io
 from xml.etree import ElementTree
 
@@ -40,6 +41,23 @@ class Files(Case):
         with self.assertRaises(FileTooBig):
             await romeo["xep_0363"].upload_file(
                 "a.bin", size=10**12, input_file=io.BytesIO(b""), timeout=SECONDS)
+
+
+class Bytestreams(Case):
+    async def test_file_through_the_proxy(self):
+        romeo, juliet = await self.pair()
+        juliet["xep_0065"].auto_accept = True
+        heard = juliet.first_of("socks5_data")
+        stream = await romeo["xep_0065"].handshake(juliet.full, timeout=SECONDS)
+        self.assertIsNotNone(stream)
+        stream.transport.write(b"hark")
+        _, data = await asyncio.wait_for(heard, SECONDS)
+        self.assertEqual(b"hark", bytes(data))
+        answered = romeo.first_of("socks5_data")
+        receiver, = juliet["xep_0065"]._sessions.values()
+        receiver.transport.write(b"what light")
+        _, data = await asyncio.wait_for(answered, SECONDS)
+        self.assertEqual(b"what light", bytes(data))
 
 
 class Waking(Case):

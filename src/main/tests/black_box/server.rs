@@ -22,7 +22,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "hosts = [\"localhost\"]\ndata_dir = {:?}\n\
-             [listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+             [listen]\nbytestreams = []\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
              https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
              [storage]\nurl = {storage:?}\n\
              [auth]\nscram_iterations = 4096\nmax_failures = 1000000\n{more}",
@@ -37,6 +37,12 @@ impl Server {
         }
         server.launch().await;
         server
+    }
+
+    /// Deletes an account by the command, while the server runs.
+    pub async fn delete(&self, account: &str) {
+        let mut delete = self.command(&["user", "del", &format!("{account}@localhost")]);
+        assert!(delete.status().await.unwrap().success(), "{account}");
     }
 
     fn command(&self, args: &[&str]) -> Command {

@@ -79,6 +79,85 @@ async fn acknowledged_files_survive_a_kill(storage: &str) {
     assert!((contents.len()..=most).contains(&on_disk), "{on_disk} files on the disk");
 }
 
+/// Where the test may mount a file system of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_files_and_harms_nothing_else() {
+    let server = Server::start(database::SQLITE, &["romeo".to_owned()], "").await;
+    let Some(_disk) = Disk::mount(&server.data().join("uploads"), "3m") else {
+        return println!("nothing can be mounted here: not tested on a full disk");
+    };
+    let mut client = Client::login(&server, "romeo", "phone").await.unwrap();
+    let large = vec![b'x'; 7 * 512 * 1024];
+    let refused = slot(&mut client, large.len() as u64).await.unwrap();
+    assert_eq!(put(server.address("http"), &refused, &large).await.unwrap(), 507);
+    assert_eq!(files_in(&server.data().join("uploads")), 0);
+    let (head, _) = get(server.address("http"), &refused).await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+    // There is room for a small one.
+    let path = slot(&mut client, 1000).await.unwrap();
+    assert_eq!(put(server.address("http"), &path, &large[..1000]).await.unwrap(), 201);
+    let (_, body) = get(server.address("http"), &path).await.unwrap();
+    assert_eq!(body.len(), 1000);
+}
+
+/// A file system in memory, gone when it is dropped.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(place: &Path, size: &str) -> Option<Disk> {
+        std::fs::create_dir_all(place).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(place);
+        let mounted = mount.status().is_ok_and(|status| status.success());
+        mounted.then(|| Disk(place.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+/// On the server that scripts/with-s3 starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_in_a_bucket_are_kept_once_and_survive_a_kill() {
+    let Ok(endpoint) = std::env::var("S3_TEST_ENDPOINT") else {
+        return println!("no S3 server here: not tested on it");
+    };
+    let bucket = format!(
+        "[uploads.s3]\nendpoint = {endpoint:?}\nbucket = \"files\"\naccess_key = \"a\"\nsecret_key = \"b\"\n"
+    );
+    let mut server = Server::start(database::SQLITE, &["romeo".to_owned()], &bucket).await;
+    let mut client = Client::login(&server, "romeo", "phone").await.unwrap();
+    // Several parts, and not a multiple of their size.
+    let content: Vec<u8> = (0..17 * 1024 * 1024 + 5u32).map(|n| (n % 251) as u8).collect();
+    let mut paths = Vec::new();
+    for _ in 0..2 {
+        let path = slot(&mut client, content.len() as u64).await.unwrap();
+        assert_eq!(put(server.address("http"), &path, &content).await.unwrap(), 201);
+        paths.push(path);
+    }
+    server.kill().await;
+    server.launch().await;
+    for path in &paths {
+        let (head, body) = get(server.address("http"), path).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(body == content);
+    }
+    let keys = keys_in_bucket(&endpoint).await;
+    assert_eq!(keys, 1);
+    assert_eq!(files_in(&server.data().join("uploads")), 0);
+    server.delete("romeo").await;
+    assert_eq!(keys_in_bucket(&endpoint).await, 0);
+}
+
+async fn keys_in_bucket(endpoint: &str) -> usize {
+    let address = endpoint.strip_prefix("http://").unwrap().parse().unwrap();
+    let (_, listing) = get(address, "/files?list-type=2").await.unwrap();
+    String::from_utf8_lossy(&listing).matches("<Key>").count()
+}
+
 struct Uploader {
     client: Client,
     address: std::net::SocketAddr,

@@ -45,7 +45,7 @@ fn accounts_of_prosody_log_in_with_their_old_password() {
     let path = prosody();
     let printed = done(dir.path(), &["import", "prosody", path.to_str().unwrap()]);
     let counts = "imported: 4 accounts, 3 contacts, 2 subscription requests, 2 documents, \
-                  2 blocked addresses, 3 archived messages, 1 offline messages";
+                  0 items, 2 blocked addresses, 3 archived messages, 1 offline messages";
     assert!(printed.contains(counts), "{printed}");
     assert!(printed.contains("1 accounts have keys for SCRAM-SHA-1 alone"), "{printed}");
     assert!(printed.contains("1 files of Prosody's pep: not imported"), "{printed}");
@@ -57,7 +57,7 @@ fn accounts_of_prosody_log_in_with_their_old_password() {
     drop(server);
     let again = done(dir.path(), &["import", "prosody", path.to_str().unwrap()]);
     let nothing = "imported: 0 accounts, 0 contacts, 0 subscription requests, 0 documents, \
-                   0 blocked addresses, 0 archived messages, 0 offline messages";
+                   0 items, 0 blocked addresses, 0 archived messages, 0 offline messages";
     assert!(again.contains(nothing), "{again}");
     let file = exported(dir.path(), "all.xml");
     for part in [
@@ -109,6 +109,36 @@ fn what_is_exported_can_be_imported() {
     assert!(again.contains("imported: 0 accounts, 0 contacts"), "{again}");
     assert!(again.contains("5 accounts were here before"), "{again}");
     assert!(logs_in(second.path(), "romeo", "another 2"));
+}
+
+#[test]
+fn nodes_go_from_one_server_to_another() {
+    const NODES: &str = "<configure node='urn:n'><x xmlns='jabber:x:data' type='submit'>\
+        <field var='FORM_TYPE' type='hidden'>\
+        <value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+        <field var='pubsub#access_model'><value>whitelist</value></field>\
+        <field var='pubsub#max_items'><value>max</value></field></x></configure>\
+        <affiliations node='urn:n'><affiliation jid='b@localhost' affiliation='member'/></affiliations>\
+        <subscriptions node='urn:n'><subscription jid='b@localhost/c' subscription='subscribed'/></subscriptions>";
+    const ITEMS: &str = "<items node='urn:n'><item id='2'><a xmlns='urn:n'>two</a></item>\
+        <item id='1'><a xmlns='urn:n'>one</a></item></items>";
+    const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+    let dir = folder("sqlite:wello.db");
+    let file = format!(
+        "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'><user name='a' password='long 1'>\
+         <pubsub xmlns='{PUBSUB}#owner'>{NODES}</pubsub><pubsub xmlns='{PUBSUB}'>{ITEMS}</pubsub>\
+         <vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>A</text></fn></vcard>\
+         </user></host></server-data>"
+    );
+    std::fs::write(dir.path().join("f.xml"), file).unwrap();
+    let printed = done(dir.path(), &["import", "xep0227", "f.xml"]);
+    assert!(printed.contains(" 3 items,") && !printed.contains("not imported"), "{printed}");
+    let file = exported(dir.path(), "all.xml");
+    for part in [NODES, ITEMS, "<items node='urn:xmpp:vcard4'><item id='current'><vcard"] {
+        assert!(file.contains(part), "{part} in {file}");
+    }
+    let again = done(dir.path(), &["import", "xep0227", "all.xml"]);
+    assert!(again.contains(" 0 items,"), "{again}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ async fn pubsub(store: &Store, account: &str) {
         time: at(0),
         payload: None,
     };
-    let room = Room { items: 1, reject: false };
+    let room = Room { items: 1, reject: false, bytes: 100 };
     store.pubsub.publish(own.id, &item, room).await.unwrap();
     for node in [own.id, other.id] {
         let subscription = NodeSubscription {

@@ -40,6 +40,10 @@ pub(crate) fn subscription(jid: &str, state: SubscriptionState) -> NodeSubscript
     NodeSubscription { jid: jid.to_owned(), bare, state }
 }
 
+fn room(items: u64) -> Room {
+    Room { items, reject: false, bytes: 1_000_000 }
+}
+
 async fn publish(store: &Store, node: NodeId, id: &str, room: Room) -> Publication {
     store.pubsub.publish(node, &item(id), room).await.unwrap()
 }
@@ -68,11 +72,11 @@ pub(crate) async fn nodes(database: &Database) {
     let config = Bytes::from_static(b"<y/>");
     assert!(pubsub.configure_node(first.id, &config, 10).await.unwrap());
     assert_eq!(pubsub.node("pubsub.x", "a").await.unwrap().unwrap().config, config);
-    publish(store, first.id, "1", Room { items: 1, reject: false }).await;
+    publish(store, first.id, "1", room(1)).await;
     assert!(pubsub.delete_node(first.id).await.unwrap());
     assert!(!pubsub.delete_node(first.id).await.unwrap());
     assert!(!pubsub.configure_node(first.id, &config, 10).await.unwrap());
-    let late = publish(store, first.id, "2", Room { items: 1, reject: false }).await;
+    let late = publish(store, first.id, "2", room(1)).await;
     assert_eq!(late, Publication::NoNode);
     // A node of the same name begins empty.
     let second = node(store, "pubsub.x", "a").await;
@@ -136,7 +140,7 @@ pub(crate) async fn subscriptions(database: &Database) {
 pub(crate) async fn items_are_kept_in_the_order_of_publication(database: &Database) {
     let (store, pubsub) = (&database.store, &database.store.pubsub);
     let node = node(store, "pubsub.x", "a").await.id;
-    let room = Room { items: 3, reject: false };
+    let room = room(3);
     for id in ["1", "2", "3"] {
         assert_eq!(publish(store, node, id, room).await, Publication::Stored(Vec::new()));
     }
@@ -146,7 +150,8 @@ pub(crate) async fn items_are_kept_in_the_order_of_publication(database: &Databa
     assert_eq!(publish(store, node, "4", room).await, gone);
     assert_eq!(pubsub.item_ids(node, 10).await.unwrap(), ["3", "1", "4"]);
     assert_eq!(pubsub.item_ids(node, 1).await.unwrap(), ["4"]);
-    let reject = Room { items: 3, reject: true };
+    assert_eq!(pubsub.last_item(node).await.unwrap(), Some(item("4")));
+    let reject = Room { reject: true, ..room };
     assert_eq!(publish(store, node, "5", reject).await, Publication::Full);
     assert_eq!(publish(store, node, "3", reject).await, Publication::Stored(Vec::new()));
     let empty = PubSubItem { payload: None, ..item("1") };
@@ -161,13 +166,14 @@ pub(crate) async fn items_are_kept_in_the_order_of_publication(database: &Databa
     assert_eq!(pubsub.item_ids(node, 10).await.unwrap(), ["1"]);
     assert_eq!(pubsub.purge(node).await.unwrap(), 1);
     assert_eq!(pubsub.purge(node).await.unwrap(), 0);
+    assert_eq!(pubsub.last_item(node).await.unwrap(), None);
 }
 
 pub(crate) async fn items_are_read_in_pages(database: &Database) {
     let (store, pubsub) = (&database.store, &database.store.pubsub);
     let node = node(store, "pubsub.x", "a").await.id;
     for id in ["1", "2", "3", "4", "5"] {
-        publish(store, node, id, Room { items: 9, reject: false }).await;
+        publish(store, node, id, room(9)).await;
     }
     let all = ItemPage { max: 10, max_bytes: 10_000, ..ItemPage::default() };
     let id = |id: &str| Some(id.to_owned());
@@ -189,4 +195,33 @@ pub(crate) async fn items_are_read_in_pages(database: &Database) {
     }
     let unknown = ItemPage { after: id("9"), ..all };
     assert_eq!(pubsub.items(node, &unknown).await.unwrap(), None);
+}
+
+pub(crate) async fn bytes_are_limited_for_each_creator(database: &Database) {
+    let (store, pubsub) = (&database.store, &database.store.pubsub);
+    let (a, b) = (node(store, "pubsub.x", "a").await.id, node(store, "pubsub.x", "b").await.id);
+    let elsewhere = node(store, "pubsub.y", "a").await.id;
+    let room = Room { items: 9, reject: false, bytes: 20 };
+    let sized = |id: &str, bytes: usize| PubSubItem {
+        payload: Some(Bytes::from(vec![b'x'; bytes])),
+        ..item(id)
+    };
+    let stored = Publication::Stored(Vec::new());
+    let publish = async |node, item| pubsub.publish(node, &item, room).await.unwrap();
+    assert_eq!(publish(a, sized("1", 10)).await, stored);
+    assert_eq!(publish(b, sized("1", 10)).await, stored);
+    assert_eq!(publish(b, sized("2", 1)).await, Publication::TooMuch);
+    assert_eq!(publish(b, sized("1", 11)).await, Publication::TooMuch);
+    assert_eq!(pubsub.item_ids(b, 9).await.unwrap(), ["1"]);
+    assert_eq!(publish(elsewhere, sized("1", 20)).await, stored);
+    // Replacing, retracting and purging give room back.
+    assert_eq!(publish(b, sized("1", 4)).await, stored);
+    assert_eq!(publish(b, sized("2", 6)).await, stored);
+    assert!(pubsub.retract(a, "1").await.unwrap());
+    assert_eq!(publish(a, sized("2", 10)).await, stored);
+    pubsub.purge(b).await.unwrap();
+    assert_eq!(publish(a, sized("3", 10)).await, stored);
+    assert_eq!(publish(a, sized("4", 1)).await, Publication::TooMuch);
+    pubsub.configure_node(a, &Bytes::new(), 1).await.unwrap();
+    assert_eq!(publish(b, sized("1", 10)).await, stored);
 }
