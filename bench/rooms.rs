@@ -90,7 +90,7 @@ async fn join(peer: &mut Peer, room: &str, place: usize) -> Result<()> {
     );
     peer.send(presence.as_bytes(), 1).await?;
     let own = answer(peer, |s| s.starts_with(b"<presence") && is_own(s)).await?;
-    if has(&own, "201") {
+    if has_code(&own, "201") {
         // A new room is locked until its owner takes the default configuration (XEP-0045 §10.1.2).
         let submit = format!(
             "<iq type='set' id='unlock' to='{room}'>\
@@ -104,7 +104,12 @@ async fn join(peer: &mut Peer, room: &str, place: usize) -> Result<()> {
 }
 
 fn is_own(presence: &[u8]) -> bool {
-    has(presence, "code='110'") || has(presence, "code=\"110\"")
+    has_code(presence, "110")
+}
+
+/// Whether a presence has a status code (XEP-0045, section 15.6).
+fn has_code(presence: &[u8], code: &str) -> bool {
+    has(presence, &format!("code='{code}'")) || has(presence, &format!("code=\"{code}\""))
 }
 
 /// Waits for the stanza that is wanted; an error stanza is an error.

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub hibernating: Gauge,
     pub connections: Gauge,
     pub queued_bytes: Gauge,
+    pub rooms: Gauge,
+    pub room_occupants: Gauge,
     pub store_batch_seconds: Histogram,
     pub store_messages: Counter<u64, AtomicU64>,
 }
@@ -70,6 +72,8 @@ impl Default for Metrics {
             hibernating: Gauge::default(),
             connections: Gauge::default(),
             queued_bytes: Gauge::default(),
+            rooms: Gauge::default(),
+            room_occupants: Gauge::default(),
             // From a tenth of a millisecond to three seconds.
             store_batch_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             store_messages: Counter::default(),
@@ -82,6 +86,8 @@ impl Default for Metrics {
         registry.register("sessions", "Bound sessions", m.sessions.clone());
         registry.register("hibernating", "Sessions waiting to be resumed", m.hibernating.clone());
         registry.register("connections", "Open client connections", m.connections.clone());
+        registry.register("rooms", "Rooms with somebody in them", m.rooms.clone());
+        registry.register("room_occupants", "Occupants of all rooms", m.room_occupants.clone());
         let help = "Waiting to be written to clients";
         registry.register_with_unit("queued", help, Unit::Bytes, m.queued_bytes.clone());
         let help = "From taking a batch to its commit";

@@ -19,10 +19,11 @@ CARBONS = "urn:xmpp:carbons:2"
 TARGET: dict = {}
 
 PLUGINS = (
-    "xep_0012", "xep_0030", "xep_0049", "xep_0054", "xep_0059", "xep_0065", "xep_0085", "xep_0092",
+    "xep_0012", "xep_0030", "xep_0045", "xep_0049", "xep_0054", "xep_0059", "xep_0065",
+    "xep_0085", "xep_0092",
     "xep_0184", "xep_0191", "xep_0198", "xep_0199", "xep_0202", "xep_0203", "xep_0280",
     "xep_0297", "xep_0308", "xep_0313", "xep_0333", "xep_0334", "xep_0352", "xep_0359",
-    "xep_0363", "xep_0444", "xep_0461",
+    "xep_0363", "xep_0421", "xep_0425", "xep_0444", "xep_0461",
 )
 
 _numbers = itertools.count(1)

@@ -92,7 +92,9 @@ impl Muc {
             if state.closed {
                 return None;
             }
+            let before = state.room.occupant_count();
             let value = work(&mut state.room, &mut fx);
+            count(kernel, before, state.room.occupant_count());
             // Under the lock, so that everybody gets everything in the same order.
             let later = self.post_all(kernel, session, std::mem::take(&mut fx.out));
             let write = write(&mut state, &mut fx);
@@ -226,6 +228,14 @@ impl Muc {
         });
         made.await.copied().map_err(|error| store_failed(&error))
     }
+}
+
+/// Keeps the figures of `/metrics`.
+fn count(kernel: &Kernel, before: usize, after: usize) {
+    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let (used_before, used) = (i64::from(before > 0), i64::from(after > 0));
+    kernel.metrics.room_occupants.inc_by(signed(after) - signed(before));
+    kernel.metrics.rooms.inc_by(used - used_before);
 }
 
 /// What is to be stored of a room that has changed.

@@ -9,11 +9,13 @@ use wello_kernel::sessions::Session;
 use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
+use wello_wire::ns;
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
 use wello_wire::stanza::{IqType, Kind, Stanza};
+use wello_wire::xml::{Element, Node};
 
 use super::Muc;
-use super::room::Effects;
+use super::room::{Effects, Room};
 
 #[async_trait]
 impl Service for Muc {
@@ -39,7 +41,9 @@ impl Service for Muc {
         match handled {
             Ok(ticket) => ticket,
             Err(error) => {
-                kernel.refuse(session, &stanza, &error).await;
+                if let Some(refusal) = refusal(&stanza, &error) {
+                    kernel.answer(session, refusal).await;
+                }
                 None
             }
         }
@@ -47,13 +51,23 @@ impl Service for Muc {
 
     async fn shut_down(&self, kernel: &Arc<Kernel>) {
         for live in self.rooms.all() {
-            let mut empty = |room: &mut super::room::Room, fx: &mut Effects| {
+            let mut empty = |room: &mut Room, fx: &mut Effects| {
                 room.shut_down(fx);
                 Ok(())
             };
             self.run_on(kernel, &live, None, &mut empty).await;
         }
     }
+}
+
+/// An error that says of presence that it comes from a room: clients tell it by that (section
+/// 7.2.5 and those that follow).
+fn refusal(stanza: &Stanza, error: &StanzaError) -> Option<Stanza> {
+    let mut refusal = stanza.refusal(error)?;
+    if stanza.kind == Kind::Presence {
+        refusal.edit(|nodes| nodes.insert(0, Node::Element(Element::new("x", ns::MUC))));
+    }
+    Some(refusal)
 }
 
 impl Muc {
@@ -76,9 +90,22 @@ impl Muc {
 /// An account that is no more is in no room and on no list.
 #[async_trait]
 impl AccountEvents for Muc {
-    async fn deleting(&self, _kernel: &Arc<Kernel>, account: &BareJid) {
+    async fn deleting(&self, kernel: &Arc<Kernel>, account: &BareJid) {
+        let mut forget = |room: &mut Room, fx: &mut Effects| {
+            room.forget(account, fx);
+            Ok(())
+        };
+        match kernel.store.rooms.affiliated(account.as_str()).await {
+            Ok(rooms) => {
+                for jid in rooms.iter().filter_map(|found| found.jid.parse::<BareJid>().ok()) {
+                    // A room that has ended meanwhile remembers nobody.
+                    let _ = self.run(kernel, &jid, None, &mut forget).await;
+                }
+            }
+            Err(error) => tracing::error!(%account, %error, "rooms of an account not read"),
+        }
         for live in self.rooms.all() {
-            live.state.lock().room.forget(account);
+            self.run_on(kernel, &live, None, &mut forget).await;
         }
     }
 }

@@ -83,9 +83,12 @@ impl Room {
     }
 
     /// The account is no more: it leaves the room and its lists.
-    pub fn forget(&mut self, account: &Jid) {
+    pub fn forget(&mut self, account: &Jid, fx: &mut Effects) {
         self.affiliates.remove(account.bare_str());
         self.invited.remove(account.bare_str());
+        if self.config.hats.worn.remove(account.bare_str()).is_some() {
+            self.touch(fx);
+        }
     }
 
     /// Ends the room for everybody in it (section 10.9).
