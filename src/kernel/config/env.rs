@@ -6,8 +6,10 @@ use toml::{Table, Value};
 use super::{Config, ConfigError};
 
 const PREFIX: &str = "WELLO_";
-/// Read by helper scripts and tests, not part of the configuration.
-const RESERVED: &[&str] = &["WELLO_CACHE", "WELLO_CONFIG", "WELLO_TEST_POSTGRES"];
+/// Read by helper scripts, not part of the configuration.
+const RESERVED: &[&str] = &["WELLO_CACHE", "WELLO_CONFIG"];
+/// What tests read begins with this.
+const TESTS: &str = "WELLO_TEST_";
 
 /// One override: the variable's name, the path of the key, and the value.
 pub struct Override {
@@ -20,7 +22,9 @@ pub struct Override {
 pub fn overrides_from_env(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<Override>, ConfigError> {
-    let ours = |name: &str| name.starts_with(PREFIX) && !RESERVED.contains(&name);
+    let ours = |name: &str| {
+        name.starts_with(PREFIX) && !name.starts_with(TESTS) && !RESERVED.contains(&name)
+    };
     let overrides = environment.into_iter().filter(|(name, _)| ours(name)).map(|(name, text)| {
         let path = name[PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
         Override { path, value: value_of(text), name }
