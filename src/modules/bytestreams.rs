@@ -104,11 +104,7 @@ impl Bytestreams {
             Some(payload) if payload.is("query", ns::BYTESTREAMS) => payload,
             _ => return Err(StanzaError::service_unavailable("")),
         };
-        let account = from.bare();
-        let is_ours = account.local().is_some() && kernel.hosts.contains(account.domain());
-        if !is_ours || !kernel.accounts.exists(&account).await {
-            return Err(StanzaError::forbidden("only for accounts of this server"));
-        }
+        kernel.local_account(from).await?;
         match stanza.iq_type() {
             Some(IqType::Get) => Ok(Some(self.streamhost(to))),
             _ => activate(kernel, from, query).map(|()| None),

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 use wello_store::Ticket;
 use wello_wire::error::StanzaError;
-use wello_wire::jid::Jid;
+use wello_wire::jid::{BareJid, Jid};
 use wello_wire::stanza::{Kind, Stanza};
 
 use crate::Kernel;
@@ -118,6 +118,16 @@ impl Kernel {
                 self.route(answer).await;
             }
         }
+    }
+
+    /// The account of ours behind an address, for what only our own users may ask.
+    pub async fn local_account(&self, from: &Jid) -> Result<BareJid, StanzaError> {
+        let account = from.bare();
+        let is_ours = account.local().is_some() && self.hosts.contains(account.domain());
+        if is_ours && self.accounts.exists(&account).await {
+            return Ok(account);
+        }
+        Err(StanzaError::forbidden("only for accounts of this server"))
     }
 
     pub(crate) fn resolve(&self, to: &Jid) -> Target {

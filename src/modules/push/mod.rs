@@ -7,6 +7,7 @@ mod policy;
 mod publish;
 mod requests;
 mod sending;
+mod silent;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +27,12 @@ use wello_wire::stanza::Stanza;
 use policy::{Away, is_woken, urgency};
 use publish::Notice;
 use sending::Sending;
+use silent::Silent;
 
 #[derive(Default)]
 pub struct Push {
     sending: Arc<Sending>,
+    silent: Silent,
 }
 
 const SPECS: &[Spec] = &[Spec {
@@ -77,7 +80,7 @@ impl After for Push {
         if seen && !asleep {
             return;
         }
-        let services = services(kernel, account).await;
+        let services = self.services(kernel, account).await;
         for service in services {
             let away = match session_of(kernel, &service, account) {
                 Some(session) if !session.is_hibernating() => Away::Connected,
@@ -113,7 +116,7 @@ impl SessionEvents for Push {
         if news.is_empty() {
             return;
         }
-        for service in services(kernel, &account).await {
+        for service in self.services(kernel, &account).await {
             if is_of(&service, session) {
                 for (stanza, urgency) in &news {
                     let notice = Notice::of(stanza, *urgency, kernel);
@@ -131,6 +134,22 @@ fn is_own(stanza: &Stanza, account: &BareJid) -> bool {
 }
 
 impl Push {
+    async fn services(&self, kernel: &Arc<Kernel>, account: &BareJid) -> Vec<PushService> {
+        let Some(look) = self.silent.begin(account.as_str()) else { return Vec::new() };
+        match kernel.store.push.list(account.as_str()).await {
+            Ok(services) => {
+                if services.is_empty() {
+                    self.silent.note(account.as_str(), look);
+                }
+                services
+            }
+            Err(error) => {
+                tracing::error!(%account, %error, "push services not read");
+                Vec::new()
+            }
+        }
+    }
+
     fn wake(&self, kernel: &Arc<Kernel>, service: PushService, notice: Notice) {
         let now = kernel.clock.now();
         if service.paused_until.is_none_or(|until| until <= now) {
@@ -143,20 +162,12 @@ impl Push {
         if !self.sending.has_counts() {
             return;
         }
-        for service in services(kernel, &session.bare()).await {
+        for service in self.services(kernel, &session.bare()).await {
             if is_of(&service, session) {
                 self.sending.forget_count(&service);
             }
         }
     }
-}
-
-async fn services(kernel: &Arc<Kernel>, account: &BareJid) -> Vec<PushService> {
-    let services = kernel.store.push.list(account.as_str()).await;
-    services.unwrap_or_else(|error| {
-        tracing::error!(%account, %error, "push services not read");
-        Vec::new()
-    })
 }
 
 /// The session of the device that a service is for.

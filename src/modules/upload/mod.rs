@@ -12,7 +12,7 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::sessions::Session;
 use wello_store::{Ticket, Timestamp, UploadPurpose};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::{BareJid, Jid};
+use wello_wire::jid::BareJid;
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::{DiscoInfo, Identity};
@@ -119,7 +119,7 @@ async fn answer(kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<Element, Stanza
         return Err(StanzaError::bad_request("slots are asked for by get"));
     }
     let request = SlotRequest::parse(request)?;
-    let account = uploader(kernel, from).await?;
+    let account = kernel.local_account(from).await?;
     let wish = wish(&account, &request, kernel.clock.now())?;
     let host = to.domain().strip_prefix("upload.").unwrap_or_default();
     let address = kernel.config.web_address(host);
@@ -127,16 +127,6 @@ async fn answer(kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<Element, Stanza
     let upload = kernel.files.reserve(wish).await.map_err(refusal)?;
     let url = format!("{address}{}", Files::path(&upload));
     Ok(Slot { put: url.clone(), get: url }.to_element())
-}
-
-/// Whoever has an account here.
-async fn uploader(kernel: &Arc<Kernel>, from: &Jid) -> Result<BareJid, StanzaError> {
-    let account = from.bare();
-    let is_ours = account.local().is_some() && kernel.hosts.contains(account.domain());
-    if is_ours && kernel.accounts.exists(&account).await {
-        return Ok(account);
-    }
-    Err(StanzaError::forbidden("only for accounts of this server"))
 }
 
 fn wish<'a>(
