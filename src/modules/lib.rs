@@ -9,6 +9,7 @@ mod client_access;
 mod commands;
 mod contact;
 mod disco;
+mod establishment;
 mod forgery;
 mod last;
 mod muc;
@@ -45,6 +46,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
         Arc::clone(&blocking) as _,
         Arc::new(roster::Roster),
+        Arc::new(establishment::Establishment),
         Arc::new(ping::Ping),
         Arc::new(version::Version),
         Arc::new(time::Time),
