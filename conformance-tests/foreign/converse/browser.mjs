@@ -86,6 +86,7 @@ export class Browser {
       args: [
         "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--autoplay-policy=no-user-gesture-required",
         `--ignore-certificate-errors-spki-list=${pin(trusted)}`,
         // Converse looks for host-meta on port 443, which the server does not have here; and what
         // goes to its own port goes through the relay.
@@ -124,6 +125,12 @@ export class Browser {
     return client;
   }
 
+  /** Keeps what the pages show, for the log. */
+  async picture(path) {
+    const pages = this.browser.contexts().flatMap((context) => context.pages());
+    await Promise.all(pages.map((page, n) => page.screenshot({ path: `${path}-${n}.png` })));
+  }
+
   async closePages() {
     for (const context of this.browser.contexts()) await context.close();
   }
@@ -158,34 +165,88 @@ export class Client {
     return this.page.locator("converse-user-profile .username").waitFor();
   }
 
+  /** What is said on the WebSocket from now on. */
+  record() {
+    const socket = {};
+    const frames = [];
+    const waiting = [];
+    this.page.on("websocket", (opened) => {
+      socket.url = opened.url();
+      const keep = (direction) => ({ payload }) => {
+        frames.push([direction, payload]);
+        for (const check of waiting) check(payload);
+      };
+      opened.on("framesent", keep("sent"));
+      opened.on("framereceived", keep("received"));
+    });
+    return {
+      socket: () => socket.url,
+      sent: () => frames.filter(([way]) => way === "sent").map(([, text]) => text).join("\n"),
+      /** Until a frame fits that came or comes. */
+      waitFor: (pattern) => new Promise((resolve, reject) => {
+        const late = () => reject(new Error(`no ${pattern} on the WebSocket`));
+        const timer = setTimeout(late, MILLISECONDS);
+        const check = (text) => pattern.test(text) && (clearTimeout(timer), resolve(text));
+        waiting.push(check);
+        frames.forEach(([, text]) => check(text));
+      }),
+    };
+  }
+
   /** Runs a function of the page with Converse's API and a JSON value. */
   call(body, argument) {
     return this.page.evaluate(`(${body})(window.chat, ${JSON.stringify(argument)})`);
   }
 
+  /** Until Converse has written the text to the database that outlives the page. */
+  keeps(text) {
+    return this.page.waitForFunction(inDatabase, text, { polling: 50 });
+  }
+
   /** Opens a chat with a person. */
   async chat(account) {
     await this.call(async (api, jid) => { await api.chats.open(jid, {}, true); }, account.jid);
-    return this.box(account.jid);
+    return this.box(account.jid, (client) => client.chat(account));
   }
 
   /** Joins a room, making it if there is none. */
   async join(room) {
     await this.call(async (api, jid) => { await api.rooms.open(jid, {}, true); }, room);
-    const box = this.box(room);
+    const box = this.box(room, (client) => client.join(room));
     await box.root.locator("converse-muc-message-form textarea").waitFor();
     return box;
   }
 
-  box(jid) {
-    return new Box(this, this.page.locator(`.chatbox[jid="${jid}"]`));
+  box(jid, reopened) {
+    return new Box(this, jid, this.page.locator(`.chatbox[jid="${jid}"]`), reopened);
   }
+}
+
+/** Runs in the page. */
+async function inDatabase(text) {
+  const done = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  for (const { name } of await indexedDB.databases()) {
+    const database = await done(indexedDB.open(name));
+    try {
+      for (const store of database.objectStoreNames) {
+        const all = await done(database.transaction(store).objectStore(store).getAll());
+        if (JSON.stringify(all).includes(text)) return true;
+      }
+    } finally {
+      database.close();
+    }
+  }
+  return false;
 }
 
 /** An open chat or room. */
 export class Box {
-  constructor(client, root) {
-    Object.assign(this, { client, root });
+  /** `reopened`: opens the same on another client. */
+  constructor(client, jid, root, reopened) {
+    Object.assign(this, { client, jid, root, reopened });
   }
 
   async send(text) {
@@ -214,4 +275,44 @@ export class Box {
     await message.locator("converse-dropdown.chat-msg__actions .dropdown-toggle").click();
     await message.locator(`.chat-msg__action-${action}`).click();
   }
+
+  async retract(text) {
+    await this.act(text, "retract");
+    await this.client.page.locator("converse-confirm-modal button[type=submit]").click();
+  }
+
+  /** Records a second of sound and posts it to this chat by the REST API, as a web app would. */
+  postClip() {
+    const { jid, password } = this.client.account;
+    const { domain, https } = this.client.browser.target;
+    const api = `https://${domain}:${https}/api/v1`;
+    return this.client.page.evaluate(recordAndPost, { api, jid, password, to: this.jid });
+  }
+}
+
+/** Runs in the page. */
+async function recordAndPost({ api, jid, password, to }) {
+  const context = new AudioContext();
+  const tone = context.createOscillator();
+  const output = context.createMediaStreamDestination();
+  tone.connect(output);
+  tone.start();
+  const recorder = new MediaRecorder(output.stream, { mimeType: "audio/webm;codecs=opus" });
+  const parts = [];
+  recorder.ondataavailable = ({ data }) => parts.push(data);
+  const stopped = new Promise((resolve) => (recorder.onstop = resolve));
+  recorder.start();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  recorder.stop();
+  await stopped;
+  const post = async (path, headers, body) => {
+    const answer = await fetch(`${api}/${path}`, { method: "POST", headers, body });
+    const { data, ...rest } = await answer.json();
+    if (!data) throw new Error(JSON.stringify(rest));
+    return data;
+  };
+  const { token } = await post("auth/login", { "content-type": "application/json" },
+    JSON.stringify({ email: jid, password }));
+  const address = encodeURIComponent(to);
+  return post(`ptt/clips?to=${address}`, { authorization: `Bearer ${token}` }, new Blob(parts));
 }

@@ -43,11 +43,17 @@ def _programs() -> list:
     return [tools.venv("slixmpp"), tools.FOREIGN / "programs" / "suite.py"]
 
 
+def _converse() -> list:
+    tools.apt({"chromium": "chromium"})
+    return ["node", tools.npm("converse") / "suite.mjs"]
+
+
 SUITES = {
     suite.name: suite
     for suite in (
         Suite("slixmpp", _slixmpp, 1800),
         Suite("xmpp.js", _xmpp_js, 600),
+        Suite("converse", _converse, 600),
         Suite("tokio-xmpp", _tokio_xmpp, 600),
         Suite("programs", _programs, 600),
         Suite("smack", _smack, 2400),
