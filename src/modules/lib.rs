@@ -9,7 +9,11 @@ mod client_access;
 mod commands;
 mod contact;
 mod disco;
+<<<<<<< HEAD
 mod external_services;
+=======
+mod establishment;
+>>>>>>> clients
 mod forgery;
 mod last;
 mod muc;
@@ -46,6 +50,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
         Arc::clone(&blocking) as _,
         Arc::new(roster::Roster),
+        Arc::new(establishment::Establishment),
         Arc::new(ping::Ping),
         Arc::new(version::Version),
         Arc::new(time::Time),
