@@ -4,6 +4,7 @@ mod audience;
 mod defaults;
 mod env;
 mod mistake;
+mod privacy;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
+pub use privacy::{HostPrivacy, Privacy};
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -34,6 +36,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
+    pub privacy: Privacy,
     pub pubsub: PubSub,
     pub rooms: Rooms,
     pub http: Http,
@@ -51,6 +54,8 @@ pub struct HostFiles {
     pub domain: String,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub privacy: HostPrivacy,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

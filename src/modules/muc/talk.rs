@@ -10,8 +10,10 @@ use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, FormKind};
 use wello_wire::stanza::{MessageType, PresenceType, Stanza};
+use wello_wire::xml::Element;
 
 use super::Muc;
+use super::refusals::store_failed;
 use super::room::{Effects, Room, Speech, VOICE_REQUEST, is_subject};
 use crate::archive::is_worth_keeping;
 
@@ -89,10 +91,13 @@ impl Muc {
             for invite in x.children().filter(|child| child.is("invite", ns::MUC_USER)) {
                 check_invitee(kernel, invite.attr("to")).await?;
             }
+            let unwelcome = self.unwelcome(kernel, from, x).await?;
             let ask = |room: &mut Room, fx: &mut Effects| {
                 let mut known = false;
                 for child in x.children().filter(|child| child.ns() == ns::MUC_USER) {
                     match child.name() {
+                        // The inviter is not told who wants none.
+                        "invite" if unwelcome.contains(child) => {}
                         "invite" => room.invite(from, child, fx)?,
                         "decline" => room.decline(from, child, fx)?,
                         _ => continue,
@@ -123,6 +128,25 @@ impl Muc {
     }
 
     /// Section 11.1: who cannot be reached is put out; other errors go to whom they are for.
+    /// The invitations that those who are invited do not want from a stranger.
+    async fn unwelcome(
+        &self,
+        kernel: &Arc<Kernel>,
+        inviter: &Jid,
+        x: &Element,
+    ) -> Result<Vec<Element>, StanzaError> {
+        let mut unwelcome = Vec::new();
+        for invite in x.children().filter(|child| child.is("invite", ns::MUC_USER)) {
+            let to = invite.attr("to").and_then(|to| to.parse::<Jid>().ok());
+            let Some(to) = to.filter(|to| kernel.hosts.contains(to.domain())) else { continue };
+            let welcome = self.strangers.lets_invite(kernel, &to.bare(), &inviter.bare()).await;
+            if !welcome.map_err(|error| store_failed(&error))? {
+                unwelcome.push(invite.clone());
+            }
+        }
+        Ok(unwelcome)
+    }
+
     async fn handle_error(
         &self,
         kernel: &Arc<Kernel>,
