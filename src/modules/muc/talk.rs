@@ -14,7 +14,7 @@ use wello_wire::xml::Element;
 
 use super::Muc;
 use super::refusals::store_failed;
-use super::room::{Effects, Room, Speech, VOICE_REQUEST, is_subject};
+use super::room::{Effects, REGISTER, Room, Speech, VOICE_REQUEST, is_subject};
 use crate::archive::is_worth_keeping;
 
 impl Muc {
@@ -117,6 +117,11 @@ impl Muc {
             if form.kind == FormKind::Cancel {
                 return Ok(None);
             }
+            if form.form_type() == Some(REGISTER) {
+                let answer =
+                    |room: &mut Room, fx: &mut Effects| room.answer_registration(from, &form, fx);
+                return Ok(self.run(kernel, room, session, answer).await?.ticket);
+            }
             if form.form_type() == Some(VOICE_REQUEST) {
                 let answer =
                     |room: &mut Room, fx: &mut Effects| room.handle_voice_form(from, &form, fx);
@@ -127,7 +132,6 @@ impl Muc {
         Err(StanzaError::bad_request("messages to everybody are of type groupchat"))
     }
 
-    /// Section 11.1: who cannot be reached is put out; other errors go to whom they are for.
     /// The invitations that those who are invited do not want from a stranger.
     async fn unwelcome(
         &self,
@@ -147,6 +151,7 @@ impl Muc {
         Ok(unwelcome)
     }
 
+    /// Section 11.1: who cannot be reached is put out; other errors go to whom they are for.
     async fn handle_error(
         &self,
         kernel: &Arc<Kernel>,

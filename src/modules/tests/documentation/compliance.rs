@@ -110,7 +110,7 @@ pub(crate) fn tables(specs: &[(&Spec, String)]) -> String {
         specs.iter().map(|(spec, place)| (spec.id, (spec.status, place.as_str()))).collect();
     let mut text = String::from(
         "\n# Compliance suites\n\nWhat [XEP-0479](https://xmpp.org/extensions/xep-0479.html), version 0.1.0, \
-         asks of servers. Each category includes Core.\n",
+         asks of servers. A category is met when nothing is missing in it and in Core.\n",
     );
     for Category { name, features } in &CATEGORIES {
         let lacking = |advanced: bool| {
@@ -132,6 +132,7 @@ pub(crate) fn tables(specs: &[(&Spec, String)]) -> String {
                 one.providers.iter().map(|id| format!("[{id}]({})", link(id))).collect();
             let mut places: Vec<_> =
                 one.providers.iter().filter_map(|id| Some(known.get(id)?.1)).collect();
+            places.sort_unstable();
             places.dedup();
             text += &format!(
                 "| {} | {level} | {} | {} | {} |\n",
