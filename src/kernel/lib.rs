@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod module;
 pub mod passage;
 pub mod presence;
+pub mod privacy;
 pub mod questions;
 pub mod roster;
 pub mod router;
@@ -32,6 +33,7 @@ use crate::files::Files;
 use crate::hooks::{Hooks, RemoteRoute};
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
+use crate::privacy::Privacy;
 use crate::questions::Questions;
 use crate::sessions::Sessions;
 
@@ -47,6 +49,7 @@ pub struct Kernel {
     pub sessions: Sessions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
+    pub privacy: Privacy,
     pub questions: Questions,
     modules: Vec<Arc<dyn Module>>,
     hooks: Hooks,
@@ -87,6 +90,7 @@ impl Kernel {
             sessions: Sessions::default(),
             clock,
             metrics,
+            privacy: Privacy::default(),
             questions: Questions::default(),
             modules,
             hooks,

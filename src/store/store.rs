@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, PubSub, PushServices, RefreshTokens, Reports,
-    Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
+    LastActivities, Location, Meta, Offline, Options, Privacy, PubSub, PushServices, RefreshTokens,
+    Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -22,6 +22,7 @@ pub struct Store {
     pub last: Arc<dyn LastActivities>,
     pub meta: Arc<dyn Meta>,
     pub offline: Arc<dyn Offline>,
+    pub privacy: Arc<dyn Privacy>,
     pub pubsub: Arc<dyn PubSub>,
     pub push: Arc<dyn PushServices>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
@@ -90,6 +91,7 @@ impl Store {
             last: database.clone(),
             meta: database.clone(),
             offline: database.clone(),
+            privacy: database.clone(),
             pubsub: database.clone(),
             push: database.clone(),
             refresh_tokens: database.clone(),
@@ -125,6 +127,7 @@ pub(crate) trait Domains:
     + LastActivities
     + Meta
     + Offline
+    + Privacy
     + PubSub
     + PushServices
     + RefreshTokens

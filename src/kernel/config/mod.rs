@@ -4,7 +4,11 @@ mod audience;
 mod defaults;
 mod env;
 mod mistake;
+<<<<<<< HEAD
 mod services;
+=======
+mod privacy;
+>>>>>>> privacy
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,7 +22,11 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
+<<<<<<< HEAD
 pub use services::{ExternalService, Transport};
+=======
+pub use privacy::{HostPrivacy, Privacy};
+>>>>>>> privacy
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -37,6 +45,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
+    pub privacy: Privacy,
     pub pubsub: PubSub,
     pub rooms: Rooms,
     pub http: Http,
@@ -54,6 +63,8 @@ pub struct HostFiles {
     pub domain: String,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub privacy: HostPrivacy,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

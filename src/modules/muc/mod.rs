@@ -27,10 +27,12 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 use self::interest::Interest;
 use self::registry::Registry;
 use crate::blocking::Blocking;
+use crate::strangers::Strangers;
 
 pub struct Muc {
     domains: Vec<String>,
     blocking: Arc<Blocking>,
+    strangers: Arc<Strangers>,
     rooms: Registry,
     interest: Interest,
     /// Makes ids of occupants; the same after a restart.
@@ -42,10 +44,11 @@ pub struct Muc {
 const LABEL: &str = "conference";
 
 impl Muc {
-    pub fn new(config: &Config, blocking: Arc<Blocking>) -> Muc {
+    pub(crate) fn new(config: &Config, blocking: Arc<Blocking>, strangers: Arc<Strangers>) -> Muc {
         Muc {
             domains: config.domains().iter().map(|host| format!("{LABEL}.{host}")).collect(),
             blocking,
+            strangers,
             rooms: Registry::default(),
             interest: Interest::default(),
             secret: OnceCell::new(),
