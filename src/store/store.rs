@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, PubSub, PushServices, RefreshTokens, Reports,
-    Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
+    LastActivities, Location, Meta, Offline, Options, PubSub, PushDevices, PushServices,
+    RefreshTokens, Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -24,6 +24,7 @@ pub struct Store {
     pub offline: Arc<dyn Offline>,
     pub pubsub: Arc<dyn PubSub>,
     pub push: Arc<dyn PushServices>,
+    pub push_devices: Arc<dyn PushDevices>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
     pub rooms: Arc<dyn Rooms>,
@@ -92,6 +93,7 @@ impl Store {
             offline: database.clone(),
             pubsub: database.clone(),
             push: database.clone(),
+            push_devices: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
             rooms: database.clone(),
@@ -126,6 +128,7 @@ pub(crate) trait Domains:
     + Meta
     + Offline
     + PubSub
+    + PushDevices
     + PushServices
     + RefreshTokens
     + Reports

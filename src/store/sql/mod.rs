@@ -15,6 +15,7 @@ mod prefs;
 mod pubsub;
 mod pubsub_items;
 mod push;
+mod push_devices;
 mod refresh_tokens;
 mod reports;
 mod rooms;
