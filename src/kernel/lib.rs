@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod lifecycle;
 pub mod metrics;
 pub mod module;
+pub mod outbound;
 pub mod passage;
 pub mod presence;
 pub mod questions;
@@ -31,6 +32,7 @@ use crate::files::Files;
 use crate::hooks::{Hooks, RemoteRoute};
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
+use crate::outbound::Outbound;
 use crate::questions::Questions;
 use crate::sessions::Sessions;
 
@@ -47,6 +49,7 @@ pub struct Kernel {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub questions: Questions,
+    pub outbound: Outbound,
     modules: Vec<Arc<dyn Module>>,
     hooks: Hooks,
     remote: Option<Arc<dyn RemoteRoute>>,
@@ -87,6 +90,7 @@ impl Kernel {
             clock,
             metrics,
             questions: Questions::default(),
+            outbound: Outbound::default(),
             modules,
             hooks,
             remote: None,

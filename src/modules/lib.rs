@@ -17,7 +17,7 @@ mod ping;
 mod private;
 pub mod ptt;
 mod pubsub;
-mod push;
+pub mod push;
 mod registration;
 mod retention;
 mod roster;
@@ -70,6 +70,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let proxy = bytestreams::Bytestreams::new(config);
     modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
+    modules.extend(push::app_server::AppServer::new(config).map(|server| Arc::new(server) as _));
     modules.push(Arc::new(muc::Muc::new(config, blocking)));
     modules
 }

@@ -3,6 +3,7 @@
 //! A device is woken for what its own session did not get over a living connection: what waits in
 //! its hibernating session, and, when it has none, what no other device of the account got.
 
+pub mod app_server;
 mod policy;
 mod publish;
 mod requests;
@@ -10,6 +11,7 @@ mod sending;
 mod silent;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ use wello_wire::jid::BareJid;
 use wello_wire::ns;
 use wello_wire::stanza::Stanza;
 
-use policy::{Away, is_woken, urgency};
+use policy::{Away, is_woken, wake};
 use publish::Notice;
 use sending::Sending;
 use silent::Silent;
@@ -71,11 +73,11 @@ impl After for Push {
         if passage.sender.as_ref() == Some(account) {
             return;
         }
-        let (urgency, reason) = urgency(&passage.stanza);
-        let Some(urgency) = urgency else { return };
+        let (wake, reason) = wake(&passage.stanza);
+        let Some(wake) = wake else { return };
         let got = sessions_that_got(passage);
         let seen = got.iter().any(|session| !session.is_hibernating());
-        tracing::trace!(%account, ?urgency, reason, seen, "may be pushed");
+        tracing::trace!(%account, ?wake, reason, seen, "may be pushed");
         let asleep = got.iter().any(|session| session.is_hibernating());
         if seen && !asleep {
             return;
@@ -88,7 +90,7 @@ impl After for Push {
                 _ => Away::Gone,
             };
             if is_woken(away, seen) {
-                self.wake(kernel, service, Notice::of(&passage.stanza, urgency, kernel));
+                self.wake(kernel, service, Notice::of(&passage.stanza, wake, kernel));
             }
         }
     }
@@ -111,15 +113,14 @@ impl SessionEvents for Push {
         self.forget_counts(kernel, session).await;
         let account = session.bare();
         let messages = waiting.iter().filter(|stanza| !is_own(stanza, &account));
-        let news: Vec<_> =
-            messages.filter_map(|stanza| Some((stanza, urgency(stanza).0?))).collect();
+        let news: Vec<_> = messages.filter_map(|stanza| Some((stanza, wake(stanza).0?))).collect();
         if news.is_empty() {
             return;
         }
         for service in self.services(kernel, &account).await {
             if is_of(&service, session) {
-                for (stanza, urgency) in &news {
-                    let notice = Notice::of(stanza, *urgency, kernel);
+                for (stanza, wake) in &news {
+                    let notice = Notice::of(stanza, *wake, kernel);
                     self.wake(kernel, service.clone(), notice);
                 }
             }

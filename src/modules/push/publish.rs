@@ -8,12 +8,12 @@ use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
 
-use super::policy::Urgency;
+use super::wake::Wake;
 
 /// One thing that a device is woken for; several become one when they come close together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
-    urgency: Urgency,
+    wake: Wake,
     sender: Option<String>,
     body: Option<String>,
 }
@@ -22,21 +22,21 @@ pub(super) struct Notice {
 const MAX_BODY: usize = 500;
 
 impl Notice {
-    pub(super) fn of(stanza: &Stanza, urgency: Urgency, kernel: &Kernel) -> Notice {
+    pub(super) fn of(stanza: &Stanza, wake: Wake, kernel: &Kernel) -> Notice {
         let config = &kernel.config.push;
         let body = stanza.body().filter(|body| config.with_body && !body.is_empty());
         let body = body.map(|body| body.chars().take(MAX_BODY).collect());
         let placeholder = Some(config.placeholder.clone()).filter(|text| !text.is_empty());
         Notice {
-            urgency,
+            wake,
             sender: stanza.from.as_ref().filter(|_| config.with_sender).map(ToString::to_string),
-            body: body.or(placeholder).filter(|_| urgency == Urgency::Loud),
+            body: body.or(placeholder).filter(|_| wake.is_loud()),
         }
     }
 
     /// The later of two, but as loud as the louder one.
     pub(super) fn followed_by(self, later: Notice) -> Notice {
-        if later.urgency >= self.urgency { later } else { self }
+        if later.wake >= self.wake { later } else { self }
     }
 
     /// The payload of the IQ. `count` is of messages since the device was last there.
@@ -51,6 +51,7 @@ impl Notice {
             form = form.with(single("last-message-body", body));
         }
         let notification = Element::new("notification", ns::PUSH).with_child(form.to_element());
+        let notification = notification.with_children(self.wake.to_children());
         let item = Element::new("item", ns::PUBSUB).with_child(notification);
         let node = Some(service.node.as_str()).filter(|node| !node.is_empty());
         let publish =
