@@ -38,6 +38,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let caps = caps::EntityCaps::default();
     let pubsub = Arc::new(pubsub::PubSub::new(caps.clone(), &config.domains()));
     let blocking = Arc::new(blocking::Blocking::default());
+    let push = Arc::new(push::Push::new(Arc::clone(&pubsub)));
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
@@ -57,7 +58,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
         Arc::new(commands::Commands::new()),
-        Arc::new(push::Push::default()),
+        Arc::clone(&push) as _,
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
@@ -71,6 +72,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules.extend(push::app_server::AppServer::new(config).map(|server| Arc::new(server) as _));
-    modules.push(Arc::new(muc::Muc::new(config, blocking)));
+    modules.push(Arc::new(muc::Muc::new(config, blocking, push)));
     modules
 }

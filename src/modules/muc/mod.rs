@@ -1,5 +1,6 @@
 //! Multi-user chat (XEP-0045) at `conference.HOST`, with what belongs to it.
 
+mod absent;
 mod activity;
 mod archive;
 mod disco;
@@ -27,10 +28,12 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 use self::interest::Interest;
 use self::registry::Registry;
 use crate::blocking::Blocking;
+use crate::push::Push;
 
 pub struct Muc {
     domains: Vec<String>,
     blocking: Arc<Blocking>,
+    push: Arc<Push>,
     rooms: Registry,
     interest: Interest,
     /// Makes ids of occupants; the same after a restart.
@@ -42,10 +45,11 @@ pub struct Muc {
 const LABEL: &str = "conference";
 
 impl Muc {
-    pub fn new(config: &Config, blocking: Arc<Blocking>) -> Muc {
+    pub fn new(config: &Config, blocking: Arc<Blocking>, push: Arc<Push>) -> Muc {
         Muc {
             domains: config.domains().iter().map(|host| format!("{LABEL}.{host}")).collect(),
             blocking,
+            push,
             rooms: Registry::default(),
             interest: Interest::default(),
             secret: OnceCell::new(),

@@ -1,7 +1,7 @@
 //! What is worth waking a device for.
 
 use wello_wire::ns;
-use wello_wire::stanza::{Kind, MessageType, Stanza};
+use wello_wire::stanza::{Kind, MessageType, PresenceType, Stanza};
 use wello_wire::xml::Element;
 
 use super::wake::Wake;
@@ -18,6 +18,9 @@ const REFERENCES: &str = "urn:xmpp:reference:0";
 
 /// Whether a stanza for a device that is away is pushed, with the reason for the log.
 pub(super) fn wake(stanza: &Stanza) -> (Option<Wake>, &'static str) {
+    if stanza.presence_type() == Some(PresenceType::Subscribe) {
+        return (Some(Wake::Request), "subscription request");
+    }
     let type_ = stanza.message_type();
     if stanza.kind != Kind::Message || matches!(type_, MessageType::Error | MessageType::Headline) {
         return (None, "kind or type");
@@ -84,7 +87,7 @@ fn is_invitation(child: &Element) -> bool {
         || (child.is("x", ns::MUC_USER) && child.child("invite", ns::MUC_USER).is_some())
 }
 
-fn is_mention(child: &Element) -> bool {
+pub(super) fn is_mention(child: &Element) -> bool {
     child.is("mention", ns::MENTIONS)
         || (child.is("reference", REFERENCES) && child.attr("type") == Some("mention"))
 }

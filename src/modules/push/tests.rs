@@ -65,7 +65,10 @@ fn what_a_device_is_woken_for() {
         let type_ = format!("type='{type_}'");
         assert_eq!(message(&type_, &children), expected, "{type_} {children}");
     }
-    assert_eq!(wake(&stanza("<presence type='subscribe'/>")).0, None);
+    assert_eq!(wake(&stanza("<presence type='subscribe'/>")).0, Some(Wake::Request));
+    for other in ["<presence id='1'/>", "<presence type='subscribed'/>", "<iq type='set'/>"] {
+        assert_eq!(wake(&stanza(other)).0, None, "{other}");
+    }
 }
 
 #[test]
