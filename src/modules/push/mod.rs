@@ -181,9 +181,9 @@ impl SessionEvents for Push {
             if !self.shared.wants(kernel, &account, stanza).await {
                 continue;
             }
+            let notice = self.shared.notice(kernel, &account, stanza, wake).await;
             for service in &services {
-                let notice = Notice::of(stanza, wake, kernel);
-                self.shared.wake(kernel, (*service).clone(), notice);
+                self.shared.wake(kernel, (*service).clone(), notice.clone());
             }
         }
     }
@@ -214,6 +214,7 @@ impl Shared {
         if services.is_empty() || !self.wants(kernel, account, stanza).await {
             return;
         }
+        let notice = self.notice(kernel, account, stanza, wake).await;
         for service in services {
             let away = match session_of(kernel, &service, account) {
                 Some(session) if !session.is_hibernating() => Away::Connected,
@@ -221,7 +222,27 @@ impl Shared {
                 _ => Away::Gone,
             };
             if is_woken(away, seen) {
-                self.wake(kernel, service, Notice::of(stanza, wake, kernel));
+                self.wake(kernel, service, notice.clone());
+            }
+        }
+    }
+
+    async fn notice(
+        &self,
+        kernel: &Arc<Kernel>,
+        account: &BareJid,
+        stanza: &Stanza,
+        wake: Wake,
+    ) -> Notice {
+        let notice = Notice::of(stanza, wake, kernel);
+        if wake != Wake::Request {
+            return notice;
+        }
+        match kernel.store.roster.requests(account.as_str()).await {
+            Ok(requests) => notice.with_requests(requests.len()),
+            Err(error) => {
+                tracing::error!(%account, %error, "subscription requests not read");
+                notice
             }
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct Notice {
     wake: Wake,
     sender: Option<String>,
     body: Option<String>,
+    /// How many ask to see the user's presence, where that is the news.
+    requests: Option<usize>,
 }
 
 /// Characters of a body: services behind the app server take 4 KiB altogether.
@@ -30,20 +32,37 @@ impl Notice {
         Notice {
             wake,
             sender: stanza.from.as_ref().filter(|_| config.with_sender).map(ToString::to_string),
-            body: body.or(placeholder).filter(|_| wake.is_loud()),
+            body: body.or(placeholder).filter(|_| wake.is_loud() && wake != Wake::Request),
+            requests: None,
         }
+    }
+
+    pub(super) fn with_requests(self, count: usize) -> Notice {
+        Notice { requests: Some(count), ..self }
+    }
+
+    /// Whether it adds to what is unread.
+    pub(super) fn is_message(&self) -> bool {
+        self.wake != Wake::Request
     }
 
     /// The later of two, but as loud as the louder one.
     pub(super) fn followed_by(self, later: Notice) -> Notice {
-        if later.wake >= self.wake { later } else { self }
+        let requests = later.requests.or(self.requests);
+        let louder = if later.wake >= self.wake { later } else { self };
+        Notice { requests, ..louder }
     }
 
     /// The payload of the IQ. `count` is of messages since the device was last there.
     pub(super) fn to_element(&self, service: &PushService, count: u32) -> Element {
         let single = |var: &str, value: &str| Field::untyped(var).with_value(value);
-        let mut form = DataForm::typed(FormKind::Submit, ns::PUSH_SUMMARY)
-            .with(single("message-count", &count.to_string()));
+        let mut form = DataForm::typed(FormKind::Submit, ns::PUSH_SUMMARY);
+        if count > 0 {
+            form = form.with(single("message-count", &count.to_string()));
+        }
+        if let Some(requests) = self.requests {
+            form = form.with(single("pending-subscription-count", &requests.to_string()));
+        }
         if let Some(sender) = &self.sender {
             form = form.with(single("last-message-sender", sender));
         }

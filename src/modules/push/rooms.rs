@@ -111,7 +111,7 @@ impl Bookmark {
     }
 }
 
-/// XEP-0492, section 3: the setting for phones, or the one for all devices.
+/// XEP-0492, section 5: the setting for phones, or for clients, or the one for all.
 fn setting(notify: &Element) -> Option<Notify> {
     let of = |category: Option<&str>, type_: Option<&str>| {
         let mut fit = notify.children().filter(|child| {
@@ -124,7 +124,9 @@ fn setting(notify: &Element) -> Option<Notify> {
             _ => None,
         })
     };
-    of(Some("client"), Some("phone")).or_else(|| of(None, None))
+    of(Some("client"), Some("phone"))
+        .or_else(|| of(Some("client"), None))
+        .or_else(|| of(None, None))
 }
 
 /// Whether a member who has not joined is woken.
@@ -218,6 +220,9 @@ mod tests {
         assert_eq!(of(pc), None);
         assert_eq!(of(&format!("{pc}<on-mention/>")), Some(Notify::OnMention));
         assert_eq!(of(&format!("<never/>{phone}")), Some(Notify::Always));
+        let client = "<on-mention identity-category='client'/>";
+        assert_eq!(of(&format!("<never/>{client}")), Some(Notify::OnMention));
+        assert_eq!(of(&format!("{client}{phone}")), Some(Notify::Always));
         let plain: Element = "<conference xmlns='urn:xmpp:bookmarks:1'/>".parse().unwrap();
         assert_eq!(Bookmark::parse(&plain), Bookmark::default());
     }

@@ -51,7 +51,9 @@ impl Sending {
         notice: Notice,
     ) {
         let key = key(&service);
-        this.count(&key);
+        if notice.is_message() {
+            this.count(&key);
+        }
         {
             let mut under_way = this.under_way.lock();
             if let Some(waiting) = under_way.get_mut(&key) {
@@ -108,7 +110,7 @@ impl Sending {
     }
 
     fn counted(&self, key: &Key) -> u32 {
-        self.counts.lock().get(key).copied().unwrap_or(1)
+        self.counts.lock().get(key).copied().unwrap_or_default()
     }
 
     pub(super) fn has_counts(&self) -> bool {

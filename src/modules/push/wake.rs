@@ -71,6 +71,11 @@ mod tests {
             assert_eq!(Wake::of(&empty().with_children(wake.to_children())), wake);
         }
         assert_eq!(Wake::of(&empty()), Wake::Message);
+        let schema = include_str!("../../../schemas/push-0.xsd");
+        assert_eq!(schema.matches("<xs:enumeration").count(), Wake::ALL.len());
+        for wake in Wake::ALL {
+            assert!(schema.contains(&format!("<xs:enumeration value='{}'/>", wake.as_str())));
+        }
         let of_others = |text: &str| {
             Wake::of(&empty().with_child(Element::new("priority", PRIORITY).with_text(text)))
         };

@@ -12,7 +12,7 @@ pub(super) struct News {
     /// Tells the client which of its accounts is meant.
     pub(super) node: String,
     pub(super) wake: Wake,
-    /// Since the device was last there.
+    /// Messages since the device was last there; 0 when that is not said.
     pub(super) count: u32,
     pub(super) sender: Option<String>,
     pub(super) body: Option<String>,
@@ -24,8 +24,9 @@ impl News {
         let mut fields = vec![
             ("node", self.node.clone()),
             ("kind", self.wake.as_str().to_owned()),
-            ("count", self.count.to_string()),
         ];
+        let count = Some(self.count.to_string()).filter(|_| self.count > 0);
+        fields.extend(count.map(|count| ("count", count)));
         fields.extend(self.sender.clone().map(|sender| ("from", sender)));
         fields.extend(self.body.clone().map(|body| ("body", body)));
         fields

@@ -42,7 +42,7 @@ impl Publication {
             node: node.to_owned(),
             secret: secret(pubsub).unwrap_or_default(),
             wake: Wake::of(notification),
-            count: count.unwrap_or(1),
+            count: count.unwrap_or_default(),
             sender: text("last-message-sender", MAX_SENDER),
             body: text("last-message-body", MAX_BODY),
         })
@@ -106,7 +106,7 @@ mod tests {
         let note = "<item><notification xmlns='urn:xmpp:push:0'/></item>";
         let condition = |children: &str| parse(children).map_err(|error| error.condition);
         let bare = condition(&format!("<publish node='n'>{note}</publish>")).unwrap();
-        assert_eq!((bare.secret.as_str(), bare.count), ("", 1));
+        assert_eq!((bare.secret.as_str(), bare.count), ("", 0));
         for (children, expected) in [
             ("<items node='n'/>".to_owned(), Condition::FeatureNotImplemented),
             (format!("<publish>{note}</publish>"), Condition::BadRequest),
