@@ -9,6 +9,7 @@ mod client_access;
 mod commands;
 mod contact;
 mod disco;
+mod external_services;
 mod forgery;
 mod last;
 mod muc;
@@ -51,6 +52,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(time::Time),
         Arc::new(last::Last::new()),
         Arc::new(contact::Contact),
+        Arc::new(external_services::ExternalServices::default()),
         Arc::new(private::Private::new(Arc::clone(&pubsub))),
         Arc::new(vcard::VCard::new(Arc::clone(&pubsub))),
         pubsub,

@@ -4,6 +4,7 @@ mod audience;
 mod defaults;
 mod env;
 mod mistake;
+mod services;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
+pub use services::{ExternalService, Transport};
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -24,6 +26,7 @@ pub use mistake::Mistake;
 pub struct Config {
     pub hosts: Vec<String>,
     pub host: Vec<HostFiles>,
+    pub external_service: Vec<ExternalService>,
     pub data_dir: PathBuf,
     pub listen: Listen,
     pub tls: Tls,
@@ -436,6 +439,7 @@ impl Config {
         if self.limits.outbox_bytes < self.limits.stanza_bytes {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
+        self.external_service.iter().try_for_each(ExternalService::check)?;
         self.auth.check()
     }
 }
