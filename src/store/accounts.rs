@@ -172,6 +172,13 @@ pub trait Accounts: Send + Sync {
     /// The account and its credentials, which are those of the account's epoch.
     async fn credentials(&self, jid: &str) -> Result<Option<(Credentials, Account)>, StoreError>;
 
+    /// The account and its keys for one SCRAM mechanism, if it has such.
+    async fn scram_keys(
+        &self,
+        jid: &str,
+        mechanism: &str,
+    ) -> Result<Option<(Option<ScramKeys>, Account)>, StoreError>;
+
     /// Domains with accounts that have SCRAM keys, but none for this mechanism.
     async fn domains_lacking(&self, mechanism: &str) -> Result<Vec<String>, StoreError>;
 

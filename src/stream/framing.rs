@@ -7,7 +7,7 @@ use wello_wire::xml::{
 };
 
 /// Which of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Framing {
     /// TCP, with or without TLS.
     Stream,
@@ -93,6 +93,10 @@ pub struct Output {
 impl Output {
     pub fn new(framing: Framing) -> Output {
         Output { framing, bytes: Vec::new(), frame_ends: Vec::new(), open: false }
+    }
+
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// The stream is replaced by a new one without being closed, as after STARTTLS and SASL.

@@ -17,10 +17,10 @@ impl Accounts {
         jid: &BareJid,
         hash: ScramHash,
     ) -> Result<Option<(ScramKeys, Account)>, StoreError> {
-        let found = self.store.accounts.credentials(jid.as_str()).await?;
-        let Some((credentials, account)) = found else { return Ok(None) };
-        let keys = credentials.scram.iter().find_map(|row| keys_of(row, hash));
-        Ok(keys.map(|keys| (keys, account)))
+        let mechanism = hash.mechanism_name();
+        let found = self.store.accounts.scram_keys(jid.as_str(), mechanism).await?;
+        let Some((Some(row), account)) = found else { return Ok(None) };
+        Ok(keys_of(&row, hash).map(|keys| (keys, account)))
     }
 
     /// Domains where some account cannot log in by SCRAM with this hash, because it was imported

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
-use wello_store::Ticket;
+use wello_store::{AccountStatus, Role, Ticket};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::stanza::{Kind, Stanza};
@@ -129,6 +129,15 @@ impl Kernel {
             return Ok(account);
         }
         Err(StanzaError::forbidden("only for accounts of this server"))
+    }
+
+    /// The role of an account here that may be used; `None` for everybody else.
+    pub async fn role_of(&self, jid: &Jid) -> Option<Role> {
+        if jid.local().is_none() || !self.hosts.contains(jid.domain()) {
+            return None;
+        }
+        let account = self.store.accounts.find(jid.bare_str()).await.ok()??;
+        (account.status == AccountStatus::Active).then_some(account.role)
     }
 
     pub(crate) fn resolve(&self, to: &Jid) -> Target {

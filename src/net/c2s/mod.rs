@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use wello_kernel::Kernel;
 use wello_kernel::config::Registration;
 use wello_store::StoreError;
-use wello_stream::c2s::{Channel, HostSettings, RegistrationOffer, Settings};
+use wello_stream::c2s::{Channel, FeatureCache, HostSettings, RegistrationOffer, Settings};
 use wello_stream::sasl::{ChannelBindings, Mechanism, ScramHash};
 use wello_wire::jid::BareJid;
 
@@ -213,7 +213,8 @@ async fn settings(kernel: &Arc<Kernel>) -> Result<Settings, StoreError> {
         let Ok(domain) = BareJid::from_parts(None, name) else { continue };
         let features = kernel.stream_features(&domain).await;
         let mechanisms = for_all_accounts(&mechanisms, |hash| lacks(hash, name));
-        let settings = HostSettings { domain, mechanisms, registration, features };
+        let written = FeatureCache::default();
+        let settings = HostSettings { domain, mechanisms, registration, features, written };
         hosts.insert(name.clone(), settings);
     }
     Ok(Settings {

@@ -157,10 +157,8 @@ impl Task {
         self.report_delivered().await;
         self.server.kernel.metrics.connections.dec();
         if end == End::Closed {
-            let farewell = async {
-                let _ = self.transport.write(self.c2s.output(), &mut self.buffer).await;
-                self.transport.shutdown().await;
-            };
+            // The peer may be gone already, and then there is nobody to tell.
+            let farewell = self.transport.close(self.c2s.output(), &mut self.buffer);
             let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         }
         let Task { server, c2s, session, unsettled, transport, .. } = *self;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -85,14 +85,23 @@ impl Transport {
         }
     }
 
-    /// Tells the peer that nothing more comes.
-    pub async fn shutdown(&mut self) {
-        // The peer may be gone already, and then there is nobody to tell.
-        let _ = match self {
-            Transport::Tcp(stream) => stream.shutdown().await,
-            Transport::Tls(stream) => stream.shutdown().await,
-            Transport::Frames(_) | Transport::Gone => Ok(()),
-        };
+    /// Writes everything that waits and tells the peer that nothing more comes.
+    pub async fn close(&mut self, output: &mut Output, buffer: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Transport::Tcp(stream) => {
+                output.swap(buffer);
+                stream.write_all(buffer).await?;
+                stream.shutdown().await
+            }
+            Transport::Tls(stream) => {
+                output.swap(buffer);
+                // Not flushed, so that it leaves together with the alert that ends TLS.
+                let taken = stream.get_mut().1.writer().write(buffer)?;
+                stream.write_all(&buffer[taken..]).await?;
+                stream.shutdown().await
+            }
+            Transport::Frames(_) | Transport::Gone => self.write(output, buffer).await,
+        }
     }
 }
 

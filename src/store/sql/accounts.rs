@@ -31,6 +31,12 @@ const CREDENTIALS: &str =
         k.mechanism, k.salt, k.iterations, k.stored_key, k.server_key
     FROM account a LEFT JOIN scram_key k ON k.account_id = a.id
     WHERE a.domain = $1 AND a.local = $2 ORDER BY k.mechanism";
+/// What a login needs, and no more: each row and column of an answer costs.
+const SCRAM_KEYS: &str =
+    "SELECT a.id, a.local, a.domain, a.role, a.status, a.created, a.last_login, a.display_name,
+        a.email, a.credential_epoch, k.salt, k.iterations, k.stored_key, k.server_key
+    FROM account a LEFT JOIN scram_key k ON k.account_id = a.id AND k.mechanism = $3
+    WHERE a.domain = $1 AND a.local = $2";
 const LACKING: &str = "SELECT DISTINCT a.domain FROM account a
     WHERE EXISTS (SELECT 1 FROM scram_key k WHERE k.account_id = a.id)
         AND NOT EXISTS (SELECT 1 FROM scram_key k WHERE k.account_id = a.id AND k.mechanism = $1)";
@@ -120,6 +126,28 @@ impl Accounts for Database {
         let password_hash = first.try_get("password_hash")?;
         let keys = rows.iter().filter_map(|row| key(row).transpose());
         Ok(Some((Credentials { scram: keys.collect::<Result<_, _>>()?, password_hash }, account)))
+    }
+
+    async fn scram_keys(
+        &self,
+        jid: &str,
+        mechanism: &str,
+    ) -> Result<Option<(Option<ScramKeys>, Account)>, StoreError> {
+        let (local, domain) = split_account(jid)?;
+        let mut conn = self.read().await?;
+        let query = sqlx::query(SCRAM_KEYS).bind(domain).bind(local).bind(mechanism);
+        let Some(row) = query.fetch_optional(&mut *conn).await? else { return Ok(None) };
+        let salt: Option<Vec<u8>> = row.try_get(10)?;
+        let keys = salt.map(|salt| {
+            Ok::<_, StoreError>(ScramKeys {
+                mechanism: mechanism.to_owned(),
+                salt,
+                iterations: number(row.try_get(11)?)?,
+                stored_key: row.try_get(12)?,
+                server_key: row.try_get(13)?,
+            })
+        });
+        Ok(Some((keys.transpose()?, account(Row::from_row(&row)?)?)))
     }
 
     async fn domains_lacking(&self, mechanism: &str) -> Result<Vec<String>, StoreError> {
@@ -303,7 +331,9 @@ async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool
     };
     sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
     let owned = DELETE_OWNED.iter().chain(&super::uploads::DELETE_OWNED);
-    for statement in owned.chain(&super::push::DELETE_OWNED).copied() {
+    let owned = owned.chain(&super::push::DELETE_OWNED).chain(&super::push_devices::DELETE_OWNED);
+    let owned = owned.chain(&super::privacy::DELETE_OWNED);
+    for statement in owned.copied() {
         sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
     }
     maintain::purge(conn, jid).await?;

@@ -1,6 +1,8 @@
 //! What both profiles of SASL have in common: from the client's choice of a mechanism to an
 //! identity or a failure.
 
+use std::sync::Arc;
+
 use wello_wire::error::{StreamCondition, StreamError};
 
 use super::negotiation::{Attempt, Negotiation, Profile, ProfileKind, Stage};
@@ -47,7 +49,7 @@ impl C2s {
             domain: negotiation.host.clone(),
             // A rule of XEP-0388; clients of the old profile send all kinds of addresses.
             claimed: self.claimed.clone().filter(|_| kind == ProfileKind::Sasl2),
-            offer: negotiation.offer.clone(),
+            offer: Arc::clone(&negotiation.offer),
             bindings: self.channel.bindings.clone(),
             fakes: self.settings.fakes.clone(),
             downgrade_protection: true,

@@ -33,6 +33,7 @@ use crate::sasl::{Answer, ChannelBindings, Failure, Lookup, Mechanism, ScramHash
 use crate::sm::StreamManagement;
 
 pub use established::Established;
+pub use features::FeatureCache;
 use negotiation::{Authenticated, Negotiation};
 pub use settings::{HostSettings, RegistrationOffer, Settings};
 

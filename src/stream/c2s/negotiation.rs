@@ -1,5 +1,7 @@
 //! What may happen between the features and a bound resource (RFC 6120, sections 5 to 7).
 
+use std::sync::Arc;
+
 use wello_wire::error::{StreamCondition, StreamError};
 use wello_wire::jid::BareJid;
 use wello_wire::ns;
@@ -24,7 +26,7 @@ pub(super) struct Authenticated {
 pub(super) struct Negotiation {
     pub(super) host: BareJid,
     pub(super) stage: Stage,
-    pub(super) offer: Offer,
+    pub(super) offer: Arc<Offer>,
     pub(super) failures: u8,
     /// `<continue/>` was sent, after which there is no other attempt (XEP-0388, "Multiple
     /// Authentication").
@@ -77,7 +79,7 @@ impl Negotiation {
             Some(authenticated) => Stage::Authenticated(authenticated.identity),
             None => Stage::Offered,
         };
-        Negotiation { host, stage, offer: Offer::default(), failures: 0, continued: false }
+        Negotiation { host, stage, offer: Arc::default(), failures: 0, continued: false }
     }
 }
 

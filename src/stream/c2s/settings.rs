@@ -6,6 +6,7 @@ use std::time::Duration;
 use wello_wire::jid::BareJid;
 use wello_wire::xml::{Element, Limits};
 
+use super::features::FeatureCache;
 use crate::sasl::{FakeKeys, Mechanism};
 
 /// Shared by all streams; replaced as a whole when the configuration changes.
@@ -36,6 +37,8 @@ pub struct HostSettings {
     pub registration: RegistrationOffer,
     /// Further stream features for clients that have logged in.
     pub features: Vec<Element>,
+    /// What was made of all this for streams; begins empty.
+    pub written: FeatureCache,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

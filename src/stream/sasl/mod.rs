@@ -21,6 +21,8 @@ mod secret;
 pub(crate) mod tests;
 mod upgrade;
 
+use std::sync::Arc;
+
 use wello_wire::jid::BareJid;
 
 use bearer::Bearer;
@@ -50,7 +52,7 @@ pub struct Context {
     /// The address in the peer's stream header. XEP-0388 demands that an authorization identity
     /// equals it.
     pub claimed: Option<BareJid>,
-    pub offer: Offer,
+    pub offer: Arc<Offer>,
     pub bindings: ChannelBindings,
     pub fakes: FakeKeys,
     /// Whether SCRAM carries the `h` attribute of XEP-0474, version 0.5.

@@ -75,6 +75,12 @@ pub(crate) async fn credentials_are_replaced_and_counted(database: &Database) {
     assert_eq!((found, romeo.credential_epoch), (first, CredentialEpoch(1)));
     assert_eq!(Some(romeo), accounts.find(ROMEO).await.unwrap());
 
+    for (mechanism, keys) in [("SCRAM-SHA-256", Some(keys("SCRAM-SHA-256", 2))), ("OTHER", None)] {
+        let romeo = accounts.find(ROMEO).await.unwrap().map(|romeo| (keys, romeo));
+        assert_eq!(accounts.scram_keys(ROMEO, mechanism).await.unwrap(), romeo);
+    }
+    assert_eq!(accounts.scram_keys(NURSE, "SCRAM-SHA-256").await.unwrap(), None);
+
     // Juliet has no keys at all.
     for (mechanism, domains) in [("SCRAM-SHA-1", 0), ("SCRAM-SHA-512", 1)] {
         assert_eq!(accounts.domains_lacking(mechanism).await.unwrap().len(), domains);

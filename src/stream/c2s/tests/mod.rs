@@ -72,6 +72,7 @@ fn settings(mechanisms: &[Mechanism]) -> Arc<Settings> {
         mechanisms: mechanisms.to_vec(),
         registration: RegistrationOffer::Invite,
         features: vec![Element::new("c", ns::CAPS)],
+        written: FeatureCache::default(),
     };
     let other = HostSettings { domain: jid("other.example"), ..host.clone() };
     let hosts = [host, other].map(|host| (host.domain.to_string(), host));

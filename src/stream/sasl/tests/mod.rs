@@ -23,7 +23,7 @@ fn context(enabled: &[Mechanism]) -> Context {
     Context {
         domain: jid("example.org"),
         claimed: None,
-        offer: Offer::new(enabled, &bindings),
+        offer: Offer::new(enabled, &bindings).into(),
         bindings,
         fakes: FakeKeys::new([42; 32], 4096),
         downgrade_protection: false,

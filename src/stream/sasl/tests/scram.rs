@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::client::ScramClient;
 use super::*;
 
@@ -112,7 +114,7 @@ fn xep_0474_example() {
 fn downgrade_protection_example() {
     let mut context =
         context(&[scram(ScramHash::Sha1, true), scram(ScramHash::Sha1, false), Mechanism::Plain]);
-    context.offer.mechanisms.retain(|mechanism| *mechanism != Mechanism::Plain);
+    Arc::make_mut(&mut context.offer).mechanisms.retain(|mechanism| *mechanism != Mechanism::Plain);
     context.downgrade_protection = true;
     let mut client = ScramClient::new(ScramHash::Sha1, "user", PASSWORD);
     let (mut exchange, _) =

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::client::ScramClient;
 use super::*;
 
@@ -15,7 +17,7 @@ fn client() -> ScramClient {
 /// Refusal of a first message.
 fn first(enabled: &[Mechanism], message: &str) -> (Condition, Reason) {
     let mut context = context(&[enabled, &[SHA1_PLUS, SHA1]].concat());
-    context.offer.mechanisms.retain(|mechanism| enabled.contains(mechanism));
+    Arc::make_mut(&mut context.offer).mechanisms.retain(|mechanism| enabled.contains(mechanism));
     let mechanism = if enabled.contains(&SHA1) { SHA1 } else { SHA1_PLUS };
     failure(Exchange::start(mechanism, Some(message.as_bytes()), context).1)
 }
@@ -100,7 +102,9 @@ fn channel_binding_flags() {
 #[test]
 fn binding_type_that_was_not_offered() {
     let mut context = context(&[SHA1_PLUS]);
-    context.offer.bindings.retain(|binding| *binding != BindingType::TlsExporter);
+    Arc::make_mut(&mut context.offer)
+        .bindings
+        .retain(|binding| *binding != BindingType::TlsExporter);
     let (_, step) = begin(context, b"p=tls-exporter,,n=user,r=abc");
     let refused = (Condition::MalformedRequest, Reason::BindingTypeNotOffered);
     assert_eq!(failure(step), refused);
