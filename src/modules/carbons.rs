@@ -99,11 +99,12 @@ impl hooks::Copy for Carbons {
                 }
             }
         }
-        if let Some(sender) = &passage.session {
-            for session in kernel.sessions.of(&sender.jid).iter().filter(|s| s.carbons()) {
+        if let Some(sender) = sender(passage) {
+            let device = passage.session.as_ref().map(|session| session.id);
+            for session in kernel.sessions.of(&sender).iter().filter(|s| s.carbons()) {
                 let has_it = passage.targets.iter().any(|target| target.id == session.id);
                 let copied = copies.iter().any(|copy| copy.session.id == session.id);
-                if session.id != sender.id && !has_it && !copied {
+                if device != Some(session.id) && !has_it && !copied {
                     let session = Arc::clone(session);
                     copies.push(CopyTo { session, wrap: sent, side: Side::Sender });
                 }
@@ -111,6 +112,16 @@ impl hooks::Copy for Carbons {
         }
         passage.copies.extend(copies);
     }
+}
+
+/// The account whose devices see what was sent: that of the session, or, of what came by another
+/// door (REST), the one it is from. An error that the server answers in its name is not its own.
+fn sender(passage: &Passage) -> Option<Jid> {
+    if let Some(session) = &passage.session {
+        return Some((*session.jid).clone().into());
+    }
+    let spoken = passage.stanza.message_type() != MessageType::Error;
+    passage.sender.clone().filter(|_| spoken).map(Jid::from)
 }
 
 /// Section 6.1, with the reason for the log.

@@ -31,12 +31,17 @@ class Desktop:
         allowed = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
         return "" if allowed.returncode == 0 else "no mounts of one's own here"
 
-    def __init__(self, ca: str):
-        self._ca = ca
+    def __init__(self, ca: str, resolver: str = ""):
+        """`resolver`: the address of the only DNS server."""
         self._processes: list = []
         # Not below the logs: another user cannot go there.
         self.home = Path(tempfile.mkdtemp(prefix="desktop-"))
         self.log = self.home / "log"
+        self._mounts = {ANCHORS: ca}
+        if resolver:
+            configuration = self.home / "resolv.conf"
+            configuration.write_text(f"nameserver {resolver}\n")
+            self._mounts["/etc/resolv.conf"] = configuration
         for name in ("run", "config", "data", "cache"):
             (self.home / name).mkdir()
         self._env = {
@@ -72,15 +77,25 @@ class Desktop:
 
     def _run(self, command: list, **options):
         user = pwd.getpwnam(USER)
-        # A mount of its own over the anchors of the system, seen by nobody else.
-        script = f'mount --bind "$0" {ANCHORS} && exec setpriv --reuid={user.pw_uid} ' \
-                 f'--regid={user.pw_gid} --clear-groups "$@"'
+        # Mounts over files of the system, seen by nobody else.
+        mounts = [f"mount --bind {source} {target}" for target, source in self._mounts.items()]
+        script = " && ".join([*mounts, f'exec setpriv --reuid={user.pw_uid} --regid={user.pw_gid} '
+                                       '--clear-groups "$@"'])
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                ["unshare", "--mount", "sh", "-c", script, self._ca, *command], env=self._env,
+                ["unshare", "--mount", "sh", "-c", script, "sh", *command], env=self._env,
                 cwd=self.home, **{"stdout": log, "stderr": log, "start_new_session": True, **options})
         self._processes.append(process)
         return process
+
+    def end(self, process):
+        """Ends a program that was launched."""
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        self._processes.remove(process)
 
     async def call(self, command: list, seconds: float = SECONDS) -> str:
         """Runs a program to its end and returns its output."""
@@ -117,12 +132,8 @@ class Desktop:
                        env={**os.environ, "DISPLAY": self._env.get("DISPLAY", "")})
 
     def close(self):
-        for process in reversed(self._processes):
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
+        for process in reversed(self._processes[:]):
+            self.end(process)
         sys.stdout.write(self.log.read_text(errors="replace")[-60_000:])
         shutil.rmtree(self.home, ignore_errors=True)
 

@@ -4,12 +4,29 @@ import struct
 import zlib
 from pathlib import Path
 
+from aiohttp import ClientSession
+
+import device
+
 RECORDINGS = Path(__file__).resolve().parents[3] / "src" / "modules" / "ptt" / "fixtures"
 
 
 def recording() -> bytes:
     """Some words in Ogg Opus."""
     return (RECORDINGS / "voice.ogg").read_bytes()
+
+
+async def post_clip(sender: device.Account, to: str) -> dict:
+    """Posts a voice clip by the REST API; returns what the server says of it."""
+    base = f"https://{device.TARGET['domain']}:{device.TARGET['https']}/api/v1"
+    async with ClientSession() as http:
+        login = {"email": sender.jid, "password": sender.password}
+        async with http.post(f"{base}/auth/login", json=login) as answer:
+            token = (await answer.json())["data"]["token"]
+        async with http.post(f"{base}/ptt/clips", params={"to": to}, data=recording(),
+                             headers={"authorization": f"Bearer {token}"}) as answer:
+            assert answer.status == 201, await answer.text()
+            return (await answer.json())["data"]
 
 
 def picture(width: int = 240, height: int = 150) -> bytes:

@@ -137,6 +137,18 @@ async fn a_recording_is_sent_for_an_account() {
 }
 
 #[tokio::test]
+async fn the_devices_of_the_sender_see_what_did_not_come_from_one_of_them() {
+    let server = Server::with("").await;
+    let romeo = server.session("romeo").await;
+    romeo.set_carbons(true);
+    let recording = Bytes::from_static(OGG);
+    send(&server.kernel, &bare("romeo"), &bare("juliet"), recording).await.unwrap();
+    let copies = messages(&romeo);
+    assert_eq!(copies.len(), 1);
+    assert!(copies[0].has_child("sent", ns::CARBONS));
+}
+
+#[tokio::test]
 async fn a_file_that_an_app_uploaded_becomes_the_same_message() {
     let server = Server::with("").await;
     let (romeo, juliet) = (server.session("romeo").await, server.session("juliet").await);

@@ -6,10 +6,15 @@ from xml.etree import ElementTree
 
 from aiohttp import ClientSession
 
-from device import Case, SECONDS, new_account
+import device
+import media
+from device import Case, SECONDS, is_message, new_account
 from slixmpp.plugins.xep_0363.http_upload import FileTooBig
 
 CONTENT = b"0123456789" * 10_000
+CLIP = "{urn:wello:ptt:0}clip"
+SENT = "{urn:xmpp:carbons:2}sent"
+FORWARDED = "{urn:xmpp:forward:0}forwarded"
 NOTIFICATION = "{http://jabber.org/protocol/pubsub}pubsub"
 
 
@@ -41,6 +46,51 @@ class Files(Case):
         with self.assertRaises(FileTooBig):
             await romeo["xep_0363"].upload_file(
                 "a.bin", size=10**12, input_file=io.BytesIO(b""), timeout=SECONDS)
+
+
+class Clips(Case):
+    """Voice clips by the REST API, as devices get them that know nothing of it."""
+
+    async def assert_plays(self, message):
+        url = message["body"]
+        self.assertEqual(url, message.xml.findtext("{jabber:x:oob}x/{jabber:x:oob}url"))
+        self.assertTrue(url.endswith(".m4a"), url)
+        async with ClientSession() as http, http.get(url) as answer:
+            self.assertEqual("audio/mp4", answer.headers["content-type"])
+            self.assertEqual(b"ftyp", (await answer.read())[4:8])
+
+    async def test_clip_reaches_every_device(self):
+        romeo, juliet = await self.pair(carbons=True)
+        tablet = await self.second(romeo, "tablet", carbons=True)
+        laptop = await self.second(juliet, "laptop", carbons=True)
+        await media.post_clip(romeo.account, juliet.account.jid)
+        for receiving in (juliet, laptop):
+            await self.assert_plays(await receiving.expect(is_clip, "clip"))
+        for sending in (romeo, tablet):
+            copy = await sending.expect(lambda s: s.xml.find(SENT) is not None, "carbon of the clip")
+            self.assertIsNotNone(copy.xml.find(f"{SENT}/{FORWARDED}//{CLIP}"))
+        page = await laptop["xep_0313"].retrieve(with_jid=romeo.account.jid, timeout=SECONDS)
+        archived, = page["mam"]["results"]
+        self.assertIsNotNone(archived.xml.find(f".//{CLIP}"))
+
+    async def test_clip_in_a_room(self):
+        romeo, juliet = await self.pair()
+        room = f"hall-{romeo.account.user}@conference.{device.TARGET['domain']}"
+        for client, nick in ((juliet, "Juliet"), (romeo, "Romeo")):
+            await client["xep_0045"].join_muc_wait(room, nick, timeout=SECONDS)
+            if client is juliet:
+                form = await client["xep_0045"].get_room_config(room, timeout=SECONDS)
+                form["type"] = "submit"
+                await client["xep_0045"].set_room_config(room, form, timeout=SECONDS)
+        await media.post_clip(romeo.account, room)
+        for client in (juliet, romeo):
+            came = await client.expect(is_clip, "clip")
+            self.assertEqual(f"{room}/Romeo", str(came["from"]))
+            await self.assert_plays(came)
+
+
+def is_clip(stanza) -> bool:
+    return is_message(stanza) and stanza.xml.find(CLIP) is not None
 
 
 class Bytestreams(Case):
