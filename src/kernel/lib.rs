@@ -5,6 +5,7 @@ pub mod bytestreams;
 mod chores;
 pub mod clock;
 pub mod config;
+pub mod external_services;
 pub mod files;
 pub mod hooks;
 pub mod inbox;

@@ -9,6 +9,11 @@ mod client_access;
 mod commands;
 mod contact;
 mod disco;
+<<<<<<< HEAD
+mod external_services;
+=======
+mod establishment;
+>>>>>>> clients
 mod forgery;
 mod last;
 mod muc;
@@ -49,11 +54,13 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::clone(&blocking) as _,
         Arc::clone(&strangers) as _,
         Arc::new(roster::Roster),
+        Arc::new(establishment::Establishment),
         Arc::new(ping::Ping),
         Arc::new(version::Version),
         Arc::new(time::Time),
         Arc::new(last::Last::new()),
         Arc::new(contact::Contact),
+        Arc::new(external_services::ExternalServices::default()),
         Arc::new(private::Private::new(Arc::clone(&pubsub))),
         Arc::new(vcard::VCard::new(Arc::clone(&pubsub))),
         Arc::clone(&pubsub) as _,

@@ -9,6 +9,7 @@ impl Default for Config {
         Config {
             hosts: vec!["localhost".into()],
             host: Vec::new(),
+            external_service: Vec::new(),
             data_dir: "./data".into(),
             listen: Listen::default(),
             tls: Tls::default(),
@@ -219,4 +220,8 @@ impl Default for Log {
     fn default() -> Log {
         Log { level: "info".into(), format: LogFormat::Auto }
     }
+}
+
+pub(super) fn credentials_hours() -> u32 {
+    24
 }

@@ -4,7 +4,11 @@ mod audience;
 mod defaults;
 mod env;
 mod mistake;
+<<<<<<< HEAD
+mod services;
+=======
 mod privacy;
+>>>>>>> privacy
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,7 +22,11 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
+<<<<<<< HEAD
+pub use services::{ExternalService, Transport};
+=======
 pub use privacy::{HostPrivacy, Privacy};
+>>>>>>> privacy
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -26,6 +34,7 @@ pub use privacy::{HostPrivacy, Privacy};
 pub struct Config {
     pub hosts: Vec<String>,
     pub host: Vec<HostFiles>,
+    pub external_service: Vec<ExternalService>,
     pub data_dir: PathBuf,
     pub listen: Listen,
     pub tls: Tls,
@@ -409,6 +418,7 @@ impl Config {
         if self.limits.outbox_bytes < self.limits.stanza_bytes {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
+        self.external_service.iter().try_for_each(ExternalService::check)?;
         self.auth.check()
     }
 }
