@@ -9,11 +9,8 @@ mod client_access;
 mod commands;
 mod contact;
 mod disco;
-<<<<<<< HEAD
-mod external_services;
-=======
 mod establishment;
->>>>>>> clients
+mod external_services;
 mod forgery;
 mod last;
 mod muc;

@@ -4,11 +4,8 @@ mod audience;
 mod defaults;
 mod env;
 mod mistake;
-<<<<<<< HEAD
-mod services;
-=======
 mod privacy;
->>>>>>> privacy
+mod services;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,11 +19,8 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
-<<<<<<< HEAD
-pub use services::{ExternalService, Transport};
-=======
 pub use privacy::{HostPrivacy, Privacy};
->>>>>>> privacy
+pub use services::{ExternalService, Transport};
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
