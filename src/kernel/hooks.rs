@@ -166,6 +166,16 @@ pub trait AccountEvents: Send + Sync {
     ) {
     }
 
+    /// Somebody asks to see the account's presence; these sessions of it were told.
+    async fn asked(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _account: &BareJid,
+        _request: &Stanza,
+        _told: &[Arc<Session>],
+    ) {
+    }
+
     /// From now on the contact sees the account's presence (RFC 6121, section 3.1.5).
     async fn shown(&self, _kernel: &Arc<Kernel>, _account: &BareJid, _contact: &BareJid) {}
 }

@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod lifecycle;
 pub mod metrics;
 pub mod module;
+pub mod outbound;
 pub mod passage;
 pub mod presence;
 pub mod privacy;
@@ -33,6 +34,7 @@ use crate::files::Files;
 use crate::hooks::{Hooks, RemoteRoute};
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
+use crate::outbound::Outbound;
 use crate::privacy::Privacy;
 use crate::questions::Questions;
 use crate::sessions::Sessions;
@@ -51,6 +53,7 @@ pub struct Kernel {
     pub metrics: Arc<Metrics>,
     pub privacy: Privacy,
     pub questions: Questions,
+    pub outbound: Outbound,
     modules: Vec<Arc<dyn Module>>,
     hooks: Hooks,
     remote: Option<Arc<dyn RemoteRoute>>,
@@ -92,6 +95,7 @@ impl Kernel {
             metrics,
             privacy: Privacy::default(),
             questions: Questions::default(),
+            outbound: Outbound::default(),
             modules,
             hooks,
             remote: None,

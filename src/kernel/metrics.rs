@@ -42,12 +42,20 @@ pub struct AuthLabels {
     pub outcome: &'static str,
 }
 
+/// Wakings by the app server inside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PushLabels {
+    pub gateway: &'static str,
+    pub outcome: &'static str,
+}
+
 /// All metrics of the process. Clients of a metric keep no reference; they come here.
 pub struct Metrics {
     pub registry: Registry,
     pub stanzas_received: Family<StanzaLabels, Counter>,
     pub stanzas_sent: Family<StanzaLabels, Counter>,
     pub logins: Family<AuthLabels, Counter>,
+    pub pushes: Family<PushLabels, Counter>,
     pub handler_panics: Counter,
     pub sessions: Gauge,
     pub hibernating: Gauge,
@@ -67,6 +75,7 @@ impl Default for Metrics {
             stanzas_received: Family::default(),
             stanzas_sent: Family::default(),
             logins: Family::default(),
+            pushes: Family::default(),
             handler_panics: Counter::default(),
             sessions: Gauge::default(),
             hibernating: Gauge::default(),
@@ -82,6 +91,7 @@ impl Default for Metrics {
         registry.register("stanzas_received", "Stanzas from clients", m.stanzas_received.clone());
         registry.register("stanzas_sent", "Stanzas to clients", m.stanzas_sent.clone());
         registry.register("logins", "Logins by mechanism and outcome", m.logins.clone());
+        registry.register("pushes", "Pushes by gateway and outcome", m.pushes.clone());
         registry.register("handler_panics", "Bugs caught in handlers", m.handler_panics.clone());
         registry.register("sessions", "Bound sessions", m.sessions.clone());
         registry.register("hibernating", "Sessions waiting to be resumed", m.hibernating.clone());

@@ -108,10 +108,16 @@ impl Kernel {
                 tracing::error!(%account, %error, "subscription request not stored");
             }
         }
-        for session in self.sessions.of(&account).iter() {
-            // Section 3.1.3: to available resources; the others of the kind go with the push.
-            if session.is_available() || session.is_interested() {
-                self.post(session, stanza.clone());
+        let sessions = self.sessions.of(&account);
+        // Section 3.1.3: to available resources; the others of the kind go with the push.
+        let told = sessions.iter().filter(|one| one.is_available() || one.is_interested());
+        let told: Vec<Arc<Session>> = told.cloned().collect();
+        for session in &told {
+            self.post(session, stanza.clone());
+        }
+        if type_ == PresenceType::Subscribe {
+            for hook in &self.hooks.accounts {
+                hook.asked(self, &account, &stanza, &told).await;
             }
         }
         if !change.approve {

@@ -19,7 +19,7 @@ mod ping;
 mod private;
 pub mod ptt;
 mod pubsub;
-mod push;
+pub mod push;
 mod registration;
 mod retention;
 mod roster;
@@ -43,6 +43,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let pubsub = Arc::new(pubsub::PubSub::new(caps.clone(), &config.domains()));
     let blocking = Arc::new(blocking::Blocking::default());
     let strangers = Arc::new(strangers::Strangers::default());
+    let push = Arc::new(push::Push::new(Arc::clone(&pubsub)));
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
@@ -65,7 +66,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
         Arc::new(commands::Commands::new(Arc::clone(&pubsub), Arc::clone(&strangers))),
-        Arc::new(push::Push::default()),
+        Arc::clone(&push) as _,
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
@@ -81,6 +82,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let proxy = bytestreams::Bytestreams::new(config);
     modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
-    modules.push(Arc::new(muc::Muc::new(config, blocking, strangers)));
+    modules.extend(push::app_server::AppServer::new(config).map(|server| Arc::new(server) as _));
+    modules.push(Arc::new(muc::Muc::new(config, blocking, strangers, push)));
     modules
 }

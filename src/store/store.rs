@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, Privacy, PubSub, PushServices, RefreshTokens,
-    Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
+    LastActivities, Location, Meta, Offline, Options, Privacy, PubSub, PushDevices, PushServices,
+    RefreshTokens, Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -25,6 +25,7 @@ pub struct Store {
     pub privacy: Arc<dyn Privacy>,
     pub pubsub: Arc<dyn PubSub>,
     pub push: Arc<dyn PushServices>,
+    pub push_devices: Arc<dyn PushDevices>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
     pub rooms: Arc<dyn Rooms>,
@@ -94,6 +95,7 @@ impl Store {
             privacy: database.clone(),
             pubsub: database.clone(),
             push: database.clone(),
+            push_devices: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
             rooms: database.clone(),
@@ -129,6 +131,7 @@ pub(crate) trait Domains:
     + Offline
     + Privacy
     + PubSub
+    + PushDevices
     + PushServices
     + RefreshTokens
     + Reports

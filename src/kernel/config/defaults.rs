@@ -212,8 +212,25 @@ impl Default for Ptt {
 
 impl Default for Push {
     fn default() -> Push {
-        Push { with_sender: false, with_body: false, placeholder: "New message".into() }
+        Push {
+            with_sender: false,
+            with_body: false,
+            placeholder: "New message".into(),
+            app_server: true,
+            private_hosts: Vec::new(),
+            root: None,
+            fcm: None,
+            apns: None,
+        }
     }
+}
+
+pub(super) fn fcm_endpoint() -> String {
+    "https://fcm.googleapis.com".into()
+}
+
+pub(super) fn apns_endpoint() -> String {
+    "https://api.push.apple.com".into()
 }
 
 impl Default for Log {

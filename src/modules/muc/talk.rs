@@ -74,6 +74,7 @@ impl Muc {
         let ticket = self.run(kernel, room, session, speak).await?.ticket;
         if keep {
             self.tell_interested(kernel, room).await;
+            self.wake_absent(kernel, room, from, stanza);
         }
         Ok(ticket)
     }

@@ -16,6 +16,7 @@ mod privacy;
 mod pubsub;
 mod pubsub_items;
 mod push;
+mod push_devices;
 mod refresh_tokens;
 mod reports;
 mod rooms;

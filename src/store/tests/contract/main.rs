@@ -111,6 +111,8 @@ on_each_database! {
     }
     push {
         enabled_and_disabled,
+        devices_keep_their_node,
+        endpoints_keep_their_token_until_they_expire,
     }
     rooms {
         rooms_are_made_changed_and_destroyed,

@@ -92,6 +92,8 @@ async fn fill(store: &Store, account: &str) {
     store.rooms.create(&room, &[owner]).await.unwrap();
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
     store.push.enable(&push::service(account, "push.example", ""), 1).await.unwrap();
+    store.push_devices.register(&push::device(account, "phone", 1), 1).await.unwrap();
+    store.push_devices.add_endpoint(&push::endpoint(account, "app", 1), 1, at(0)).await.unwrap();
     uploads::put(
         store,
         &uploads::slot(account, &account.replace('@', "-"), 1, 0),
