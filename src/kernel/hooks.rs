@@ -50,6 +50,9 @@ pub trait Rewrite: Send + Sync {
 pub trait Screen: Send + Sync {
     /// May refuse it, or hold it back from all devices by [`Passage::held`].
     async fn screen(&self, kernel: &Arc<Kernel>, passage: &mut Passage) -> Flow;
+
+    /// What is held back is on its way into the recipient's archive.
+    async fn held(&self, kernel: &Arc<Kernel>, passage: &Passage);
 }
 
 /// Stage Copy: messages only, after the recipients are known.

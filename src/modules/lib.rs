@@ -76,7 +76,9 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     if config.uploads.enabled {
         modules.push(Arc::new(ptt::Ptt::default()));
     }
-    modules.extend(search::Search::new(config).map(|search| Arc::new(search) as _));
+    modules.extend(
+        search::Search::new(config, Arc::clone(&blocking)).map(|search| Arc::new(search) as _),
+    );
     let proxy = bytestreams::Bytestreams::new(config);
     modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));

@@ -11,7 +11,7 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::sessions::Session;
 use wello_store::{Listed, Ticket};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::BareJid;
+use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::{DiscoInfo, Identity};
@@ -19,8 +19,11 @@ use wello_wire::payload::rsm::{PageBounds, PageRequest, PageResult};
 use wello_wire::stanza::{IqType, Kind, Stanza};
 use wello_wire::xml::Element;
 
+use crate::blocking::Blocking;
+
 pub struct Search {
     domains: Vec<String>,
+    blocking: Arc<Blocking>,
     /// Searches by account.
     asked: Windows<Box<str>>,
 }
@@ -36,6 +39,8 @@ const SPECS: &[Spec] = &[Spec {
 
 /// Accounts that one search looks at.
 const MAX_LISTED: u32 = 10_000;
+/// Accounts that one search finds; whoever finds more has to say more.
+const MAX_FOUND: usize = 500;
 const PAGE: usize = 50;
 /// Shorter ones find everybody.
 const MIN_TERM: usize = 2;
@@ -44,10 +49,10 @@ const PER_MINUTE: u32 = 20;
 
 impl Search {
     /// `None` when nobody may search.
-    pub fn new(config: &Config) -> Option<Search> {
+    pub(crate) fn new(config: &Config, blocking: Arc<Blocking>) -> Option<Search> {
         let domains = config.domains().iter().map(|host| format!("search.{host}")).collect();
         let on = config.privacy.search != Audience::Nobody;
-        on.then(|| Search { domains, asked: Windows::new(60) })
+        on.then(|| Search { domains, blocking, asked: Windows::new(60) })
     }
 }
 
@@ -121,8 +126,26 @@ impl Search {
             tracing::error!(%error, "listed accounts not read");
             StanzaError::internal_server_error("")
         })?;
-        let found: Vec<Listed> = listed.into_iter().filter(|one| wanted.matches(one)).collect();
+        let mut found = Vec::new();
+        for one in listed.into_iter().filter(|one| wanted.matches(one)).take(MAX_FOUND) {
+            if !self.is_blocked(kernel, &one.account, from).await? {
+                found.push(one);
+            }
+        }
         wanted.result(&found)
+    }
+
+    /// Whoever is blocked by an account does not find it (XEP-0191, section 3.3).
+    async fn is_blocked(
+        &self,
+        kernel: &Kernel,
+        account: &str,
+        by: &Jid,
+    ) -> Result<bool, StanzaError> {
+        self.blocking.is_blocked(kernel, account, by).await.map_err(|error| {
+            tracing::error!(%error, "block list not read");
+            StanzaError::internal_server_error("")
+        })
     }
 
     fn count(&self, kernel: &Kernel, account: &BareJid) -> Result<(), StanzaError> {

@@ -135,6 +135,9 @@ impl Kernel {
             return Err(StanzaError::service_unavailable(""));
         }
         self.write_record(passage).await?;
+        for hook in &self.hooks.screens {
+            hook.held(self, passage).await;
+        }
         self.deliver_copies(passage);
         self.run_after(passage).await;
         Ok(())

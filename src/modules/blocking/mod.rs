@@ -105,6 +105,16 @@ impl Blocking {
         self.cache.blocks(account, jid)
     }
 
+    /// The same, read from the store if need be.
+    pub(crate) async fn is_blocked(
+        &self,
+        kernel: &Kernel,
+        account: &str,
+        jid: &Jid,
+    ) -> Result<bool, StoreError> {
+        Ok(self.cache.load(kernel, account).await?.blocks(jid))
+    }
+
     async fn block(
         &self,
         kernel: &Arc<Kernel>,

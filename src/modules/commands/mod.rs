@@ -5,6 +5,7 @@ mod command;
 mod invitations;
 mod online;
 mod privacy;
+mod reports;
 mod running;
 mod statistics;
 
@@ -67,7 +68,7 @@ impl Commands {
     pub(crate) fn new(pubsub: Arc<PubSub>, strangers: Arc<Strangers>) -> Commands {
         let administration = accounts::all().into_iter().chain(online::all());
         let commands = administration.chain(statistics::all()).chain(invitations::all());
-        let commands = commands.chain(privacy::all(pubsub, strangers));
+        let commands = commands.chain(reports::all()).chain(privacy::all(pubsub, strangers));
         Commands { commands: commands.collect(), running: Running::default() }
     }
 

@@ -3,8 +3,7 @@
 //! One protocol with two hosts. A request becomes a [`request::Command`], which is judged by
 //! [`policy`], stored, answered, and only then told to others as [`event::Event`]s.
 //!
-//! Left out: collections, subscription options and ids, leases, and notifications to entities
-//! that send presence without being contacts.
+//! Left out: collections, subscription options and ids, and leases.
 
 mod config;
 mod discovery;
@@ -22,6 +21,7 @@ pub(crate) mod refusals;
 mod request;
 mod served;
 mod service;
+mod sharers;
 mod specs;
 mod subscribe;
 
@@ -52,10 +52,12 @@ use profiles::{bookmarks, read_state};
 use refusals::Refusal;
 use request::Command;
 use served::Served;
+use sharers::Sharers;
 
 pub struct PubSub {
     caps: EntityCaps,
     served: Served,
+    sharers: Sharers,
     announced: Announced,
     /// `pubsub.D` for each host.
     services: Vec<String>,
@@ -64,7 +66,13 @@ pub struct PubSub {
 impl PubSub {
     pub(crate) fn new(caps: EntityCaps, hosts: &[&str]) -> PubSub {
         let services = hosts.iter().map(|host| format!("pubsub.{host}")).collect();
-        PubSub { caps, served: Served::default(), announced: Announced::default(), services }
+        PubSub {
+            caps,
+            served: Served::default(),
+            sharers: Sharers::default(),
+            announced: Announced::default(),
+            services,
+        }
     }
 
     fn is_service(&self, address: &BareJid) -> bool {
@@ -140,6 +148,23 @@ impl PubSub {
                 Some(Flow::Handled)
             }
             Err(refusal) => Some(Flow::Refuse(refusal.into())),
+        }
+    }
+
+    /// A device is about to send its presence to somebody. Who is no contact of theirs is subscribed
+    /// to their open nodes by that.
+    async fn shared(&self, kernel: &Arc<Kernel>, session: &Arc<Session>, account: &BareJid) {
+        let is_account = account.local().is_some() && kernel.hosts.contains(account.domain());
+        let is_new = !session.has_directed_below(account.as_str());
+        let own = session.bare();
+        if !is_account || *account == own || !is_new || kernel.is_subscriber(account, &own).await {
+            return;
+        }
+        self.sharers.note(account, &session.jid);
+        let wanted = self.served.wanted(session.id);
+        let sent = notify::send_last_items(kernel, account, session, &wanted, true).await;
+        if let Err(refusal) = sent {
+            tracing::error!(session = %session.id, ?refusal, "last items not sent");
         }
     }
 
@@ -284,6 +309,9 @@ impl Announcement for PubSub {
         presence: &mut Stanza,
         again: bool,
     ) {
+        if let Some(to) = presence.to.as_ref().filter(|_| !again) {
+            self.shared(kernel, session, &to.bare()).await;
+        }
         let own = Own::of(self, kernel, &session.bare());
         if let Err(refusal) =
             avatar::announce(&self.announced, &own, session.id, presence, again).await
@@ -324,7 +352,7 @@ impl SessionEvents for PubSub {
             if !kernel.hosts.contains(account.domain()) {
                 continue;
             }
-            let sent = notify::send_last_items(kernel, &account, session, &wanted).await;
+            let sent = notify::send_last_items(kernel, &account, session, &wanted, false).await;
             if let Err(refusal) = sent {
                 tracing::error!(session = %session.id, ?refusal, "last items not sent");
             }
@@ -351,7 +379,7 @@ impl AccountEvents for PubSub {
     async fn shown(&self, kernel: &Arc<Kernel>, account: &BareJid, contact: &BareJid) {
         for session in kernel.sessions.of(contact).iter().filter(|one| one.is_available()) {
             let wanted = self.served.wanted(session.id);
-            let sent = notify::send_last_items(kernel, account, session, &wanted).await;
+            let sent = notify::send_last_items(kernel, account, session, &wanted, false).await;
             if let Err(refusal) = sent {
                 tracing::error!(session = %session.id, ?refusal, "last items not sent");
             }

@@ -131,6 +131,10 @@ pub(crate) async fn recipients(
         let contacts = kernel.store.roster.load(account.as_str()).await?.items;
         roster = contacts.into_iter().map(|item| (item.jid.clone(), item)).collect();
         by_presence(service, kernel, account, node, &roster, &affiliations, &mut found).await;
+        if node.config.access == AccessModel::Open {
+            let devices = service.sharers.of(kernel, account);
+            add_wanting(service, kernel, node, devices.iter(), &mut found).await;
+        }
     }
     for subscription in kernel.store.pubsub.subscriptions(node.row.id).await? {
         let pending = subscription.state == SubscriptionState::Pending;
@@ -215,7 +219,18 @@ async fn interested(
     if sessions.is_empty() || !policy::is_subscribed_by_presence(&node.config, standing) {
         return;
     }
-    for session in sessions.iter().filter(|session| session.is_available()) {
+    let available = sessions.iter().filter(|session| session.is_available());
+    add_wanting(service, kernel, node, available, found).await;
+}
+
+async fn add_wanting(
+    service: &PubSub,
+    kernel: &Arc<Kernel>,
+    node: &Node,
+    devices: impl Iterator<Item = &Arc<Session>>,
+    found: &mut Found,
+) {
+    for session in devices {
         let info = service.caps.info(kernel, session).await;
         if info.is_some_and(|info| wants(&info, node.name())) {
             found.add(session.jid.clone().into());
@@ -258,13 +273,17 @@ async fn of_service(
 }
 
 /// The last items of an account's nodes, for a device that has begun to want them
-/// (XEP-0163, section 4.3.4).
+/// (XEP-0163, section 4.3.4). `open_only`: it is no contact's.
 pub(crate) async fn send_last_items(
     kernel: &Arc<Kernel>,
     account: &BareJid,
     session: &Arc<Session>,
     wanted: &HashSet<String>,
+    open_only: bool,
 ) -> Result<(), Refusal> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
     let host = Host::Account(account.clone());
     let jid: Jid = session.jid.clone().into();
     let call = Call { kernel, host: &host, from: &jid };
@@ -274,7 +293,10 @@ pub(crate) async fn send_last_items(
             continue;
         }
         let node = host.read(kernel, row);
-        if node.config.send_last != super::config::SendLast::OnSubAndPresence {
+        let is_open = node.config.access == AccessModel::Open;
+        if node.config.send_last != super::config::SendLast::OnSubAndPresence
+            || (open_only && !is_open)
+        {
             continue;
         }
         let viewer = match &mut viewer {

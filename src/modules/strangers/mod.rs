@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wello_kernel::Kernel;
 use wello_kernel::accounts::Windows;
-use wello_kernel::hooks::{AccountEvents, After, Flow, Guard, Screen};
+use wello_kernel::hooks::{AccountEvents, Flow, Guard, Screen};
 use wello_kernel::module::{Module, Registrar, Spec};
 use wello_kernel::passage::Passage;
 use wello_store::{
@@ -57,7 +57,6 @@ impl Module for Strangers {
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
         registrar.guard(Arc::clone(&self) as _);
         registrar.screen(Arc::clone(&self) as _);
-        registrar.after(Arc::clone(&self) as _);
         registrar.accounts(self);
     }
 }
@@ -93,15 +92,9 @@ impl Screen for Strangers {
             Err(error) => failed(&error),
         }
     }
-}
 
-#[async_trait]
-impl After for Strangers {
-    /// The archive has it, so the user can decide about it.
-    async fn after(&self, kernel: &Arc<Kernel>, passage: &Passage) {
-        let (true, Some(account), Some(id)) =
-            (passage.held, &passage.recipient, passage.record.recipient_id)
-        else {
+    async fn held(&self, kernel: &Arc<Kernel>, passage: &Passage) {
+        let (Some(account), Some(id)) = (&passage.recipient, passage.record.recipient_id) else {
             return;
         };
         let Some(author) = author(kernel, &passage.stanza) else { return };
