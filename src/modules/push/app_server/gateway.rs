@@ -21,10 +21,7 @@ pub(super) struct News {
 impl News {
     /// Names and values for the app; none of them is empty.
     pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        let mut fields = vec![
-            ("node", self.node.clone()),
-            ("kind", self.wake.as_str().to_owned()),
-        ];
+        let mut fields = vec![("node", self.node.clone()), ("kind", self.wake.as_str().to_owned())];
         let count = Some(self.count.to_string()).filter(|_| self.count > 0);
         fields.extend(count.map(|count| ("count", count)));
         fields.extend(self.sender.clone().map(|sender| ("from", sender)));
