@@ -18,7 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Method;
 use axum::routing::{get, post};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use wello_kernel::Kernel;
 use wello_modules::push::app_server::Flights;
 use wello_net::c2s::C2sServer;
@@ -98,6 +98,7 @@ impl Web {
         let methods =
             [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         let layer = CorsLayer::new().allow_origin(allowed).allow_methods(methods);
-        layer.allow_headers(Any).expose_headers(upload::EXPOSED)
+        // Not "*": that does not cover Authorization (Fetch standard, section 3.2.3).
+        layer.allow_headers(AllowHeaders::mirror_request()).expose_headers(upload::EXPOSED)
     }
 }

@@ -15,6 +15,7 @@ pub mod module;
 pub mod outbound;
 pub mod passage;
 pub mod presence;
+pub mod privacy;
 pub mod questions;
 pub mod roster;
 pub mod router;
@@ -34,6 +35,7 @@ use crate::hooks::{Hooks, RemoteRoute};
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
 use crate::outbound::Outbound;
+use crate::privacy::Privacy;
 use crate::questions::Questions;
 use crate::sessions::Sessions;
 
@@ -49,6 +51,7 @@ pub struct Kernel {
     pub sessions: Sessions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
+    pub privacy: Privacy,
     pub questions: Questions,
     pub outbound: Outbound,
     modules: Vec<Arc<dyn Module>>,
@@ -90,6 +93,7 @@ impl Kernel {
             sessions: Sessions::default(),
             clock,
             metrics,
+            privacy: Privacy::default(),
             questions: Questions::default(),
             outbound: Outbound::default(),
             modules,

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, PubSub, PushDevices, PushServices,
+    LastActivities, Location, Meta, Offline, Options, Privacy, PubSub, PushDevices, PushServices,
     RefreshTokens, Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
@@ -22,6 +22,7 @@ pub struct Store {
     pub last: Arc<dyn LastActivities>,
     pub meta: Arc<dyn Meta>,
     pub offline: Arc<dyn Offline>,
+    pub privacy: Arc<dyn Privacy>,
     pub pubsub: Arc<dyn PubSub>,
     pub push: Arc<dyn PushServices>,
     pub push_devices: Arc<dyn PushDevices>,
@@ -91,6 +92,7 @@ impl Store {
             last: database.clone(),
             meta: database.clone(),
             offline: database.clone(),
+            privacy: database.clone(),
             pubsub: database.clone(),
             push: database.clone(),
             push_devices: database.clone(),
@@ -127,6 +129,7 @@ pub(crate) trait Domains:
     + LastActivities
     + Meta
     + Offline
+    + Privacy
     + PubSub
     + PushDevices
     + PushServices

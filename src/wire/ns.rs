@@ -13,6 +13,7 @@ pub const BLOCKING: &str = "urn:xmpp:blocking"; // XEP-0191
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors"; // XEP-0191
 pub const BOOKMARKS: &str = "urn:xmpp:bookmarks:1"; // XEP-0402
 pub const BOOKMARKS_COMPAT: &str = "urn:xmpp:bookmarks:1#compat"; // XEP-0402
+pub const BOOKMARKS_COMPAT_PEP: &str = "urn:xmpp:bookmarks:1#compat-pep"; // XEP-0402
 pub const BOOKMARKS_STORAGE: &str = "storage:bookmarks"; // XEP-0048
 pub const BOSH: &str = "http://jabber.org/protocol/httpbind"; // XEP-0124
 pub const BYTESTREAMS: &str = "http://jabber.org/protocol/bytestreams"; // XEP-0065

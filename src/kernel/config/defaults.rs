@@ -20,6 +20,7 @@ impl Default for Config {
             sessions: Sessions::default(),
             archive: Archive::default(),
             offline: Offline::default(),
+            privacy: Privacy::default(),
             pubsub: PubSub::default(),
             rooms: Rooms::default(),
             http: Http::default(),

@@ -4,6 +4,7 @@ mod audience;
 mod defaults;
 mod env;
 mod mistake;
+mod privacy;
 mod services;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
+pub use privacy::{HostPrivacy, Privacy};
 pub use services::{ExternalService, Transport};
 
 /// `config.toml` with all defaults filled in.
@@ -37,6 +39,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
+    pub privacy: Privacy,
     pub pubsub: PubSub,
     pub rooms: Rooms,
     pub http: Http,
@@ -54,6 +57,8 @@ pub struct HostFiles {
     pub domain: String,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub privacy: HostPrivacy,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]

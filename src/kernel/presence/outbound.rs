@@ -158,6 +158,9 @@ impl Kernel {
         if self.guard(&probe).await != Flow::Next {
             return;
         }
+        if self.is_subscriber(&to.bare(), &session.bare()).await {
+            return;
+        }
         let mut refusal = Stanza::presence(PresenceType::Unsubscribed);
         refusal.id.clone_from(&probe.id);
         session.reply(refusal.with_from(to.bare()).with_to(session.bare()));

@@ -29,10 +29,12 @@ use self::interest::Interest;
 use self::registry::Registry;
 use crate::blocking::Blocking;
 use crate::push::Push;
+use crate::strangers::Strangers;
 
 pub struct Muc {
     domains: Vec<String>,
     blocking: Arc<Blocking>,
+    strangers: Arc<Strangers>,
     push: Arc<Push>,
     rooms: Registry,
     interest: Interest,
@@ -45,10 +47,16 @@ pub struct Muc {
 const LABEL: &str = "conference";
 
 impl Muc {
-    pub fn new(config: &Config, blocking: Arc<Blocking>, push: Arc<Push>) -> Muc {
+    pub(crate) fn new(
+        config: &Config,
+        blocking: Arc<Blocking>,
+        strangers: Arc<Strangers>,
+        push: Arc<Push>,
+    ) -> Muc {
         Muc {
             domains: config.domains().iter().map(|host| format!("{LABEL}.{host}")).collect(),
             blocking,
+            strangers,
             push,
             rooms: Registry::default(),
             interest: Interest::default(),

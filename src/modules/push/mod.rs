@@ -125,6 +125,9 @@ impl After for Push {
         if passage.stanza.has_child("pubsub", ns::PUBSUB) {
             return requests::handle_affiliation(kernel, account, &passage.stanza).await;
         }
+        if passage.held {
+            return;
+        }
         // What one's own devices write is no news.
         if passage.sender.as_ref() == Some(account) {
             return;

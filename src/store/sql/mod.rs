@@ -12,6 +12,7 @@ mod last;
 mod meta;
 mod offline;
 mod prefs;
+mod privacy;
 mod pubsub;
 mod pubsub_items;
 mod push;

@@ -10,6 +10,7 @@ mod fixture;
 mod offline;
 mod owned;
 mod paging;
+mod privacy;
 mod pubsub;
 mod push;
 mod rooms;
@@ -95,6 +96,10 @@ on_each_database! {
     }
     paging {
         pages_forwards_and_backwards_are_all,
+    }
+    privacy {
+        choices,
+        strangers,
     }
     pubsub {
         nodes,

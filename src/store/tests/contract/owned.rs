@@ -2,8 +2,9 @@ use bytes::Bytes;
 use wello_store::{
     Affiliation, ArchivePrefs, Client, DocumentKey, Entry, FastToken, FileHash, HibernatedSession,
     Invite, InviteKind, LastActivity, NewAccount, NewNode, NodeCreation, NodeSubscription,
-    PubSubItem, RefreshToken, Role, Room, RoomAffiliation, RosterItem, RosterVersion, ScramKeys,
-    Store, StoredAffiliation, StoredRoom, SubscriptionRequest, SubscriptionState, TokenHash,
+    PrivacyChoice, PubSubItem, RefreshToken, Role, Room, RoomAffiliation, RosterItem,
+    RosterVersion, ScramKeys, Store, StoredAffiliation, StoredRoom, StrangerVerdict,
+    SubscriptionRequest, SubscriptionState, TokenHash,
 };
 
 use crate::accounts::new;
@@ -67,6 +68,9 @@ async fn fill(store: &Store, account: &str) {
     store.documents.set(account, &DocumentKey::VCardTemp, &vcard).await.unwrap();
     let last = LastActivity { at: at(0), status: None };
     store.last.set(account, &last).await.unwrap();
+    store.privacy.choose(account, &PrivacyChoice::default()).await.unwrap();
+    let accepted = StrangerVerdict::Accepted;
+    store.privacy.decide(account, NURSE, accepted, at(0)).await.unwrap();
     let session = HibernatedSession {
         resumption_id: account.to_owned(),
         account: account.to_owned(),
