@@ -70,8 +70,8 @@ pub struct PushEndpoint {
 #[async_trait]
 pub trait PushDevices: Send + Sync {
     /// Adds a device, or replaces the account's device of the same name, which keeps its node.
-    /// Returns the node; `None` when the account has `max` others.
-    async fn register(&self, device: &PushDevice, max: u32) -> Result<Option<String>, StoreError>;
+    /// Returns the node. Of others `max - 1` stay, those that were registered last.
+    async fn register(&self, device: &PushDevice, max: u32) -> Result<String, StoreError>;
 
     async fn device(&self, node: &str) -> Result<Option<PushDevice>, StoreError>;
 

@@ -255,6 +255,14 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_has_names_or_not(text: String, name: String) {
+            names(&text, &name);
+            names(&format!("{text}{name}{text}"), &name);
+        }
+    }
+
     #[test]
     fn names_are_words() {
         for (text, name, expected) in [

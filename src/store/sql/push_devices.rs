@@ -5,7 +5,8 @@ use super::Database;
 use crate::{PushDevice, PushDevices, PushEndpoint, PushGateway, StoreError, Timestamp, TokenHash};
 
 const FIND_NODE: &str = "SELECT node FROM push_device WHERE account = $1 AND device = $2";
-const COUNT_DEVICES: &str = "SELECT count(*) FROM push_device WHERE account = $1";
+const MAKE_ROOM: &str = "DELETE FROM push_device WHERE node IN (SELECT node FROM push_device
+    WHERE account = $1 AND device <> $2 ORDER BY registered DESC, node LIMIT 1000 OFFSET $3)";
 const REGISTER: &str = "INSERT INTO push_device (node, secret, account, device, gateway, address,
     call_address, public_key, auth, registered) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     ON CONFLICT (node) DO UPDATE SET secret = $2, gateway = $5, address = $6, call_address = $7,
@@ -45,7 +46,7 @@ type Row = (
 
 #[async_trait]
 impl PushDevices for Database {
-    async fn register(&self, device: &PushDevice, max: u32) -> Result<Option<String>, StoreError> {
+    async fn register(&self, device: &PushDevice, max: u32) -> Result<String, StoreError> {
         let device = device.clone();
         self.write(move |conn| {
             Box::pin(async move {
@@ -54,15 +55,12 @@ impl PushDevices for Database {
                     .bind(&device.device)
                     .fetch_optional(&mut *conn)
                     .await?;
-                if present.is_none() {
-                    let count: i64 = sqlx::query_scalar(COUNT_DEVICES)
-                        .bind(&device.account)
-                        .fetch_one(&mut *conn)
-                        .await?;
-                    if count >= i64::from(max) {
-                        return Ok(None);
-                    }
-                }
+                sqlx::query(MAKE_ROOM)
+                    .bind(&device.account)
+                    .bind(&device.device)
+                    .bind(i64::from(max.saturating_sub(1)))
+                    .execute(&mut *conn)
+                    .await?;
                 let node = present.unwrap_or(device.node);
                 sqlx::query(REGISTER)
                     .bind(&node)
@@ -77,7 +75,7 @@ impl PushDevices for Database {
                     .bind(device.registered.as_micros())
                     .execute(conn)
                     .await?;
-                Ok(Some(node))
+                Ok(node)
             })
         })
         .await

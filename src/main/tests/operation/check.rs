@@ -56,3 +56,35 @@ fn every_mistake_is_an_error_with_its_mend() {
     assert_eq!(other.status.code(), Some(1));
     assert!(super::text(&other.stdout).contains("none.toml: there is no such file"));
 }
+
+#[test]
+fn keys_for_push_are_looked_at() {
+    let dir = folder("sqlite:wello.db");
+    let config = dir.path().join("config.toml");
+    let right = std::fs::read_to_string(&config).unwrap();
+    let with = |push: &str| {
+        std::fs::write(&config, format!("{right}{push}")).unwrap();
+        check(dir.path())
+    };
+    let (status, found) = with("");
+    assert_eq!(status, Some(0), "{found}");
+    assert!(found.contains("ok       push: wakes devices by Web Push, UnifiedPush"), "{found}");
+    let (status, found) = with("[push.fcm]\nservice_account = \"/none.json\"\n");
+    assert_eq!(status, Some(1), "{found}");
+    let line = "error    push: push.fcm.service_account: /none.json cannot be read";
+    assert!(found.contains(line), "{found}");
+    let key = dir.path().join("key.p8");
+    std::fs::write(&key, "no key").unwrap();
+    let ids = "key_id = \"short\"\nteam_id = \"DEF123GHIJ\"\ntopic = \"org.example.app\"";
+    let (status, found) = with(&format!("[push.apns]\nkey = {key:?}\n{ids}\n"));
+    assert_eq!(status, Some(1), "{found}");
+    assert!(found.contains("key.p8 is not a PEM file with a private key"), "{found}");
+    assert!(found.contains("warning  push: push.apns.key_id: \"short\""), "{found}");
+    assert!(found.contains("key.p8: chmod 640 it"), "{found}");
+    // A server does not start with keys that it cannot use.
+    let refused = run(dir.path(), &["serve"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("key.p8 is not a PEM file"));
+    let (_, found) = with("[push]\napp_server = false\n");
+    assert!(found.contains("note     push: the app server is off"), "{found}");
+}

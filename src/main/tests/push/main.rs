@@ -274,6 +274,13 @@ async fn web_push() {
     fake.next().await;
     assert_eq!(published("message").await.as_deref(), Some(GONE));
     fake.was_not_asked();
+    let metrics = server.kernel.metrics.encode().unwrap();
+    for (outcome, count) in
+        [("sent", 3), ("gone", 1), ("failed", 1), ("held back", 1), ("refused", 1)]
+    {
+        let line = format!("wello_pushes_total{{gateway=\"web\",outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

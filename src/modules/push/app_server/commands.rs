@@ -22,7 +22,7 @@ use super::delivery::name;
 use super::ece::{AUTH, is_public_key};
 use super::web_push::origin;
 
-/// Devices of one account.
+/// Devices of one account. Clients register when they start, so the oldest is the least used.
 const MAX_DEVICES: u32 = 20;
 /// Octets. Tokens of FCM have some 200; nobody promises it.
 const MAX_DEVICE: usize = 200;
@@ -147,7 +147,6 @@ async fn perform(
             };
             let node = kernel.store.push_devices.register(&device, MAX_DEVICES).await;
             let node = node.map_err(|error| failed(&error))?;
-            let node = node.ok_or_else(|| StanzaError::resource_constraint("too many devices"))?;
             let single = |var, value: &str| Field::text_single(var, var).with_value(value);
             let form = DataForm::new(FormKind::Result)
                 .with(single("jid", server.as_str()))

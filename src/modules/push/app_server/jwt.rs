@@ -85,3 +85,23 @@ pub(super) fn to_pem(der: &[u8]) -> String {
     }
     text + END + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pem_comes_back(der: Vec<u8>) {
+            prop_assert_eq!(from_pem(&to_pem(&der)), Some(der));
+        }
+
+        #[test]
+        fn any_text_is_read_without_harm(text: String) {
+            from_pem(&text);
+            from_pem(&format!("{BEGIN}{text}{END}"));
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl Keys {
     pub fn open(config: &Config) -> Result<Keys, KeyError> {
         let (fcm, apns) = read_configured(&config.push)?;
         let path = config.data_dir.join(VAPID);
-        let vapid = match read(VAPID, &path) {
+        let vapid = match read("data_dir", &path) {
             Err(KeyError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
                 make_vapid(&path)?
             }
