@@ -116,7 +116,7 @@ modules:
   mod_carboncopy: {{}}
   mod_client_state: {{}}
   mod_disco: {{}}
-  mod_muc: {{default_room_options: {{mam: {rooms}}}}}
+  mod_muc: {{max_users: 10000, default_room_options: {{max_users: 10000, mam: {rooms}}}}}
   mod_ping: {{}}
   mod_roster: {{}}
   mod_stream_mgmt: {{max_ack_queue: infinity}}

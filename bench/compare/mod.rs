@@ -7,6 +7,7 @@ mod server;
 mod wello;
 
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,6 +22,7 @@ use self::{
 };
 use crate::{
     client::Account,
+    crowd::Broadcast,
     idle::raise_file_limit,
     measure::{Measurement, Subject},
     pairs::{Flow, Until},
@@ -28,8 +30,11 @@ use crate::{
     scram::Mechanism,
 };
 
-/// Accounts of every server; the rooms need them all, the idle sessions take turns.
-const ACCOUNTS: usize = 200;
+/// Accounts of every server: one for each occupant of the biggest room.
+const ACCOUNTS: usize = 5000;
+
+/// The idle sessions belong to these in turn.
+const IDLE_ACCOUNTS: usize = 200;
 
 /// Logins going on at the same time.
 const LOGINS: usize = 8;
@@ -68,6 +73,18 @@ pub(crate) enum Figure {
     RoomsArchive,
     /// Group chat with the archive off
     RoomsRouting,
+    /// Delivery time in a room of 350 at half of what it can take
+    RoomLatency,
+    /// A room of 1000 with the archive on
+    Room1000,
+    /// A room of 5000 with the archive on
+    Room5000,
+    /// 1000 enter a room
+    Join1000,
+    /// 5000 enter a room
+    Join5000,
+    /// 5000 enter a room that tells only the presence of moderators
+    JoinQuiet5000,
     /// Delivery time at half of the archive figure's rate
     Latency,
     LoginSha1,
@@ -82,11 +99,25 @@ struct Stage {
     figures: &'static [Figure],
 }
 
-const STAGES: [Stage; 4] = [
+const STAGES: &[Stage] = &[
     Stage {
         archive: true,
         mechanism: Mechanism::Sha1,
-        figures: &[Figure::PairsArchive, Figure::Latency, Figure::RoomsArchive],
+        figures: &[
+            Figure::PairsArchive,
+            Figure::Latency,
+            Figure::RoomsArchive,
+            Figure::RoomLatency,
+            Figure::Room1000,
+        ],
+    },
+    // Each begins on a server on which nobody is in a big room.
+    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Join1000] },
+    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Join5000] },
+    Stage {
+        archive: true,
+        mechanism: Mechanism::Sha1,
+        figures: &[Figure::JoinQuiet5000, Figure::Room5000],
     },
     Stage {
         archive: false,
@@ -99,7 +130,7 @@ const STAGES: [Stage; 4] = [
 ];
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
-    raise_file_limit(options.sessions)?;
+    raise_file_limit(options.sessions.max(ACCOUNTS))?;
     let scratch;
     let folder = match &options.folder {
         Some(folder) => folder.as_path(),
@@ -182,7 +213,8 @@ impl<'a> Suite<'a> {
         let client = setup.client()?;
         let running = server.start(&setup).await?;
         let process = Some(running.process);
-        let subject = Subject { client, accounts: self.accounts.clone(), process };
+        let accounts = self.accounts.clone();
+        let subject = Subject { client, accounts, process, crowd: RefCell::default() };
         for figure in wanted {
             eprintln!("{}: {} …", server.name(), figure.title());
             let full = self.report.wall_rate(Figure::PairsArchive, server);
@@ -202,7 +234,9 @@ impl Figure {
         full: Option<f64>,
     ) -> Result<Measurement> {
         const PAIRS: usize = 50;
-        const ROOMS: Shape = Shape { rooms: 4, occupants: 50, talkers: 5 };
+        const ROOMS: Shape =
+            Shape { rooms: 4, occupants: 50, talkers: 5, broadcast: Broadcast::Everybody };
+        let one = |occupants, broadcast| Shape { rooms: 1, occupants, talkers: 5, broadcast };
         let time = Duration::from_secs(options.seconds);
         let flow = Flow::default();
         match self {
@@ -212,9 +246,20 @@ impl Figure {
             Self::RoomsArchive | Self::RoomsRouting => {
                 subject.rooms(ROOMS, Until::Time(time)).await
             }
+            Self::RoomLatency => subject.room_latency(one(350, Broadcast::Everybody), time).await,
+            // Their entry is another figure.
+            Self::Room1000 => {
+                subject.rooms(one(1000, Broadcast::Moderators), Until::Time(time)).await
+            }
+            Self::Room5000 => {
+                subject.rooms(one(5000, Broadcast::Moderators), Until::Time(time)).await
+            }
+            Self::Join1000 => subject.join(one(1000, Broadcast::Everybody)).await,
+            Self::Join5000 => subject.join(one(5000, Broadcast::Everybody)).await,
+            Self::JoinQuiet5000 => subject.join(one(5000, Broadcast::Moderators)).await,
             Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
             Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,
-            Self::Idle => subject.idle(options.sessions).await,
+            Self::Idle => subject.idle(IDLE_ACCOUNTS, options.sessions).await,
         }
     }
 }

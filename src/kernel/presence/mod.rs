@@ -100,22 +100,27 @@ impl Kernel {
         item.is_some_and(|item| sees(&item))
     }
 
-    /// Tells the subscribers and the account's own resources.
-    pub(crate) async fn broadcast(self: &Arc<Self>, session: &Session, presence: &Stanza) {
+    /// Tells the subscribers and the account's own resources; returns the contacts.
+    pub(crate) async fn broadcast(
+        self: &Arc<Self>,
+        session: &Session,
+        presence: &Stanza,
+    ) -> Vec<RosterItem> {
         for other in self.sessions.of(&session.jid).iter().filter(|other| other.is_available()) {
             self.post(other, presence.clone().with_to(other.bare()));
         }
-        let roster = match self.store.roster.load(session.jid.bare_str()).await {
-            Ok(roster) => roster,
+        let contacts = match self.store.roster.load(session.jid.bare_str()).await {
+            Ok(roster) => roster.items,
             Err(error) => {
                 tracing::error!(session = %session.id, %error, "roster not read");
-                return;
+                return Vec::new();
             }
         };
-        for item in roster.items.iter().filter(|item| sees(item)) {
+        for item in contacts.iter().filter(|item| sees(item)) {
             let Ok(contact) = item.jid.parse::<Jid>() else { continue };
             self.route(presence.clone().with_to(contact)).await;
         }
+        contacts
     }
 }
 
