@@ -241,9 +241,10 @@ fn refuse_error(stanza: &[u8]) -> Result<()> {
 
 /// Whether a presence has a status code (section 15.6).
 fn has_code(presence: &[u8], code: &str) -> bool {
-    let mut places = memmem::find_iter(presence, code);
-    places.any(|at| {
-        matches!(presence.get(at - 1), Some(b'\'' | b'"')) && presence[..at - 1].ends_with(b"code=")
+    memmem::find_iter(presence, code).any(|at| {
+        let (before, after) = (&presence[..at], presence.get(at + code.len()));
+        (before.ends_with(b"code='") && after == Some(&b'\''))
+            || (before.ends_with(b"code=\"") && after == Some(&b'"'))
     })
 }
 

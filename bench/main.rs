@@ -1,5 +1,6 @@
 //! `wello-bench`: load generator for XMPP servers and side-by-side measurement of Wello with its peers.
 
+mod archive;
 mod client;
 mod compare;
 mod crowd;
@@ -17,6 +18,7 @@ mod scanner;
 mod scram;
 mod sender;
 mod stream;
+mod transfer;
 
 use std::{cell::RefCell, path::PathBuf, process::ExitCode, time::Duration};
 

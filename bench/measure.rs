@@ -1,11 +1,12 @@
 //! Puts a load between two looks at the server's CPU time and turns it into figures.
 
-use std::{cell::RefCell, fmt, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc, time::Duration};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::{
+    archive::{self, KINDS},
     client::{Account, Agreed, Client},
     crowd::{self, Guest},
     histogram::Histogram,
@@ -13,6 +14,7 @@ use crate::{
     pairs::{self, Flow, Load, Pair, Until},
     process::{Process, own_cpu},
     rooms::{self, Occupant, Shape},
+    transfer::{File, MIB, Transfers, Watch, timed},
 };
 
 /// Messages of each pair before the measured round: fills caches, opens archive files.
@@ -41,6 +43,11 @@ pub(crate) struct Measurement {
     pub(crate) memory: Option<IdleMemory>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) entry: Option<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pages: Option<Pages>,
+    /// By how much the server's resident set was larger than before, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_growth_kib: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scram_iterations: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +80,15 @@ pub(crate) struct Entry {
     pub(crate) ms: f64,
     /// Growth of the server's resident set since all were logged in.
     pub(crate) rss_growth_kib: u64,
+}
+
+/// Times of pages of an archive.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Pages {
+    /// Messages in the archive.
+    pub(crate) archive: u64,
+    pub(crate) kinds_ms: BTreeMap<&'static str, Latency>,
+    pub(crate) four_readers_ms: Latency,
 }
 
 /// A server that was given the time for a load and did not get through.
@@ -229,6 +245,64 @@ impl Subject {
         let entry = guests.last().map(|guest| Entry::of(guest, growth));
         self.crowd.replace(rooms::seat(&room, guests, shape.talkers, rooms::FLOW)?);
         Ok(Measurement { entry, ..measured })
+    }
+
+    /// Pages out of the archive of the first account, which is filled first.
+    pub(crate) async fn pages(&self, messages: u64, time: Duration) -> Result<Measurement> {
+        let archive = Rc::new(archive::fill(&self.client, &self.accounts, messages).await?);
+        let owner = self.accounts.first().context("no accounts")?;
+        let read = |readers, time| archive::read(&self.client, owner, &archive, readers, time);
+        read(1, time / 4).await?;
+        let clock = Clock::start(self.process).await?;
+        let alone = read(1, time).await?;
+        let measured = clock.stop(alone.pages, alone.wall)?;
+        let together = read(4, time).await?;
+        let latency = |read: &archive::Read, times: &Histogram| {
+            Latency::of(read.pages as f64 / read.wall.as_secs_f64(), times)
+        };
+        let kinds = KINDS.iter().zip(&alone.kinds);
+        let pages = Pages {
+            archive: archive.messages,
+            kinds_ms: kinds.map(|(kind, times)| (kind.name(), latency(&alone, times))).collect(),
+            four_readers_ms: latency(&together, &together.all()),
+        };
+        let latency_ms = Some(latency(&alone, &alone.all()));
+        Ok(Measurement { latency_ms, pages: Some(pages), ..measured })
+    }
+
+    /// Uploads the files, in MiB.
+    pub(crate) async fn upload(&self, files: &[File], at_once: usize) -> Result<Measurement> {
+        let account = self.accounts.first().context("no accounts")?;
+        let mut transfers = Transfers::open(&self.client, account).await?;
+        // What a first upload needs once is not what uploads need.
+        transfers.upload(&[File { bytes: MIB, seed: 0x5eed }], 1).await?;
+        let (clock, watch, before) = self.watched().await?;
+        let (_, wall) = timed(transfers.upload(files, at_once)).await?;
+        let mib = files.iter().map(|file| file.bytes).sum::<u64>() / MIB;
+        let measured = clock.stop(mib, wall)?;
+        transfers.close().await?;
+        let peak_growth_kib = watch.map(|watch| watch.highest().saturating_sub(before));
+        Ok(Measurement { peak_growth_kib, ..measured })
+    }
+
+    /// Downloads a file that was uploaded before, in MiB.
+    pub(crate) async fn download(&self, file: File) -> Result<Measurement> {
+        let account = self.accounts.first().context("no accounts")?;
+        let mut transfers = Transfers::open(&self.client, account).await?;
+        let addresses = transfers.upload(&[file], 1).await?;
+        let from = addresses.first().context("not uploaded")?;
+        let (clock, watch, before) = self.watched().await?;
+        let ((), wall) = timed(transfers.download(from)).await?;
+        let measured = clock.stop(file.bytes / MIB, wall)?;
+        transfers.close().await?;
+        let peak_growth_kib = watch.map(|watch| watch.highest().saturating_sub(before));
+        Ok(Measurement { peak_growth_kib, ..measured })
+    }
+
+    async fn watched(&self) -> Result<(Clock, Option<Watch>, u64)> {
+        let clock = Clock::start(self.process).await?;
+        let before = self.process.map(Process::memory).transpose()?.unwrap_or_default();
+        Ok((clock, self.process.map(Watch::start), before.rss_kib))
     }
 
     pub(crate) async fn login(&self, concurrency: usize, time: Duration) -> Result<Measurement> {

@@ -28,6 +28,7 @@ use crate::{
     pairs::{Flow, Until},
     rooms::Shape,
     scram::Mechanism,
+    transfer::{File, MIB},
 };
 
 /// Accounts of every server: one for each occupant of the biggest room.
@@ -54,6 +55,9 @@ pub(crate) struct Options {
     /// Idle sessions
     #[arg(long, default_value_t = 5000)]
     sessions: usize,
+    /// Messages in the archive that pages are read from
+    #[arg(long, default_value_t = 1_000_000)]
+    messages: u64,
     /// Where to write the results
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -85,6 +89,16 @@ pub(crate) enum Figure {
     Join5000,
     /// 5000 enter a room that tells only the presence of moderators
     JoinQuiet5000,
+    /// Pages of 50 out of an archive of 1 000 000
+    ArchivePages,
+    /// A file of 1 GiB to the server
+    Upload,
+    /// The same from the server
+    Download,
+    /// 200 files of 1 MiB, four at a time
+    SmallFiles,
+    /// The same file 200 times
+    SameFile,
     /// Delivery time at half of the archive figure's rate
     Latency,
     LoginSha1,
@@ -118,6 +132,12 @@ const STAGES: &[Stage] = &[
         archive: true,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::JoinQuiet5000, Figure::Room5000],
+    },
+    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::ArchivePages] },
+    Stage {
+        archive: true,
+        mechanism: Mechanism::Sha1,
+        figures: &[Figure::Upload, Figure::Download, Figure::SmallFiles, Figure::SameFile],
     },
     Stage {
         archive: false,
@@ -204,6 +224,7 @@ impl<'a> Suite<'a> {
         let setup = Setup {
             folder: self.folder.join(server.name()),
             port: free_port()?,
+            https: free_port()?,
             archive: stage.archive,
             mechanism: stage.mechanism,
             accounts: &self.accounts,
@@ -257,6 +278,14 @@ impl Figure {
             Self::Join1000 => subject.join(one(1000, Broadcast::Everybody)).await,
             Self::Join5000 => subject.join(one(5000, Broadcast::Everybody)).await,
             Self::JoinQuiet5000 => subject.join(one(5000, Broadcast::Moderators)).await,
+            Self::ArchivePages => subject.pages(options.messages, time).await,
+            Self::Upload => subject.upload(&[File { bytes: 1024 * MIB, seed: 1 }], 1).await,
+            Self::Download => subject.download(File { bytes: 1024 * MIB, seed: 3 }).await,
+            Self::SmallFiles => {
+                let files = (0..200).map(|n| File { bytes: MIB, seed: 2 * n + 101 });
+                subject.upload(&files.collect::<Vec<_>>(), 4).await
+            }
+            Self::SameFile => subject.upload(&[File { bytes: MIB, seed: 5 }; 200], 4).await,
             Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
             Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,
             Self::Idle => subject.idle(IDLE_ACCOUNTS, options.sessions).await,

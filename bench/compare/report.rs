@@ -87,6 +87,11 @@ impl Figure {
             Self::Join1000 => "1000 enter",
             Self::Join5000 => "5000 enter",
             Self::JoinQuiet5000 => "5000 enter quietly",
+            Self::ArchivePages => "archive page, p99",
+            Self::Upload => "upload, 1 GiB",
+            Self::Download => "download, 1 GiB",
+            Self::SmallFiles => "upload, 200 × 1 MiB",
+            Self::SameFile => "the same file again",
             Self::Latency => "delivery time, p99",
             Self::LoginSha1 => "login, SCRAM-SHA-1",
             Self::LoginSha256 => "login, SCRAM-SHA-256",
@@ -101,14 +106,15 @@ impl Figure {
                 "deliveries/CPU-s"
             }
             Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 => "entries/CPU-s",
-            Self::RoomLatency | Self::Latency => "ms",
+            Self::RoomLatency | Self::ArchivePages | Self::Latency => "ms",
+            Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => "MiB/CPU-s",
             Self::LoginSha1 | Self::LoginSha256 => "logins/CPU-s",
             Self::Idle => "KiB",
         }
     }
 
     fn more_is_better(self) -> bool {
-        !matches!(self, Self::Latency | Self::RoomLatency | Self::Idle)
+        !matches!(self, Self::Latency | Self::RoomLatency | Self::ArchivePages | Self::Idle)
     }
 
     /// What Wello is to reach on one quiet 2-core machine.
@@ -118,6 +124,8 @@ impl Figure {
             Self::PairsRouting => Some(40_000.0),
             Self::RoomsArchive | Self::RoomsRouting => Some(100_000.0),
             Self::RoomLatency => Some(20.0),
+            Self::ArchivePages => Some(15.0),
+            Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => None,
             Self::Room1000 | Self::Room5000 => Some(100_000.0),
             Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 | Self::Latency => None,
             Self::LoginSha1 | Self::LoginSha256 => Some(1_500.0),
@@ -127,7 +135,9 @@ impl Figure {
 
     fn value(self, measured: &Measurement) -> Option<f64> {
         match self {
-            Self::Latency | Self::RoomLatency => measured.latency_ms.map(|l| l.p99),
+            Self::Latency | Self::RoomLatency | Self::ArchivePages => {
+                measured.latency_ms.map(|l| l.p99)
+            }
             Self::Idle => measured.memory.map(|m| m.bytes_per_session as f64 / 1024.0),
             _ => measured.per_cpu_s,
         }
@@ -211,6 +221,14 @@ impl Row {
             Outcome::Unfinished { unfinished } => return Some(unfinished.clone()),
             Outcome::Measured(measured) => measured,
         };
+        if let (Some(p), Some(l)) = (&measured.pages, measured.latency_ms) {
+            let mut remark = format!("{} messages, {:.0} pages/s", p.archive, l.rate);
+            for (kind, l) in &p.kinds_ms {
+                remark += &format!("; {kind} {}/{}", short(l.p50), short(l.p99));
+            }
+            let (p50, p99) = (short(p.four_readers_ms.p50), short(p.four_readers_ms.p99));
+            return Some(remark + &format!("; four readers {p50}/{p99} (p50/p99 ms)"));
+        }
         if let Some(l) = measured.latency_ms {
             let [p50, p99, max] = [l.p50, l.p99, l.max].map(short);
             return Some(format!("p50 {p50}, p99 {p99}, max {max} ms at {:.0} messages/s", l.rate));
@@ -222,6 +240,11 @@ impl Row {
         let mut remark = format!("{} in {:.1} s", measured.work, measured.wall_s);
         if let Some(cpu) = measured.server_cpu_s {
             remark += &format!(", {cpu:.2} CPU-s, generator {:.2}", measured.generator_cpu_s);
+        }
+        if let Some(growth) = measured.peak_growth_kib {
+            let mib = short(growth as f64 / 1024.0);
+            let rate = short(measured.per_wall_s);
+            remark += &format!(", {rate} MiB/s, resident at most +{mib} MiB");
         }
         if let Some(e) = measured.entry {
             let (ms, mib) = (short(e.ms), short(e.rss_growth_kib as f64 / 1024.0));

@@ -59,10 +59,14 @@ key = "{key}"
 c2s = ["127.0.0.1:{port}"]
 c2s_tls = []
 bytestreams = []
-https = []
+https = ["127.0.0.1:{https}"]
 http = []
 [archive]
 enabled = {archive}
+[uploads]
+max_bytes = 2147483648
+day_bytes = 1099511627776
+account_bytes = 1099511627776
 [limits]
 rate_bytes_per_second = 0
 [sessions]
@@ -74,6 +78,7 @@ level = "warn"
         certificate = setup.certificate.certificate.display(),
         key = setup.certificate.key.display(),
         port = setup.port,
+        https = setup.https,
         archive = setup.archive,
     )
 }
