@@ -59,19 +59,15 @@ impl Transfers {
 
     /// Uploads the files, `at_once` at a time; returns the addresses to get them from.
     pub(crate) async fn upload(&mut self, files: &[File], at_once: usize) -> Result<Vec<Address>> {
-        let mut slots = Vec::new();
-        for file in files {
-            slots.push((self.slot(file.bytes).await?, *file));
-        }
         let mut tasks = JoinSet::new();
         let mut got = Vec::new();
-        let mut waiting = slots.into_iter();
+        let mut waiting = files.iter();
         loop {
             while tasks.len() < at_once
-                && let Some((slot, file)) = waiting.next()
+                && let Some(file) = waiting.next()
             {
-                let client = self.client.clone();
-                tasks.spawn_local(timeout(LIMIT, put(client, slot, file)));
+                let (client, slot) = (self.client.clone(), self.slot(file.bytes).await?);
+                tasks.spawn_local(timeout(LIMIT, put(client, slot, *file)));
             }
             match tasks.join_next().await {
                 Some(done) => got.push(done???),

@@ -8,6 +8,7 @@ mod home;
 mod host_meta;
 mod invite;
 mod page;
+mod push;
 pub mod server;
 mod upload;
 mod websocket;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::Method;
 use axum::routing::{get, post};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use wello_kernel::Kernel;
+use wello_modules::push::app_server::Flights;
 use wello_net::c2s::C2sServer;
 use wello_net::ip_network::IpNetwork;
 
@@ -30,6 +32,7 @@ pub struct WebState {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) c2s: Arc<C2sServer>,
     pub(crate) rates: api::Rates,
+    pub(crate) pushes: Flights,
     pub(crate) bosh: bosh::BoshSessions,
     pub(crate) trusted_proxies: Vec<IpNetwork>,
     pub(crate) metrics_from: Vec<IpNetwork>,
@@ -57,6 +60,7 @@ impl Web {
             trusted_proxies: networks("trusted_proxies", &http.trusted_proxies)?,
             metrics_from: networks("metrics_from", &http.metrics_from)?,
             rates: api::Rates::default(),
+            pushes: Flights::default(),
             bosh: bosh::BoshSessions::default(),
             kernel,
             c2s,
@@ -76,6 +80,7 @@ impl Web {
             .route("/invite/{token}", invite::route())
             .route("/xmpp-websocket", get(websocket::upgrade))
             .route("/http-bind", post(bosh::post))
+            .route("/push/{token}", push::route())
             .route("/upload/{token}/{name}", upload::route())
             .nest("/api/v1", api::routes(self))
             .layer(self.cors())
@@ -93,6 +98,7 @@ impl Web {
         let methods =
             [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         let layer = CorsLayer::new().allow_origin(allowed).allow_methods(methods);
-        layer.allow_headers(Any).expose_headers(upload::EXPOSED)
+        // Not "*": that does not cover Authorization (Fetch standard, section 3.2.3).
+        layer.allow_headers(AllowHeaders::mirror_request()).expose_headers(upload::EXPOSED)
     }
 }

@@ -1,7 +1,7 @@
 //! Every point where a feature may take part in what happens to a stanza or a session.
 //!
-//! Stanzas pass the stages in this order: Guard, Rewrite, Route (the router's own), Copy, Archive,
-//! Deliver, After. Within a stage, hooks run in the order of registration, which follows the
+//! Stanzas pass the stages in this order: Guard, Rewrite, Screen, Route (the router's own), Copy,
+//! Archive, Deliver, After. Within a stage, hooks run in the order of registration, which follows the
 //! modules' dependencies.
 
 use std::net::IpAddr;
@@ -43,6 +43,13 @@ pub trait Guard: Send + Sync {
 pub trait Rewrite: Send + Sync {
     /// May change the stanza for all its recipients and archives.
     fn rewrite(&self, kernel: &Kernel, passage: &mut Passage);
+}
+
+/// Stage Screen: a message to an account here, before it is known who of its devices gets it.
+#[async_trait]
+pub trait Screen: Send + Sync {
+    /// May refuse it, or hold it back from all devices by [`Passage::held`].
+    async fn screen(&self, kernel: &Arc<Kernel>, passage: &mut Passage) -> Flow;
 }
 
 /// Stage Copy: messages only, after the recipients are known.
@@ -145,6 +152,26 @@ pub trait Chore: Send + Sync {
 pub trait AccountEvents: Send + Sync {
     /// Before the account's rows are deleted; its sessions have been ended.
     async fn deleting(&self, _kernel: &Arc<Kernel>, _account: &BareJid) {}
+
+    /// A contact has come into the account's roster or has left it.
+    async fn contact_changed(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _account: &BareJid,
+        _contact: &BareJid,
+        _there: bool,
+    ) {
+    }
+
+    /// Somebody asks to see the account's presence; these sessions of it were told.
+    async fn asked(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _account: &BareJid,
+        _request: &Stanza,
+        _told: &[Arc<Session>],
+    ) {
+    }
 
     /// From now on the contact sees the account's presence (RFC 6121, section 3.1.5).
     async fn shown(&self, _kernel: &Arc<Kernel>, _account: &BareJid, _contact: &BareJid) {}
@@ -337,6 +364,7 @@ pub trait RemoteRoute: Send + Sync {
 pub struct Hooks {
     pub(crate) guards: Vec<Arc<dyn Guard>>,
     pub(crate) rewrites: Vec<Arc<dyn Rewrite>>,
+    pub(crate) screens: Vec<Arc<dyn Screen>>,
     pub(crate) copies: Vec<Arc<dyn Copy>>,
     pub(crate) archives: Vec<Arc<dyn Archive>>,
     pub(crate) undelivered: Vec<Arc<dyn Undelivered>>,

@@ -5,14 +5,17 @@ pub mod bytestreams;
 mod chores;
 pub mod clock;
 pub mod config;
+pub mod external_services;
 pub mod files;
 pub mod hooks;
 pub mod inbox;
 pub mod lifecycle;
 pub mod metrics;
 pub mod module;
+pub mod outbound;
 pub mod passage;
 pub mod presence;
+pub mod privacy;
 pub mod questions;
 pub mod roster;
 pub mod router;
@@ -31,6 +34,8 @@ use crate::files::Files;
 use crate::hooks::{Hooks, RemoteRoute};
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
+use crate::outbound::Outbound;
+use crate::privacy::Privacy;
 use crate::questions::Questions;
 use crate::sessions::Sessions;
 
@@ -46,7 +51,9 @@ pub struct Kernel {
     pub sessions: Sessions,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
+    pub privacy: Privacy,
     pub questions: Questions,
+    pub outbound: Outbound,
     modules: Vec<Arc<dyn Module>>,
     hooks: Hooks,
     remote: Option<Arc<dyn RemoteRoute>>,
@@ -86,7 +93,9 @@ impl Kernel {
             sessions: Sessions::default(),
             clock,
             metrics,
+            privacy: Privacy::default(),
             questions: Questions::default(),
+            outbound: Outbound::default(),
             modules,
             hooks,
             remote: None,

@@ -70,12 +70,20 @@ impl StanzaCounters {
     }
 }
 
+/// Wakings by the app server inside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PushLabels {
+    pub gateway: &'static str,
+    pub outcome: &'static str,
+}
+
 /// All metrics of the process. Clients of a metric keep no reference; they come here.
 pub struct Metrics {
     pub registry: Registry,
     pub stanzas_received: StanzaCounters,
     pub stanzas_sent: StanzaCounters,
     pub logins: Family<AuthLabels, Counter>,
+    pub pushes: Family<PushLabels, Counter>,
     pub handler_panics: Counter,
     pub sessions: Gauge,
     pub hibernating: Gauge,
@@ -95,6 +103,7 @@ impl Default for Metrics {
             stanzas_received: StanzaCounters::default(),
             stanzas_sent: StanzaCounters::default(),
             logins: Family::default(),
+            pushes: Family::default(),
             handler_panics: Counter::default(),
             sessions: Gauge::default(),
             hibernating: Gauge::default(),
@@ -114,6 +123,7 @@ impl Default for Metrics {
         );
         registry.register("stanzas_sent", "Stanzas to clients", m.stanzas_sent.family.clone());
         registry.register("logins", "Logins by mechanism and outcome", m.logins.clone());
+        registry.register("pushes", "Pushes by gateway and outcome", m.pushes.clone());
         registry.register("handler_panics", "Bugs caught in handlers", m.handler_panics.clone());
         registry.register("sessions", "Bound sessions", m.sessions.clone());
         registry.register("hibernating", "Sessions waiting to be resumed", m.hibernating.clone());

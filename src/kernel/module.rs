@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::hooks::{
     AccountEvents, After, Announcement, Archive, BeforeLogin, BindInline, Chore, Copy, Discovery,
-    Guard, Hooks, IqHandler, IqScope, Rewrite, Service, SessionEvents, StreamFeatures, Undelivered,
+    Guard, Hooks, IqHandler, IqScope, Rewrite, Screen, Service, SessionEvents, StreamFeatures,
+    Undelivered,
 };
 
 /// How much of a specification is there.
@@ -57,6 +58,10 @@ impl<'a> Registrar<'a> {
 
     pub fn rewrite(&mut self, hook: Arc<dyn Rewrite>) {
         self.hooks.rewrites.push(hook);
+    }
+
+    pub fn screen(&mut self, hook: Arc<dyn Screen>) {
+        self.hooks.screens.push(hook);
     }
 
     pub fn copy(&mut self, hook: Arc<dyn Copy>) {

@@ -19,6 +19,8 @@ pub struct Passage {
     pub recipient: Option<BareJid>,
     /// The sessions of the recipient's account.
     pub recipient_sessions: AccountSessions,
+    /// No device gets it or is told of it now; the recipient's archive has it.
+    pub held: bool,
     /// Those that get the message itself.
     pub targets: Vec<Arc<Session>>,
     /// Further sessions that get a copy in a wrapper.

@@ -108,10 +108,16 @@ impl Kernel {
                 tracing::error!(%account, %error, "subscription request not stored");
             }
         }
-        for session in self.sessions.of(&account).iter() {
-            // Section 3.1.3: to available resources; the others of the kind go with the push.
-            if session.is_available() || session.is_interested() {
-                self.post(session, stanza.clone());
+        let sessions = self.sessions.of(&account);
+        // Section 3.1.3: to available resources; the others of the kind go with the push.
+        let told = sessions.iter().filter(|one| one.is_available() || one.is_interested());
+        let told: Vec<Arc<Session>> = told.cloned().collect();
+        for session in &told {
+            self.post(session, stanza.clone());
+        }
+        if type_ == PresenceType::Subscribe {
+            for hook in &self.hooks.accounts {
+                hook.asked(self, &account, &stanza, &told).await;
             }
         }
         if !change.approve {
@@ -162,6 +168,7 @@ impl Kernel {
             if entry.item.is_none() && !self.has_room(account).await? {
                 return Ok(None);
             }
+            let is_new = entry.item.is_none();
             let item = RosterItem {
                 subscription: after.subscription,
                 ask: after.ask,
@@ -172,6 +179,9 @@ impl Kernel {
             match roster.set(account.as_str(), &item, entry.version).await? {
                 RosterUpdate::Stored(version) => {
                     change.stored = Some((version, item));
+                    if is_new {
+                        self.contact_changed(account, contact, true).await;
+                    }
                     return Ok(Some(change));
                 }
                 RosterUpdate::Conflict => {}
@@ -220,6 +230,7 @@ impl Kernel {
             {
                 return Err(StanzaError::resource_constraint("the roster is full"));
             }
+            let is_new = entry.item.is_none();
             let item = RosterItem {
                 jid: contact.to_string(),
                 name: name.clone(),
@@ -229,6 +240,9 @@ impl Kernel {
             let update = self.store.roster.set(account.as_str(), &item, entry.version).await;
             if let RosterUpdate::Stored(version) = update.map_err(|error| store_failed(&error))? {
                 self.push_roster(account, version, &RosterChange::Set(item)).await;
+                if is_new {
+                    self.contact_changed(account, contact, true).await;
+                }
                 return Ok(());
             }
         }
@@ -256,9 +270,16 @@ impl Kernel {
             let removed = RosterChange::Removed(item.jid.clone());
             self.push_roster(account, version, &removed).await;
             self.cancel_subscriptions(account, contact, &item).await;
+            self.contact_changed(account, contact, false).await;
             return Ok(());
         }
         Err(StanzaError::resource_constraint("the contact keeps changing"))
+    }
+
+    async fn contact_changed(self: &Arc<Self>, account: &BareJid, contact: &BareJid, there: bool) {
+        for hook in &self.hooks.accounts {
+            hook.contact_changed(self, account, contact, there).await;
+        }
     }
 
     async fn cancel_subscriptions(
@@ -291,9 +312,11 @@ impl Kernel {
 
     /// The contact may see the account's resources from now on.
     async fn show_presence(self: &Arc<Self>, account: &BareJid, contact: &BareJid) {
-        for session in self.sessions.of(account).iter() {
-            if let Some(presence) = session.presence() {
-                self.route(presence.with_to(contact.clone())).await;
+        if self.shows_presence(account).await {
+            for session in self.sessions.of(account).iter() {
+                if let Some(presence) = session.presence() {
+                    self.route(presence.with_to(contact.clone())).await;
+                }
             }
         }
         for hook in &self.hooks.accounts {
@@ -303,6 +326,9 @@ impl Kernel {
 
     /// The contact may see them no more.
     async fn hide_presence(self: &Arc<Self>, account: &BareJid, contact: &BareJid) {
+        if !self.shows_presence(account).await {
+            return;
+        }
         for session in self.sessions.of(account).iter().filter(|session| session.is_available()) {
             let gone = Stanza::presence(PresenceType::Unavailable);
             self.route(gone.with_from(session.jid.clone()).with_to(contact.clone())).await;

@@ -15,14 +15,17 @@ use wello_http::server::{serve_http, serve_https};
 use wello_kernel::Kernel;
 use wello_kernel::config::{AcmeChallenge, Config, TlsVersion};
 use wello_kernel::metrics::Metrics;
+use wello_modules::push::app_server::Keys;
 use wello_net::acme::{AcmeManager, AcmeOptions, ChallengeKind, ChallengeStore};
 use wello_net::admission::Admission;
 use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
 use wello_net::ip_network::IpNetwork;
 use wello_net::listener::{Accepted, ListenOptions, Listener};
+use wello_net::outbound::OutboundClient;
 use wello_net::socks5;
 use wello_net::tls::{
     CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions, roots_from_file,
+    system_roots,
 };
 use wello_store::{Location, Options, Store};
 
@@ -36,8 +39,12 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let certificates = Arc::new(open_certificates(&config)?);
     let store = open_store(&config, Some(&metrics)).await?;
     let bytestreams = bind_bytestreams(&mut config);
+    if config.push.app_server {
+        Keys::open(&config)?;
+    }
     let modules = wello_modules::all(&config);
     let kernel = Kernel::new(config, store, metrics, modules).await?;
+    install_outbound(&kernel)?;
     kernel.files.recover().await.context("files that were being uploaded")?;
     let shutdown = CancellationToken::new();
     let acceptor = TlsAcceptor::new(Arc::clone(&certificates), HANDSHAKE_TIMEOUT);
@@ -83,6 +90,22 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         Err(error) => tracing::error!(%error, "sessions not stored"),
     }
     kernel.store.close().await;
+    Ok(())
+}
+
+/// Gives the features a client for HTTPS. Without authorities to trust nothing can be asked: no
+/// reason to serve nobody.
+fn install_outbound(kernel: &Kernel) -> anyhow::Result<()> {
+    let push = &kernel.config.push;
+    let mut roots = system_roots().unwrap_or_else(|error| {
+        tracing::warn!("requests to push services will fail: {error}");
+        RootCertStore::empty()
+    });
+    if let Some(file) = &push.root {
+        roots.roots.extend(roots_from_file(file).context("push.root")?.roots);
+    }
+    let client = OutboundClient::new(roots, push.private_hosts.iter().cloned())?;
+    kernel.outbound.install(Arc::new(client));
     Ok(())
 }
 

@@ -62,7 +62,11 @@ impl IqHandler for Disco {
         // Section 8: whoever may not see the account's presence learns nothing of it.
         if scope == IqScope::Account && !request.is_own() {
             let viewer = request.from.bare();
-            if viewer != request.to && !kernel.sees_presence(&request.to, &viewer).await {
+            let knows = async || {
+                kernel.is_subscriber(&request.to, &viewer).await
+                    || kernel.sees_presence(&request.to, &viewer).await
+            };
+            if viewer != request.to && !knows().await {
                 return Err(StanzaError::service_unavailable(""));
             }
         }
@@ -145,7 +149,7 @@ async fn items(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoItems, S
     if query.node.is_none() {
         items = match query.scope {
             IqScope::Host => services(kernel, &query.to),
-            IqScope::Account => resources(kernel, &query.to),
+            IqScope::Account => resources(kernel, query).await,
             IqScope::Service => match service(kernel, query) {
                 Some(service) => service.items(kernel, query).await,
                 None => Vec::new(),
@@ -176,7 +180,11 @@ fn services(kernel: &Kernel, host: &Jid) -> Vec<DiscoItem> {
 }
 
 /// Section 4.1: the available resources of an account, for those who may see them.
-fn resources(kernel: &Kernel, account: &Jid) -> Vec<DiscoItem> {
+async fn resources(kernel: &Kernel, query: &DiscoQuery) -> Vec<DiscoItem> {
+    let (account, viewer) = (&query.to, query.from.bare());
+    if viewer != *account && !kernel.sees_presence(account, &viewer).await {
+        return Vec::new();
+    }
     let sessions = kernel.sessions.of(account);
     let available = sessions.iter().filter(|session| session.is_available());
     available

@@ -63,7 +63,7 @@ impl IqHandler for Last {
             return Ok(LastActivity { seconds, status: None }.to_element().into());
         }
         let viewer = request.from.bare();
-        if viewer != request.to && !kernel.sees_presence(&request.to, &viewer).await {
+        if viewer != request.to && !kernel.sees_last(&request.to, &viewer).await {
             return Err(not_permitted());
         }
         Ok(of_account(kernel, &request.to).await?.to_element().into())
@@ -79,7 +79,7 @@ impl Guard for Last {
             return Flow::Next;
         }
         let permitted = from.bare_str() == to.bare_str()
-            || kernel.sees_presence(&to.bare(), &from.bare()).await
+            || kernel.sees_last(&to.bare(), &from.bare()).await
             || kernel.sessions.find(to).is_some_and(|session| session.has_directed(from));
         if permitted { Flow::Next } else { Flow::Refuse(not_permitted()) }
     }

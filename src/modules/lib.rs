@@ -9,6 +9,8 @@ mod client_access;
 mod commands;
 mod contact;
 mod disco;
+mod establishment;
+mod external_services;
 mod forgery;
 mod last;
 mod muc;
@@ -17,10 +19,12 @@ mod ping;
 mod private;
 pub mod ptt;
 mod pubsub;
-mod push;
+pub mod push;
 mod registration;
 mod retention;
 mod roster;
+mod search;
+mod strangers;
 mod time;
 mod upload;
 mod vcard;
@@ -38,26 +42,31 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let caps = caps::EntityCaps::default();
     let pubsub = Arc::new(pubsub::PubSub::new(caps.clone(), &config.domains()));
     let blocking = Arc::new(blocking::Blocking::default());
+    let strangers = Arc::new(strangers::Strangers::default());
+    let push = Arc::new(push::Push::new(Arc::clone(&pubsub)));
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
         Arc::new(disco::Disco),
         Arc::new(caps),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
         Arc::clone(&blocking) as _,
+        Arc::clone(&strangers) as _,
         Arc::new(roster::Roster),
+        Arc::new(establishment::Establishment),
         Arc::new(ping::Ping),
         Arc::new(version::Version),
         Arc::new(time::Time),
         Arc::new(last::Last::new()),
         Arc::new(contact::Contact),
+        Arc::new(external_services::ExternalServices::default()),
         Arc::new(private::Private::new(Arc::clone(&pubsub))),
         Arc::new(vcard::VCard::new(Arc::clone(&pubsub))),
-        pubsub,
+        Arc::clone(&pubsub) as _,
         Arc::new(carbons::Carbons),
         Arc::new(registration::Registration),
         Arc::new(client_access::ClientAccess),
-        Arc::new(commands::Commands::new()),
-        Arc::new(push::Push::default()),
+        Arc::new(commands::Commands::new(Arc::clone(&pubsub), Arc::clone(&strangers))),
+        Arc::clone(&push) as _,
     ];
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
@@ -67,9 +76,11 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     if config.uploads.enabled {
         modules.push(Arc::new(ptt::Ptt::default()));
     }
+    modules.extend(search::Search::new(config).map(|search| Arc::new(search) as _));
     let proxy = bytestreams::Bytestreams::new(config);
     modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
-    modules.push(Arc::new(muc::Muc::new(config, blocking)));
+    modules.extend(push::app_server::AppServer::new(config).map(|server| Arc::new(server) as _));
+    modules.push(Arc::new(muc::Muc::new(config, blocking, strangers, push)));
     modules
 }

@@ -105,6 +105,9 @@ async fn set(own: &Own<'_>, mut storage: PrivateStorage) -> Result<IqAnswer, Sta
         let written = documents.set(account.as_str(), key, xml).await;
         written.map_err(|error| failed(account, &error))?;
     }
+    if storage.items.iter().any(bookmarks::is_storage) {
+        bookmarks::mirror(own).await?;
+    }
     Ok(IqAnswer::Result(None))
 }
 

@@ -15,7 +15,7 @@ use wello_wire::xml::Element;
 
 use crate::pubsub::PubSub;
 use crate::pubsub::own::Own;
-use crate::pubsub::profiles::avatar;
+use crate::pubsub::profiles::{avatar, shown};
 
 pub struct VCard {
     pubsub: Arc<PubSub>,
@@ -69,6 +69,9 @@ impl IqHandler for VCard {
                 let stored = kernel.store.documents.get(request.to.as_str(), &KEY).await;
                 let stored = read(stored.map_err(|error| failed(&request.to, &error))?);
                 let viewer = request.from.bare();
+                if !shown::is_shown(&own, &viewer).await? {
+                    return answer(None, false);
+                }
                 answer(avatar::with_photo(&own, stored, &viewer).await?, request.is_own())
             }
             Request::Set => {

@@ -10,8 +10,6 @@ use crate::StoreError;
 pub enum DocumentKey {
     /// vcard-temp (XEP-0054).
     VCardTemp,
-    /// vCard4 (XEP-0292).
-    VCard4,
     /// Private XML storage (XEP-0049) under its payload's qualified name.
     Private { namespace: String, name: String },
 }

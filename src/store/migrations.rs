@@ -14,6 +14,8 @@ pub(crate) const SQLITE: &[Script] = &[
     (5, "rooms", include_str!("../../migrations/sqlite/0005_rooms.sql")),
     (6, "uploads", include_str!("../../migrations/sqlite/0006_uploads.sql")),
     (7, "push", include_str!("../../migrations/sqlite/0007_push.sql")),
+    (8, "push devices", include_str!("../../migrations/sqlite/0008_push_devices.sql")),
+    (9, "privacy", include_str!("../../migrations/sqlite/0009_privacy.sql")),
 ];
 
 pub(crate) const POSTGRES: &[Script] = &[
@@ -28,6 +30,8 @@ pub(crate) const POSTGRES: &[Script] = &[
     (5, "rooms", include_str!("../../migrations/postgres/0005_rooms.sql")),
     (6, "uploads", include_str!("../../migrations/postgres/0006_uploads.sql")),
     (7, "push", include_str!("../../migrations/postgres/0007_push.sql")),
+    (8, "push devices", include_str!("../../migrations/postgres/0008_push_devices.sql")),
+    (9, "privacy", include_str!("../../migrations/postgres/0009_privacy.sql")),
 ];
 
 pub(crate) fn migrator(scripts: &[Script]) -> Migrator {

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::{
     Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, PubSub, PushServices, RefreshTokens, Reports,
-    Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
+    LastActivities, Location, Meta, Offline, Options, Privacy, PubSub, PushDevices, PushServices,
+    RefreshTokens, Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -22,8 +22,10 @@ pub struct Store {
     pub last: Arc<dyn LastActivities>,
     pub meta: Arc<dyn Meta>,
     pub offline: Arc<dyn Offline>,
+    pub privacy: Arc<dyn Privacy>,
     pub pubsub: Arc<dyn PubSub>,
     pub push: Arc<dyn PushServices>,
+    pub push_devices: Arc<dyn PushDevices>,
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     pub reports: Arc<dyn Reports>,
     pub rooms: Arc<dyn Rooms>,
@@ -90,8 +92,10 @@ impl Store {
             last: database.clone(),
             meta: database.clone(),
             offline: database.clone(),
+            privacy: database.clone(),
             pubsub: database.clone(),
             push: database.clone(),
+            push_devices: database.clone(),
             refresh_tokens: database.clone(),
             reports: database.clone(),
             rooms: database.clone(),
@@ -125,7 +129,9 @@ pub(crate) trait Domains:
     + LastActivities
     + Meta
     + Offline
+    + Privacy
     + PubSub
+    + PushDevices
     + PushServices
     + RefreshTokens
     + Reports

@@ -43,13 +43,31 @@ def _programs() -> list:
     return [tools.venv("slixmpp"), tools.FOREIGN / "programs" / "suite.py"]
 
 
+def _converse() -> list:
+    tools.apt({"chromium": "chromium"})
+    return ["node", tools.npm("converse") / "suite.mjs"]
+
+
+def _desktop() -> list:
+    tools.apt({
+        "gajim": "gajim", "Xvfb": "xvfb", "dbus-daemon": "dbus-daemon", "import": "imagemagick",
+        # What Gajim plays recordings with and is read by.
+        "/usr/lib/*/gstreamer-1.0/libgstisomp4.so": "gstreamer1.0-plugins-good",
+        "/usr/lib/*/gstreamer-1.0/libgstopus.so": "gstreamer1.0-plugins-base",
+        "/usr/lib/*/girepository-1.0/Atspi-2.0.typelib": "gir1.2-atspi-2.0",
+        "/usr/libexec/at-spi-bus-launcher": "at-spi2-core"})
+    return [tools.venv("slixmpp"), tools.FOREIGN / "desktop" / "suite.py"]
+
+
 SUITES = {
     suite.name: suite
     for suite in (
         Suite("slixmpp", _slixmpp, 1800),
         Suite("xmpp.js", _xmpp_js, 600),
+        Suite("converse", _converse, 600),
         Suite("tokio-xmpp", _tokio_xmpp, 600),
         Suite("programs", _programs, 600),
+        Suite("desktop", _desktop, 600),
         Suite("smack", _smack, 2400),
     )
 }

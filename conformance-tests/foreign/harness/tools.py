@@ -1,5 +1,6 @@
 """What the suites need from package registries, installed once into a cache."""
 
+import glob
 import hashlib
 import json
 import os
@@ -30,8 +31,9 @@ def log() -> Path:
 
 
 def apt(packages: dict):
-    """Makes sure that each program (key) is here, else installs its Debian package (value)."""
-    wanted = [package for program, package in packages.items() if not shutil.which(program)]
+    """Makes sure that each program or file (key) is here, else installs its Debian package (value)."""
+    wanted = [package for key, package in packages.items()
+              if not (shutil.which(key) or glob.glob(key))]
     if not wanted:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):

@@ -5,6 +5,7 @@ mod ptt;
 mod rate;
 #[cfg(test)]
 pub(crate) mod tests;
+mod turn;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -15,7 +16,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/auth/refresh", post(auth::refresh))
         .route("/auth/logout", post(auth::logout))
         .route("/ptt/clips", post(ptt::send_clip))
+        .route("/turn-credentials", get(turn::credentials))
         .layer(from_fn_with_state(web.clone(), limit))
         .layer(from_fn(secure))
 }

@@ -83,7 +83,14 @@ impl Server {
         parse(self.raw(path, body.to_string(), None).await).await
     }
 
-    async fn login(&self, name: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str, bearer: &str) -> (StatusCode, Value) {
+        let request = Request::get(format!("/api/v1/{path}"));
+        let request = request.header("authorization", format!("Bearer {bearer}"));
+        let request = request.body(Body::empty()).unwrap();
+        parse(self.web.router().oneshot(request).await.unwrap()).await
+    }
+
+    pub(crate) async fn login(&self, name: &str) -> Value {
         let wish = json!({ "email": name, "password": "correct horse" });
         let (status, answer) = self.post("login", wish).await;
         assert_eq!(status, StatusCode::OK);

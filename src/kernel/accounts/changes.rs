@@ -45,7 +45,9 @@ impl Kernel {
             // Whoever cannot be told keeps a contact that answers nothing.
             let _ = self.remove_contact(jid, &contact).await;
         }
-        self.accounts.delete(jid).await
+        let deleted = self.accounts.delete(jid).await;
+        self.privacy.forget(jid.as_str());
+        deleted
     }
 
     fn end_sessions(&self, jid: &BareJid, reason: EndReason, keep: Option<&Session>) {

@@ -29,7 +29,7 @@ pub use fast::FastLogin;
 pub use invites::{AccountInvite, InviteError};
 pub use passwords::{PasswordPolicyError, Passwords};
 pub use registration::{Registration, RegistrationError};
-pub use throttle::{Quota, Throttle};
+pub use throttle::{Quota, Throttle, Windows};
 use tokens::Signer;
 pub use tokens::{ACCESS_SECONDS, Access, Granted, REFRESH_DAYS, TokenError, Visitor, role_name};
 

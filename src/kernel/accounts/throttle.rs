@@ -80,7 +80,7 @@ impl Quota {
 }
 
 /// Counts by key, each in a window that begins with its first event.
-struct Windows<K> {
+pub struct Windows<K> {
     length_micros: i64,
     windows: Mutex<HashMap<K, Window>>,
 }
@@ -94,17 +94,17 @@ struct Window {
 const MAX_WINDOWS: usize = 50_000;
 
 impl<K: Eq + Hash> Windows<K> {
-    fn new(seconds: u64) -> Windows<K> {
+    pub fn new(seconds: u64) -> Windows<K> {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         Windows { length_micros: seconds.saturating_mul(1_000_000), windows: Mutex::default() }
     }
 
-    fn count(&self, key: &K, now: Timestamp) -> u32 {
+    pub fn count(&self, key: &K, now: Timestamp) -> u32 {
         let windows = self.windows.lock();
         windows.get(key).filter(|window| self.is_open(window, now)).map_or(0, |w| w.count)
     }
 
-    fn add(&self, key: K, now: Timestamp) {
+    pub fn add(&self, key: K, now: Timestamp) {
         let mut windows = self.windows.lock();
         if windows.len() >= MAX_WINDOWS && !windows.contains_key(&key) {
             windows.retain(|_, window| self.is_open(window, now));

@@ -9,6 +9,7 @@ impl Default for Config {
         Config {
             hosts: vec!["localhost".into()],
             host: Vec::new(),
+            external_service: Vec::new(),
             data_dir: "./data".into(),
             listen: Listen::default(),
             tls: Tls::default(),
@@ -19,6 +20,7 @@ impl Default for Config {
             sessions: Sessions::default(),
             archive: Archive::default(),
             offline: Offline::default(),
+            privacy: Privacy::default(),
             pubsub: PubSub::default(),
             rooms: Rooms::default(),
             http: Http::default(),
@@ -210,12 +212,33 @@ impl Default for Ptt {
 
 impl Default for Push {
     fn default() -> Push {
-        Push { with_sender: false, with_body: false, placeholder: "New message".into() }
+        Push {
+            with_sender: false,
+            with_body: false,
+            placeholder: "New message".into(),
+            app_server: true,
+            private_hosts: Vec::new(),
+            root: None,
+            fcm: None,
+            apns: None,
+        }
     }
+}
+
+pub(super) fn fcm_endpoint() -> String {
+    "https://fcm.googleapis.com".into()
+}
+
+pub(super) fn apns_endpoint() -> String {
+    "https://api.push.apple.com".into()
 }
 
 impl Default for Log {
     fn default() -> Log {
         Log { level: "info".into(), format: LogFormat::Auto }
     }
+}
+
+pub(super) fn credentials_hours() -> u32 {
+    24
 }

@@ -4,6 +4,8 @@ mod audience;
 mod defaults;
 mod env;
 mod mistake;
+mod privacy;
+mod services;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
+pub use privacy::{HostPrivacy, Privacy};
+pub use services::{ExternalService, Transport};
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -24,6 +28,7 @@ pub use mistake::Mistake;
 pub struct Config {
     pub hosts: Vec<String>,
     pub host: Vec<HostFiles>,
+    pub external_service: Vec<ExternalService>,
     pub data_dir: PathBuf,
     pub listen: Listen,
     pub tls: Tls,
@@ -34,6 +39,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
+    pub privacy: Privacy,
     pub pubsub: PubSub,
     pub rooms: Rooms,
     pub http: Http,
@@ -51,6 +57,8 @@ pub struct HostFiles {
     pub domain: String,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub privacy: HostPrivacy,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -276,6 +284,38 @@ pub struct Push {
     pub with_sender: bool,
     pub with_body: bool,
     pub placeholder: String,
+    /// The app server at `push.D`.
+    pub app_server: bool,
+    /// May have addresses that are not public.
+    pub private_hosts: Vec<String>,
+    /// PEM file of the authorities of these hosts, if not public.
+    pub root: Option<PathBuf>,
+    pub fcm: Option<Fcm>,
+    pub apns: Option<Apns>,
+}
+
+/// Firebase Cloud Messaging, HTTP v1.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Fcm {
+    /// JSON file of the service account.
+    pub service_account: PathBuf,
+    #[serde(default = "defaults::fcm_endpoint")]
+    pub endpoint: String,
+}
+
+/// Apple Push Notification service.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Apns {
+    /// The file with the signing key (.p8).
+    pub key: PathBuf,
+    pub key_id: String,
+    pub team_id: String,
+    /// Bundle id of the app.
+    pub topic: String,
+    #[serde(default = "defaults::apns_endpoint")]
+    pub endpoint: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -404,6 +444,7 @@ impl Config {
         if self.limits.outbox_bytes < self.limits.stanza_bytes {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
+        self.external_service.iter().try_for_each(ExternalService::check)?;
         self.auth.check()
     }
 }

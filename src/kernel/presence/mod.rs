@@ -71,7 +71,8 @@ impl Kernel {
     async fn answer_probe(self: &Arc<Self>, to: &Jid, probe: &Stanza) {
         let Some(from) = probe.from.clone() else { return };
         let account = to.bare();
-        let permitted = from.bare() == account || self.sees_presence(&account, &from.bare()).await;
+        let viewer = from.bare();
+        let permitted = viewer == account || self.sees_presence(&account, &viewer).await;
         if !permitted {
             // A directed presence is seen by probing its exact sender (section 4.3.2, item 2).
             if let Some(session) = self.sessions.find(to)
@@ -81,8 +82,11 @@ impl Kernel {
                 self.route(presence.with_to(from)).await;
                 return;
             }
-            let refusal = Stanza::presence(PresenceType::Unsubscribed);
-            self.route(refusal.with_from(account).with_to(from.bare())).await;
+            // Who is subscribed and may see nothing now sees what there is of an account that is away.
+            if !self.is_subscriber(&account, &viewer).await {
+                let refusal = Stanza::presence(PresenceType::Unsubscribed);
+                self.route(refusal.with_from(account).with_to(viewer)).await;
+            }
             return;
         }
         let sessions = self.sessions.of(to);
@@ -93,34 +97,33 @@ impl Kernel {
         }
     }
 
-    /// Whether `viewer` has a subscription to the presence of `account`.
-    pub async fn sees_presence(&self, account: &BareJid, viewer: &BareJid) -> bool {
-        let entry = self.store.roster.entry(account.as_str(), viewer.as_str()).await;
-        let item = entry.ok().and_then(|entry| entry.item);
-        item.is_some_and(|item| sees(&item))
-    }
-
-    /// Tells the subscribers and the account's own resources; returns the contacts.
-    pub(crate) async fn broadcast(
-        self: &Arc<Self>,
-        session: &Session,
-        presence: &Stanza,
-    ) -> Vec<RosterItem> {
+    /// Tells the account's own resources, and the subscribers if they may know.
+    pub(crate) async fn broadcast(self: &Arc<Self>, session: &Session, presence: &Stanza) {
         for other in self.sessions.of(&session.jid).iter().filter(|other| other.is_available()) {
             self.post(other, presence.clone().with_to(other.bare()));
         }
-        let contacts = match self.store.roster.load(session.jid.bare_str()).await {
-            Ok(roster) => roster.items,
+        let account = session.bare();
+        if self.shows_presence(&account).await {
+            self.broadcast_to_subscribers(&account, presence).await;
+        }
+    }
+
+    pub(crate) async fn broadcast_to_subscribers(
+        self: &Arc<Self>,
+        account: &BareJid,
+        presence: &Stanza,
+    ) {
+        let roster = match self.store.roster.load(account.as_str()).await {
+            Ok(roster) => roster,
             Err(error) => {
-                tracing::error!(session = %session.id, %error, "roster not read");
-                return Vec::new();
+                tracing::error!(%account, %error, "roster not read");
+                return;
             }
         };
-        for item in contacts.iter().filter(|item| sees(item)) {
+        for item in roster.items.iter().filter(|item| sees(item)) {
             let Ok(contact) = item.jid.parse::<Jid>() else { continue };
             self.route(presence.clone().with_to(contact)).await;
         }
-        contacts
     }
 }
 

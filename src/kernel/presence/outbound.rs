@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wello_store::{LastActivity, RosterItem};
+use wello_store::LastActivity;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::Jid;
 use wello_wire::ns;
@@ -53,9 +53,9 @@ impl Kernel {
         };
         self.announce(session, &mut presence, false).await;
         let was_available = session.set_presence(Some((presence.clone(), priority)));
-        let contacts = self.broadcast(session, &presence).await;
+        self.broadcast(session, &presence).await;
         if !was_available {
-            self.greet(session, &contacts).await;
+            self.greet(session).await;
         }
         for hook in &self.hooks.sessions {
             hook.available(self, session).await;
@@ -89,14 +89,15 @@ impl Kernel {
 
     /// Section 4.2.3 and 3.1.3: a resource that has just come learns who is there and which
     /// requests wait.
-    async fn greet(self: &Arc<Self>, session: &Arc<Session>, contacts: &[RosterItem]) {
+    async fn greet(self: &Arc<Self>, session: &Arc<Session>) {
         for other in self.sessions.of(&session.jid).iter().filter(|other| other.id != session.id) {
             if let Some(presence) = other.presence() {
                 session.reply(presence.with_to(session.jid.clone()));
             }
         }
         let account = session.bare();
-        for item in contacts.iter().filter(|item| is_seen(item)) {
+        let Ok(roster) = self.store.roster.load(account.as_str()).await else { return };
+        for item in roster.items.iter().filter(|item| is_seen(item)) {
             let Ok(contact) = item.jid.parse::<Jid>() else { continue };
             let probe = Stanza::presence(PresenceType::Probe);
             self.route(probe.with_from(session.jid.clone()).with_to(contact)).await;
@@ -155,6 +156,9 @@ impl Kernel {
         }
         // Whoever is blocked (XEP-0191, section 3.3) learns nothing, not even this.
         if self.guard(&probe).await != Flow::Next {
+            return;
+        }
+        if self.is_subscriber(&to.bare(), &session.bare()).await {
             return;
         }
         let mut refusal = Stanza::presence(PresenceType::Unsubscribed);

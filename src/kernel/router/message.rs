@@ -47,6 +47,7 @@ impl Kernel {
             sender,
             recipient: None,
             recipient_sessions: Arc::new([]),
+            held: false,
             targets: Vec::new(),
             copies: Vec::new(),
             record: Record::default(),
@@ -96,6 +97,16 @@ impl Kernel {
             return Err(unavailable());
         }
         passage.recipient = Some(recipient);
+        for hook in &self.hooks.screens {
+            match hook.screen(self, passage).await {
+                Flow::Next => {}
+                Flow::Handled => return Ok(()),
+                Flow::Refuse(error) => return Err(error),
+            }
+        }
+        if passage.held {
+            return self.hold(passage).await;
+        }
         let type_ = passage.stanza.message_type();
         let (verdict, reason) = decide(type_, to, &passage.recipient_sessions);
         tracing::trace!(%to, ?type_, reason, "message routed");
@@ -111,6 +122,19 @@ impl Kernel {
         }
         self.write_record(passage).await?;
         self.deliver(passage).await;
+        self.deliver_copies(passage);
+        self.run_after(passage).await;
+        Ok(())
+    }
+
+    /// Into the archives, and to nobody.
+    async fn hold(self: &Arc<Self>, passage: &mut Passage) -> Result<(), StanzaError> {
+        self.run_copy_and_archive(passage).await;
+        // What the recipient's archive does not keep, they would never find.
+        if passage.record.recipient_id.is_none() {
+            return Err(StanzaError::service_unavailable(""));
+        }
+        self.write_record(passage).await?;
         self.deliver_copies(passage);
         self.run_after(passage).await;
         Ok(())

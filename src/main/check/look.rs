@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use wello_kernel::config::Config;
+use wello_kernel::config::{Apns, Config};
+use wello_modules::push::app_server::Keys;
 use wello_net::listener::{ListenOptions, Listener};
 use wello_net::tls::{
-    CertificateFiles, CertificateStore, HostName, HostTls, TlsOptions, acme_file,
+    CertificateFiles, CertificateStore, HostName, HostTls, TlsOptions, acme_file, roots_from_file,
 };
 use wello_store::{Location, Store, StoreError};
 
@@ -126,6 +127,51 @@ fn certificate(config: &Config, domain: &str) -> Finding {
         ),
         None => Finding::ok("certificate", format!("{domain}: good for {days} days")),
     }
+}
+
+/// What wakes devices. Reads the keys without making any.
+pub fn push(config: &Config) -> Vec<Finding> {
+    if !config.push.app_server {
+        return vec![Finding::note("push", "the app server is off: push.app_server")];
+    }
+    let push = &config.push;
+    let mut findings = match Keys::check(config) {
+        Ok(()) => {
+            let fcm = push.fcm.as_ref().map(|_| "FCM");
+            let apns = push.apns.as_ref().map(|_| "APNs");
+            let all: Vec<&str> =
+                ["Web Push", "UnifiedPush"].into_iter().chain(fcm).chain(apns).collect();
+            vec![Finding::ok("push", format!("wakes devices by {}", all.join(", ")))]
+        }
+        Err(error) => vec![Finding::error("push", error.to_string())],
+    };
+    findings.extend(push.root.as_ref().and_then(|file| {
+        let error = roots_from_file(file).err()?;
+        Some(Finding::error("push", format!("push.root: {error}")))
+    }));
+    let configured = [
+        push.fcm.as_ref().map(|fcm| &fcm.service_account),
+        push.apns.as_ref().map(|apns| &apns.key),
+    ];
+    findings.extend(configured.into_iter().flatten().filter_map(|file| {
+        let mode = std::fs::metadata(file).ok()?.permissions().mode();
+        let open = mode & 0o007 != 0;
+        open.then(|| {
+            let mend = format!("everybody can read {}: chmod 640 it", file.display());
+            Finding::warning("push", mend)
+        })
+    }));
+    findings.extend(push.apns.as_ref().and_then(misnamed));
+    findings
+}
+
+/// Both ids have ten characters at Apple, and are easily mixed up with other things.
+fn misnamed(apns: &Apns) -> Option<Finding> {
+    let fits = |id: &str| id.len() == 10 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let keys = [("key_id", &apns.key_id), ("team_id", &apns.team_id)];
+    let (key, id) = keys.into_iter().find(|(_, id)| !fits(id))?;
+    let why = format!("push.apns.{key}: {id:?} is not one of Apple's ids, such as ABC123DEFG");
+    Some(Finding::warning("push", why))
 }
 
 pub fn ports(config: &Config, running: bool) -> Vec<Finding> {

@@ -41,6 +41,7 @@ async fn all(config: &Config) -> Vec<Finding> {
     findings.extend(look::certificates(config));
     findings.extend(look::ports(config, running));
     findings.extend(judge::settings(config));
+    findings.extend(look::push(config));
     for domain in config.domains() {
         if judge::is_public(domain) {
             let records = dns::records(domain).await;

@@ -118,7 +118,7 @@ impl Export<'_> {
             let Some(element) = parsed(&xml) else { continue };
             match key {
                 DocumentKey::Private { .. } => private.push(element),
-                DocumentKey::VCardTemp | DocumentKey::VCard4 => self.element(&element)?,
+                DocumentKey::VCardTemp => self.element(&element)?,
             }
         }
         if private.children().next().is_some() { self.element(&private) } else { Ok(()) }

@@ -10,7 +10,10 @@ use wello_wire::stanza::{PresenceType, Stanza};
 
 /// The user goes offline for those who were allowed to see them.
 pub(super) async fn hide(kernel: &Arc<Kernel>, account: &BareJid, blocked: &[Jid]) {
-    let viewers = viewers(kernel, account, blocked).await;
+    let viewers = match kernel.shows_presence(account).await {
+        true => viewers(kernel, account, blocked).await,
+        false => BTreeSet::new(),
+    };
     for session in kernel.sessions.of(account).iter() {
         let gone = Stanza::presence(PresenceType::Unavailable).with_from(session.jid.clone());
         if session.is_available() {
@@ -28,6 +31,9 @@ pub(super) async fn hide(kernel: &Arc<Kernel>, account: &BareJid, blocked: &[Jid
 
 /// The user comes online for those who are allowed to see them.
 pub(super) async fn show(kernel: &Arc<Kernel>, account: &BareJid, freed: &[Jid]) {
+    if !kernel.shows_presence(account).await {
+        return;
+    }
     let viewers = viewers(kernel, account, freed).await;
     for session in kernel.sessions.of(account).iter() {
         let Some(presence) = session.presence() else { continue };

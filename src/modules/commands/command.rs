@@ -26,6 +26,11 @@ pub(super) trait AdHocCommand: Send + Sync {
     /// The stages to fill in, in their order; none when it just runs.
     fn forms(&self) -> Vec<DataForm>;
 
+    /// One of the forms as the caller gets it, with what is set now.
+    async fn show(&self, _context: &Context<'_>, form: DataForm) -> DataForm {
+        form
+    }
+
     /// `filled` has a submission for each of the forms, checked against it.
     async fn run(&self, context: &Context<'_>, filled: &[DataForm]) -> Outcome;
 }

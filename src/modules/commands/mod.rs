@@ -1,9 +1,10 @@
-//! Ad-hoc commands of a host (XEP-0050): administration (XEP-0133) and invitations (XEP-0401).
+//! Ad-hoc commands of a host (XEP-0050): administration (XEP-0133), invitations (XEP-0401) and privacy.
 
 mod accounts;
 mod command;
 mod invitations;
 mod online;
+mod privacy;
 mod running;
 mod statistics;
 
@@ -15,9 +16,7 @@ use wello_kernel::hooks::{
     DiscoQuery, Discovery, IqAnswer, IqHandler, IqRequest, IqScope, Request,
 };
 use wello_kernel::module::{Module, Registrar, Spec, Status};
-use wello_store::{AccountStatus, Role};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::Jid;
 use wello_wire::ns;
 use wello_wire::payload::command::{
     Action, Actions, Command, CommandError, Note, NoteKind, Status as Stage,
@@ -25,6 +24,8 @@ use wello_wire::payload::command::{
 use wello_wire::payload::data_form::DataForm;
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem, Identity};
 
+use crate::pubsub::PubSub;
+use crate::strangers::Strangers;
 use command::{AdHocCommand, Context, Outcome};
 use running::{Begun, Running, Step, decide};
 
@@ -63,9 +64,10 @@ const SPECS: &[Spec] = &[
 ];
 
 impl Commands {
-    pub fn new() -> Commands {
+    pub(crate) fn new(pubsub: Arc<PubSub>, strangers: Arc<Strangers>) -> Commands {
         let administration = accounts::all().into_iter().chain(online::all());
         let commands = administration.chain(statistics::all()).chain(invitations::all());
+        let commands = commands.chain(privacy::all(pubsub, strangers));
         Commands { commands: commands.collect(), running: Running::default() }
     }
 
@@ -89,15 +91,6 @@ impl Module for Commands {
     }
 }
 
-/// The role of an account here that may be used; `None` for everybody else.
-async fn role_of(kernel: &Kernel, jid: &Jid) -> Option<Role> {
-    if jid.local().is_none() || !kernel.hosts.contains(jid.domain()) {
-        return None;
-    }
-    let account = kernel.store.accounts.find(jid.bare_str()).await.ok()??;
-    (account.status == AccountStatus::Active).then_some(account.role)
-}
-
 #[async_trait]
 impl IqHandler for Commands {
     async fn handle(
@@ -109,7 +102,7 @@ impl IqHandler for Commands {
         let asked = Command::parse(request.payload).map_err(CommandError::from_parse)?;
         let command = self.find(&asked.node);
         let command = command.ok_or_else(|| StanzaError::item_not_found("no such command"))?;
-        let role = role_of(kernel, request.from).await;
+        let role = kernel.role_of(request.from).await;
         let permitted = command.audience(&kernel.config).includes(role);
         let Some(role) = role.filter(|_| permitted) else {
             return Err(StanzaError::forbidden("not for this account"));
@@ -153,7 +146,9 @@ impl Commands {
             Step::Show(stage) => {
                 let mut answer = Command::answer(command.node(), id, Stage::Executing);
                 answer.actions = Some(actions(stage, forms.len()));
-                answer.form = forms.into_iter().nth(stage);
+                if let Some(form) = forms.into_iter().nth(stage) {
+                    answer.form = Some(command.show(context, form).await);
+                }
                 self.running.put_back(begun.at(stage, filled), now);
                 Ok(answer)
             }
@@ -215,7 +210,7 @@ impl Discovery for Commands {
             return Some(DiscoInfo { identities: vec![identity], ..DiscoInfo::default() });
         }
         let command = self.find(node)?;
-        let role = role_of(kernel, &query.from).await;
+        let role = kernel.role_of(&query.from).await;
         command.audience(&kernel.config).includes(role).then(|| DiscoInfo {
             identities: vec![Identity::new("automation", "command-node", Some(command.name()))],
             features: vec![ns::COMMANDS.to_owned(), ns::DATA_FORM.to_owned()],
@@ -227,7 +222,7 @@ impl Discovery for Commands {
         if query.scope != IqScope::Host || query.node.as_deref() != Some(ns::COMMANDS) {
             return None;
         }
-        let role = role_of(kernel, &query.from).await;
+        let role = kernel.role_of(&query.from).await;
         let permitted =
             self.commands.iter().filter(|command| command.audience(&kernel.config).includes(role));
         let item = |command: &dyn AdHocCommand| DiscoItem {
@@ -249,7 +244,8 @@ mod tests {
 
     #[test]
     fn every_command_has_a_node_and_typed_forms_of_its_own() {
-        let all = Commands::new();
+        let pubsub = Arc::new(PubSub::new(crate::caps::EntityCaps::default(), &[]));
+        let all = Commands::new(pubsub, Arc::new(Strangers::default()));
         let nodes: HashSet<_> = all.commands.iter().map(|command| command.node()).collect();
         assert_eq!(nodes.len(), all.commands.len());
         for command in &all.commands {

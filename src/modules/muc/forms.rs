@@ -10,10 +10,9 @@ use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::xml::Element;
 
 use super::room::config::{AllowPm, Whois};
-use super::room::{Affiliation, Config, Role, Room};
+use super::room::{Affiliation, Config, REGISTER, Role, Room};
 
 pub const CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
-pub const REGISTER: &str = "http://jabber.org/protocol/muc#register";
 
 /// What an owner submitted.
 pub struct Submitted {

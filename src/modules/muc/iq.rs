@@ -193,7 +193,7 @@ impl Muc {
         }
         let wanted = Register::parse(ask.payload)?;
         let nick = match &wanted.form {
-            Some(form) if form.form_type() != Some(forms::REGISTER) => None,
+            Some(form) if form.form_type() != Some(super::room::REGISTER) => None,
             Some(form) => form.value("muc#register_roomnick"),
             None => wanted.value("nick").or_else(|| wanted.value("username")),
         };

@@ -1,5 +1,6 @@
 //! Multi-user chat (XEP-0045) at `conference.HOST`, with what belongs to it.
 
+mod absent;
 mod activity;
 mod archive;
 mod disco;
@@ -27,10 +28,14 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 use self::interest::Interest;
 use self::registry::Registry;
 use crate::blocking::Blocking;
+use crate::push::Push;
+use crate::strangers::Strangers;
 
 pub struct Muc {
     domains: Vec<String>,
     blocking: Arc<Blocking>,
+    strangers: Arc<Strangers>,
+    push: Arc<Push>,
     rooms: Registry,
     interest: Interest,
     /// Makes ids of occupants; the same after a restart.
@@ -42,10 +47,17 @@ pub struct Muc {
 const LABEL: &str = "conference";
 
 impl Muc {
-    pub fn new(config: &Config, blocking: Arc<Blocking>) -> Muc {
+    pub(crate) fn new(
+        config: &Config,
+        blocking: Arc<Blocking>,
+        strangers: Arc<Strangers>,
+        push: Arc<Push>,
+    ) -> Muc {
         Muc {
             domains: config.domains().iter().map(|host| format!("{LABEL}.{host}")).collect(),
             blocking,
+            strangers,
+            push,
             rooms: Registry::default(),
             interest: Interest::default(),
             secret: OnceCell::new(),

@@ -10,9 +10,11 @@ use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, FormKind};
 use wello_wire::stanza::{MessageType, PresenceType, Stanza};
+use wello_wire::xml::Element;
 
 use super::Muc;
-use super::room::{Effects, Room, Speech, VOICE_REQUEST, is_subject};
+use super::refusals::store_failed;
+use super::room::{Effects, REGISTER, Room, Speech, VOICE_REQUEST, is_subject};
 use crate::archive::is_worth_keeping;
 
 impl Muc {
@@ -72,6 +74,7 @@ impl Muc {
         let ticket = self.run(kernel, room, session, speak).await?.ticket;
         if keep {
             self.tell_interested(kernel, room).await;
+            self.wake_absent(kernel, room, from, stanza);
         }
         Ok(ticket)
     }
@@ -89,10 +92,13 @@ impl Muc {
             for invite in x.children().filter(|child| child.is("invite", ns::MUC_USER)) {
                 check_invitee(kernel, invite.attr("to")).await?;
             }
+            let unwelcome = self.unwelcome(kernel, from, x).await?;
             let ask = |room: &mut Room, fx: &mut Effects| {
                 let mut known = false;
                 for child in x.children().filter(|child| child.ns() == ns::MUC_USER) {
                     match child.name() {
+                        // The inviter is not told who wants none.
+                        "invite" if unwelcome.contains(child) => {}
                         "invite" => room.invite(from, child, fx)?,
                         "decline" => room.decline(from, child, fx)?,
                         _ => continue,
@@ -112,6 +118,11 @@ impl Muc {
             if form.kind == FormKind::Cancel {
                 return Ok(None);
             }
+            if form.form_type() == Some(REGISTER) {
+                let answer =
+                    |room: &mut Room, fx: &mut Effects| room.answer_registration(from, &form, fx);
+                return Ok(self.run(kernel, room, session, answer).await?.ticket);
+            }
             if form.form_type() == Some(VOICE_REQUEST) {
                 let answer =
                     |room: &mut Room, fx: &mut Effects| room.handle_voice_form(from, &form, fx);
@@ -120,6 +131,25 @@ impl Muc {
         }
         // Section 17.2: improperly typed.
         Err(StanzaError::bad_request("messages to everybody are of type groupchat"))
+    }
+
+    /// The invitations that those who are invited do not want from a stranger.
+    async fn unwelcome(
+        &self,
+        kernel: &Arc<Kernel>,
+        inviter: &Jid,
+        x: &Element,
+    ) -> Result<Vec<Element>, StanzaError> {
+        let mut unwelcome = Vec::new();
+        for invite in x.children().filter(|child| child.is("invite", ns::MUC_USER)) {
+            let to = invite.attr("to").and_then(|to| to.parse::<Jid>().ok());
+            let Some(to) = to.filter(|to| kernel.hosts.contains(to.domain())) else { continue };
+            let welcome = self.strangers.lets_invite(kernel, &to.bare(), &inviter.bare()).await;
+            if !welcome.map_err(|error| store_failed(&error))? {
+                unwelcome.push(invite.clone());
+            }
+        }
+        Ok(unwelcome)
     }
 
     /// Section 11.1: who cannot be reached is put out; other errors go to whom they are for.

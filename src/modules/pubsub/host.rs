@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use wello_kernel::Kernel;
 use wello_store::{
-    AccountStatus, Affiliation, NewNode, NodeCreation, NodeSubscription, PubSubNode, Role,
-    RosterItem, Subscription, SubscriptionState,
+    Affiliation, NewNode, NodeCreation, NodeSubscription, PubSubNode, Role, RosterItem,
+    Subscription, SubscriptionState,
 };
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
@@ -66,7 +66,10 @@ impl Host {
     /// What a new node of that name is like.
     pub(crate) fn defaults(&self, kernel: &Kernel, node: &str) -> NodeConfig {
         match self {
-            Host::Account(_) => profiles::defaults(NodeConfig::of_account(limits(kernel)), node),
+            Host::Account(account) => {
+                let profile = kernel.config.privacy_of(account.domain()).profile;
+                profiles::defaults(NodeConfig::of_account(limits(kernel)), node, profile)
+            }
             Host::Service(_) => NodeConfig::of_service(limits(kernel)),
         }
     }
@@ -165,7 +168,7 @@ impl Call<'_> {
     async fn owns_by_address(&self, who: &BareJid) -> bool {
         match self.host {
             Host::Account(account) => account == who,
-            Host::Service(_) => role(self.kernel, who).await == Some(Role::Admin),
+            Host::Service(_) => self.kernel.role_of(who).await == Some(Role::Admin),
         }
     }
 
@@ -228,15 +231,6 @@ pub(crate) fn strongest(
     states: impl Iterator<Item = SubscriptionState>,
 ) -> Option<SubscriptionState> {
     states.max_by_key(|state| *state == SubscriptionState::Subscribed)
-}
-
-/// The role of an account here that may be used; `None` for everybody else.
-pub(crate) async fn role(kernel: &Kernel, who: &BareJid) -> Option<Role> {
-    if who.local().is_none() || !kernel.hosts.contains(who.domain()) {
-        return None;
-    }
-    let account = kernel.store.accounts.find(who.as_str()).await.ok()??;
-    (account.status == AccountStatus::Active).then_some(account.role)
 }
 
 pub(crate) fn pubsub(child: wello_wire::xml::Element) -> wello_wire::xml::Element {

@@ -41,6 +41,7 @@ use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::stanza::{Kind, Stanza};
+use wello_wire::xml::Element;
 
 use crate::caps::EntityCaps;
 use event::Outcome;
@@ -97,11 +98,16 @@ impl PubSub {
     ) -> Result<IqAnswer, StanzaError> {
         let call = Call { kernel, host, from: request.from };
         let command = request::parse(request.request, request.payload)?;
-        if call.is_account_owner() && command.node() == Some(ns::BOOKMARKS) {
-            bookmarks::adopt(&Own::of(self, kernel, host.address())).await?;
+        let own = call.is_account_owner().then(|| Own::of(self, kernel, host.address()));
+        let bookmarks = own.as_ref().map(|own| (own, Bookmarks::of(&command)));
+        if let Some((own, bookmarks)) = &bookmarks {
+            bookmarks.before(own).await?;
         }
         let changes_avatar = command.changes().is_some_and(avatar::concerns);
         let outcome = self.run(&call, command).await?;
+        if let Some((own, bookmarks)) = &bookmarks {
+            bookmarks.after(own).await?;
+        }
         kernel.answer(request.session, request.stanza.result(outcome.answer)).await;
         for event in outcome.events {
             notify::tell(self, kernel, host, event).await;
@@ -151,6 +157,58 @@ impl PubSub {
                 tracing::debug!(account = %own.account(), ?refusal, "read mark not published");
                 Flow::Next
             }
+        }
+    }
+}
+
+/// What a request of an account's own client has to do with bookmarks.
+enum Bookmarks {
+    /// At the node of XEP-0402.
+    Touched,
+    Changed,
+    /// At the node of XEP-0048.
+    Asked,
+    Replaced(Element),
+    Nothing,
+}
+
+impl Bookmarks {
+    fn of(command: &Command) -> Bookmarks {
+        match (command.node(), command) {
+            (Some(ns::BOOKMARKS), _) => match command.changes() {
+                Some(_) => Bookmarks::Changed,
+                None => Bookmarks::Touched,
+            },
+            (Some(ns::BOOKMARKS_STORAGE), Command::Items(_)) => Bookmarks::Asked,
+            (Some(ns::BOOKMARKS_STORAGE), Command::Publish { item: Some(item), .. }) => {
+                let storage = item.payloads.iter().find(|one| bookmarks::is_storage(one));
+                storage.map_or(Bookmarks::Nothing, |storage| Bookmarks::Replaced(storage.clone()))
+            }
+            _ => Bookmarks::Nothing,
+        }
+    }
+
+    async fn before(&self, own: &Own<'_>) -> Result<(), Refusal> {
+        match self {
+            Bookmarks::Touched | Bookmarks::Changed | Bookmarks::Replaced(_) => {
+                bookmarks::adopt(own).await
+            }
+            Bookmarks::Asked => bookmarks::make_mirror(own).await,
+            Bookmarks::Nothing => Ok(()),
+        }
+    }
+
+    async fn after(&self, own: &Own<'_>) -> Result<(), Refusal> {
+        match self {
+            Bookmarks::Changed => bookmarks::mirror(own).await,
+            Bookmarks::Replaced(storage) => {
+                let replaced = bookmarks::republish(own, storage).await;
+                if replaced.is_err() {
+                    bookmarks::mirror(own).await?;
+                }
+                replaced
+            }
+            Bookmarks::Touched | Bookmarks::Asked | Bookmarks::Nothing => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wello_kernel::Kernel;
 use wello_store::{ItemPage, PubSubItem};
 use wello_wire::jid::{BareJid, Jid};
+use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::xml::Element;
 
 use super::PubSub;
@@ -12,6 +13,7 @@ use super::config::{AccessModel, NodeConfig};
 use super::event::{Outcome, parse};
 use super::host::{Call, Host, Node};
 use super::notify;
+use super::owner;
 use super::policy;
 use super::publish;
 use super::refusals::Refusal;
@@ -52,14 +54,28 @@ impl<'a> Own<'a> {
         self.call().find(name).await
     }
 
-    /// Makes the node if it is not there, readable by everybody.
-    pub(crate) async fn open_node(&self, name: &str) -> Result<(), Refusal> {
+    /// What a new node of that name is like.
+    pub(crate) fn defaults(&self, name: &str) -> NodeConfig {
+        self.host.defaults(self.kernel, name)
+    }
+
+    /// Gives the node this access model; makes it if it is not there.
+    pub(crate) async fn set_access(&self, name: &str, access: AccessModel) -> Result<(), Refusal> {
+        self.make_node(name, access).await?;
+        let form = DataForm::new(FormKind::Submit)
+            .with(Field::untyped("pubsub#access_model").with_value(access.value()));
+        let done = owner::configure(&self.call(), name, Some(&form)).await?;
+        self.tell(done).await;
+        Ok(())
+    }
+
+    /// Makes the node if it is not there.
+    pub(crate) async fn make_node(&self, name: &str, access: AccessModel) -> Result<(), Refusal> {
         let call = self.call();
         if call.find(name).await?.is_some() {
             return Ok(());
         }
-        let usual = self.host.defaults(self.kernel, name);
-        let config = NodeConfig { access: AccessModel::Open, ..usual };
+        let config = NodeConfig { access, ..self.defaults(name) };
         match call.create(name, config).await {
             Ok(_) | Err(Refusal::Conflict) => Ok(()),
             Err(refusal) => Err(refusal),

@@ -9,7 +9,7 @@ use wello_wire::xml::Element;
 
 use super::PubSub;
 use super::event::{Change, Event, Outcome};
-use super::host::{Call, Host, Node, limits, pubsub, role};
+use super::host::{Call, Host, Node, limits, pubsub};
 use super::notify;
 use super::refusals::Refusal;
 use super::request::OwnerCommand;
@@ -23,7 +23,7 @@ pub(crate) async fn create(
     let permitted = match call.host {
         Host::Account(_) => call.is_account_owner(),
         Host::Service(_) => {
-            let role = role(call.kernel, &call.who()).await;
+            let role = call.kernel.role_of(call.from).await;
             call.kernel.config.pubsub.create.includes(role)
         }
     };
@@ -75,7 +75,7 @@ fn named(name: &str, node: &str) -> Element {
     Element::new(name, ns::PUBSUB_OWNER).with_attr("node", node)
 }
 
-async fn configure(
+pub(crate) async fn configure(
     call: &Call<'_>,
     name: &str,
     form: Option<&DataForm>,

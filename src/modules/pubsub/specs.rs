@@ -6,7 +6,7 @@ use wello_wire::ns;
 use super::features;
 
 pub(super) const SPECS: &[Spec] = &[
-    spec("XEP-0048", "Bookmarks", "1.2", Status::Partial("in private storage"), &[]),
+    spec("XEP-0048", "Bookmarks", "1.2", Status::Complete, &[]),
     Spec {
         id: "XEP-0060",
         title: "Publish-Subscribe",
@@ -35,7 +35,13 @@ pub(super) const SPECS: &[Spec] = &[
         Status::Complete,
         &[ns::PEP_VCARD_CONVERSION],
     ),
-    spec("XEP-0402", "PEP Native Bookmarks", "1.2.0", Status::Complete, &[ns::BOOKMARKS_COMPAT]),
+    spec(
+        "XEP-0402",
+        "PEP Native Bookmarks",
+        "1.2.0",
+        Status::Complete,
+        &[ns::BOOKMARKS_COMPAT, ns::BOOKMARKS_COMPAT_PEP],
+    ),
     spec(
         "XEP-0490",
         "Message Displayed Synchronization",

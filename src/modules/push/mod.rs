@@ -3,19 +3,24 @@
 //! A device is woken for what its own session did not get over a living connection: what waits in
 //! its hibernating session, and, when it has none, what no other device of the account got.
 
+pub mod app_server;
 mod policy;
 mod publish;
 mod requests;
+mod rooms;
 mod sending;
 mod silent;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use wello_kernel::Kernel;
-use wello_kernel::hooks::{After, IqScope, SessionEvents};
+
+use wello_kernel::hooks::{AccountEvents, After, IqScope, SessionEvents};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::passage::{Passage, Side};
 use wello_kernel::sessions::Session;
@@ -24,22 +29,74 @@ use wello_wire::jid::BareJid;
 use wello_wire::ns;
 use wello_wire::stanza::Stanza;
 
-use policy::{Away, is_woken, urgency};
+use crate::pubsub::PubSub;
+use policy::{Away, is_woken, wake};
 use publish::Notice;
+use rooms::{Bookmarks, is_marked, is_mentioned, is_woken_absent, is_woken_inside, room_of};
 use sending::Sending;
 use silent::Silent;
+use wake::Wake;
 
-#[derive(Default)]
+pub(crate) use rooms::{Absent, Said};
+
 pub struct Push {
+    shared: Arc<Shared>,
+    /// Rooms whose absent members are being looked through.
+    looks: Arc<Semaphore>,
+}
+
+struct Shared {
+    pubsub: Arc<PubSub>,
     sending: Arc<Sending>,
     silent: Silent,
+    bookmarks: Bookmarks,
+}
+
+/// More than these at once are left out.
+const MAX_LOOKS: usize = 64;
+
+impl Push {
+    pub fn new(pubsub: Arc<PubSub>) -> Push {
+        let shared = Shared {
+            pubsub,
+            sending: Arc::default(),
+            silent: Silent::default(),
+            bookmarks: Bookmarks::default(),
+        };
+        Push { shared: Arc::new(shared), looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
+    }
+
+    /// Whether a message would wake anybody.
+    pub(crate) fn is_worth_it(&self, stanza: &Stanza) -> bool {
+        wake(stanza).0.is_some()
+    }
+
+    /// `false` for an account that is known to have no device that could be woken.
+    pub(crate) fn may_wake(&self, account: &BareJid) -> bool {
+        !self.shared.silent.is_silent(account.as_str())
+    }
+
+    /// Wakes devices of members of a room who have not joined.
+    pub(crate) fn tell_absent(&self, kernel: &Arc<Kernel>, said: Said) {
+        let Ok(look) = Arc::clone(&self.looks).try_acquire_owned() else {
+            tracing::warn!(room = %said.room, "too many rooms at once, nobody is woken");
+            return;
+        };
+        let (shared, kernel) = (Arc::clone(&self.shared), Arc::clone(kernel));
+        let tell = async move {
+            shared.tell_absent(&kernel, said).await;
+            drop(look);
+        };
+        #[expect(clippy::disallowed_methods, reason = "who speaks is not to wait for bookmarks")]
+        tokio::spawn(tell);
+    }
 }
 
 const SPECS: &[Spec] = &[Spec {
     id: "XEP-0357",
     title: "Push Notifications",
     version: "0.4.1",
-    status: Status::Partial("nothing is pushed for subscription requests"),
+    status: Status::Complete,
     host_features: &[],
     account_features: &[ns::PUSH],
 }];
@@ -56,6 +113,7 @@ impl Module for Push {
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
         registrar.iq(IqScope::Account, ns::PUSH, Arc::clone(&self) as _);
         registrar.after(Arc::clone(&self) as _);
+        registrar.accounts(Arc::clone(&self) as _);
         registrar.sessions(self);
     }
 }
@@ -67,30 +125,32 @@ impl After for Push {
         if passage.stanza.has_child("pubsub", ns::PUBSUB) {
             return requests::handle_affiliation(kernel, account, &passage.stanza).await;
         }
+        if passage.held {
+            return;
+        }
         // What one's own devices write is no news.
         if passage.sender.as_ref() == Some(account) {
             return;
         }
-        let (urgency, reason) = urgency(&passage.stanza);
-        let Some(urgency) = urgency else { return };
+        let (wake, reason) = wake(&passage.stanza);
+        let Some(wake) = wake else { return };
         let got = sessions_that_got(passage);
-        let seen = got.iter().any(|session| !session.is_hibernating());
-        tracing::trace!(%account, ?urgency, reason, seen, "may be pushed");
-        let asleep = got.iter().any(|session| session.is_hibernating());
-        if seen && !asleep {
-            return;
-        }
-        let services = self.services(kernel, account).await;
-        for service in services {
-            let away = match session_of(kernel, &service, account) {
-                Some(session) if !session.is_hibernating() => Away::Connected,
-                Some(session) if got.iter().any(|other| other.id == session.id) => Away::Waiting,
-                _ => Away::Gone,
-            };
-            if is_woken(away, seen) {
-                self.wake(kernel, service, Notice::of(&passage.stanza, urgency, kernel));
-            }
-        }
+        tracing::trace!(%account, ?wake, reason, "may be pushed");
+        self.shared.wake_away(kernel, account, &passage.stanza, wake, &got).await;
+    }
+}
+
+#[async_trait]
+impl AccountEvents for Push {
+    async fn asked(
+        &self,
+        kernel: &Arc<Kernel>,
+        account: &BareJid,
+        request: &Stanza,
+        told: &[Arc<Session>],
+    ) {
+        let told: Vec<_> = told.iter().collect();
+        self.shared.wake_away(kernel, account, request, Wake::Request, &told).await;
     }
 }
 
@@ -103,25 +163,30 @@ fn sessions_that_got(passage: &Passage) -> Vec<&Arc<Session>> {
 #[async_trait]
 impl SessionEvents for Push {
     async fn bound(&self, kernel: &Arc<Kernel>, session: &Arc<Session>) {
-        self.forget_counts(kernel, session).await;
+        self.shared.forget_counts(kernel, session).await;
     }
 
     /// What was on its way when the connection broke was never seen.
     async fn hibernating(&self, kernel: &Arc<Kernel>, session: &Arc<Session>, waiting: &[Stanza]) {
-        self.forget_counts(kernel, session).await;
+        self.shared.forget_counts(kernel, session).await;
         let account = session.bare();
         let messages = waiting.iter().filter(|stanza| !is_own(stanza, &account));
-        let news: Vec<_> =
-            messages.filter_map(|stanza| Some((stanza, urgency(stanza).0?))).collect();
+        let news: Vec<_> = messages.filter_map(|stanza| Some((stanza, wake(stanza).0?))).collect();
         if news.is_empty() {
             return;
         }
-        for service in self.services(kernel, &account).await {
-            if is_of(&service, session) {
-                for (stanza, urgency) in &news {
-                    let notice = Notice::of(stanza, *urgency, kernel);
-                    self.wake(kernel, service.clone(), notice);
-                }
+        let services = self.shared.services(kernel, &account).await;
+        let services: Vec<_> = services.iter().filter(|one| is_of(one, session)).collect();
+        if services.is_empty() {
+            return;
+        }
+        for (stanza, wake) in news {
+            if !self.shared.wants(kernel, &account, stanza).await {
+                continue;
+            }
+            let notice = self.shared.notice(kernel, &account, stanza, wake).await;
+            for service in &services {
+                self.shared.wake(kernel, (*service).clone(), notice.clone());
             }
         }
     }
@@ -133,7 +198,88 @@ fn is_own(stanza: &Stanza, account: &BareJid) -> bool {
     by_account && !stanza.has_child("received", ns::CARBONS)
 }
 
-impl Push {
+impl Shared {
+    /// Wakes the devices of an account that are away, for a stanza that these sessions got.
+    async fn wake_away(
+        &self,
+        kernel: &Arc<Kernel>,
+        account: &BareJid,
+        stanza: &Stanza,
+        wake: Wake,
+        got: &[&Arc<Session>],
+    ) {
+        let seen = got.iter().any(|session| !session.is_hibernating());
+        let asleep = got.iter().any(|session| session.is_hibernating());
+        if seen && !asleep {
+            return;
+        }
+        let services = self.services(kernel, account).await;
+        if services.is_empty() || !self.wants(kernel, account, stanza).await {
+            return;
+        }
+        let notice = self.notice(kernel, account, stanza, wake).await;
+        for service in services {
+            let away = match session_of(kernel, &service, account) {
+                Some(session) if !session.is_hibernating() => Away::Connected,
+                Some(session) if got.iter().any(|other| other.id == session.id) => Away::Waiting,
+                _ => Away::Gone,
+            };
+            if is_woken(away, seen) {
+                self.wake(kernel, service, notice.clone());
+            }
+        }
+    }
+
+    async fn notice(
+        &self,
+        kernel: &Arc<Kernel>,
+        account: &BareJid,
+        stanza: &Stanza,
+        wake: Wake,
+    ) -> Notice {
+        let notice = Notice::of(stanza, wake, kernel);
+        if wake != Wake::Request {
+            return notice;
+        }
+        match kernel.store.roster.requests(account.as_str()).await {
+            Ok(requests) => notice.with_requests(requests.len()),
+            Err(error) => {
+                tracing::error!(%account, %error, "subscription requests not read");
+                notice
+            }
+        }
+    }
+
+    /// What the user's settings say of a message from a room that a device is in.
+    async fn wants(&self, kernel: &Arc<Kernel>, account: &BareJid, stanza: &Stanza) -> bool {
+        let Some(room) = room_of(stanza) else { return true };
+        let bookmark = self.bookmarks.of(kernel, &self.pubsub, account, &room).await;
+        let mentioned =
+            is_marked(stanza, account, &bookmark) || is_mentioned(stanza, account, &bookmark, None);
+        is_woken_inside(&bookmark, mentioned)
+    }
+
+    async fn tell_absent(&self, kernel: &Arc<Kernel>, said: Said) {
+        let Some(wake) = wake(&said.stanza).0 else { return };
+        for Absent { account, nick, mentioned } in said.absent {
+            let services = self.services(kernel, &account).await;
+            if services.is_empty() {
+                continue;
+            }
+            let bookmark = self.bookmarks.of(kernel, &self.pubsub, &account, &said.room).await;
+            let mentioned =
+                mentioned || is_mentioned(&said.stanza, &account, &bookmark, nick.as_deref());
+            let (woken, reason) = is_woken_absent(&bookmark, said.private, mentioned);
+            tracing::trace!(%account, room = %said.room, woken, reason, "absent member");
+            for service in services.into_iter().filter(|_| woken) {
+                let session = session_of(kernel, &service, &account);
+                if session.is_none_or(|session| session.is_hibernating()) {
+                    self.wake(kernel, service, Notice::of(&said.stanza, wake, kernel));
+                }
+            }
+        }
+    }
+
     async fn services(&self, kernel: &Arc<Kernel>, account: &BareJid) -> Vec<PushService> {
         let Some(look) = self.silent.begin(account.as_str()) else { return Vec::new() };
         match kernel.store.push.list(account.as_str()).await {

@@ -1,17 +1,10 @@
 //! What is worth waking a device for.
 
 use wello_wire::ns;
-use wello_wire::stanza::{Kind, MessageType, Stanza};
+use wello_wire::stanza::{Kind, MessageType, PresenceType, Stanza};
 use wello_wire::xml::Element;
 
-/// How much the user wants to know of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
-    /// The app is to fetch it; whether the user is told is the app's decision.
-    Quiet,
-    /// The user is to notice it at once.
-    Loud,
-}
+use super::wake::Wake;
 
 /// Encryption whose content the server cannot see: OMEMO, OX, XEP-0027.
 const ENCRYPTED: [(&str, &str); 4] = [
@@ -24,7 +17,10 @@ const ENCRYPTED: [(&str, &str); 4] = [
 const REFERENCES: &str = "urn:xmpp:reference:0";
 
 /// Whether a stanza for a device that is away is pushed, with the reason for the log.
-pub(super) fn urgency(stanza: &Stanza) -> (Option<Urgency>, &'static str) {
+pub(super) fn wake(stanza: &Stanza) -> (Option<Wake>, &'static str) {
+    if stanza.presence_type() == Some(PresenceType::Subscribe) {
+        return (Some(Wake::Request), "subscription request");
+    }
     let type_ = stanza.message_type();
     if stanza.kind != Kind::Message || matches!(type_, MessageType::Error | MessageType::Headline) {
         return (None, "kind or type");
@@ -35,7 +31,7 @@ pub(super) fn urgency(stanza: &Stanza) -> (Option<Urgency>, &'static str) {
     }
     if let Some(received) = stanza.child("received", ns::CARBONS) {
         return match wrapped(received) {
-            Some(message) => urgency(&message),
+            Some(message) => wake(&message),
             None => (None, "empty copy"),
         };
     }
@@ -43,10 +39,10 @@ pub(super) fn urgency(stanza: &Stanza) -> (Option<Urgency>, &'static str) {
     // is not to be archived.
     let calls = |name: &str| stanza.has_child(name, ns::JINGLE_MESSAGE);
     if calls("propose") {
-        return (Some(Urgency::Loud), "call");
+        return (Some(Wake::Call), "call");
     }
     if calls("retract") {
-        return (Some(Urgency::Quiet), "call is over");
+        return (Some(Wake::Quiet), "call is over");
     }
     if stanza.has_child("no-store", ns::HINTS) {
         return (None, "passing");
@@ -55,25 +51,28 @@ pub(super) fn urgency(stanza: &Stanza) -> (Option<Urgency>, &'static str) {
     if type_ == MessageType::Groupchat && stanza.has_child("subject", ns::CLIENT) && !has_body {
         return (None, "subject of a room");
     }
+    if stanza.has_child("clip", ns::PTT) {
+        return (Some(Wake::Clip), "voice clip");
+    }
     // They may have no body, or one that says nothing.
     if ENCRYPTED.iter().any(|(name, ns)| stanza.has_child(name, ns)) {
-        return (Some(Urgency::Loud), "encrypted");
+        return (Some(Wake::Message), "encrypted");
     }
     if stanza.children().any(is_invitation) {
-        return (Some(Urgency::Loud), "invitation");
+        return (Some(Wake::Message), "invitation");
     }
     if has_body {
-        return (Some(Urgency::Loud), "body");
+        return (Some(Wake::Message), "body");
     }
     if stanza.has_child("file-sharing", ns::SFS) {
-        return (Some(Urgency::Loud), "file");
+        return (Some(Wake::Message), "file");
     }
     if stanza.children().any(is_mention) {
-        return (Some(Urgency::Loud), "mention");
+        return (Some(Wake::Message), "mention");
     }
     // Whatever else its sender wants kept, such as a reaction or the end of a call.
     if stanza.has_child("store", ns::HINTS) && !stanza.children().any(is_report) {
-        return (Some(Urgency::Quiet), "to be stored");
+        return (Some(Wake::Quiet), "to be stored");
     }
     (None, "nothing to read")
 }
@@ -88,7 +87,7 @@ fn is_invitation(child: &Element) -> bool {
         || (child.is("x", ns::MUC_USER) && child.child("invite", ns::MUC_USER).is_some())
 }
 
-fn is_mention(child: &Element) -> bool {
+pub(super) fn is_mention(child: &Element) -> bool {
     child.is("mention", ns::MENTIONS)
         || (child.is("reference", REFERENCES) && child.attr("type") == Some("mention"))
 }

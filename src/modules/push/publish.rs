@@ -8,42 +8,61 @@ use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
 
-use super::policy::Urgency;
+use super::wake::Wake;
 
 /// One thing that a device is woken for; several become one when they come close together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
-    urgency: Urgency,
+    wake: Wake,
     sender: Option<String>,
     body: Option<String>,
+    /// How many ask to see the user's presence, where that is the news.
+    requests: Option<usize>,
 }
 
 /// Characters of a body: services behind the app server take 4 KiB altogether.
 const MAX_BODY: usize = 500;
 
 impl Notice {
-    pub(super) fn of(stanza: &Stanza, urgency: Urgency, kernel: &Kernel) -> Notice {
+    pub(super) fn of(stanza: &Stanza, wake: Wake, kernel: &Kernel) -> Notice {
         let config = &kernel.config.push;
         let body = stanza.body().filter(|body| config.with_body && !body.is_empty());
         let body = body.map(|body| body.chars().take(MAX_BODY).collect());
         let placeholder = Some(config.placeholder.clone()).filter(|text| !text.is_empty());
         Notice {
-            urgency,
+            wake,
             sender: stanza.from.as_ref().filter(|_| config.with_sender).map(ToString::to_string),
-            body: body.or(placeholder).filter(|_| urgency == Urgency::Loud),
+            body: body.or(placeholder).filter(|_| wake.is_loud() && wake != Wake::Request),
+            requests: None,
         }
+    }
+
+    pub(super) fn with_requests(self, count: usize) -> Notice {
+        Notice { requests: Some(count), ..self }
+    }
+
+    /// Whether it adds to what is unread.
+    pub(super) fn is_message(&self) -> bool {
+        self.wake != Wake::Request
     }
 
     /// The later of two, but as loud as the louder one.
     pub(super) fn followed_by(self, later: Notice) -> Notice {
-        if later.urgency >= self.urgency { later } else { self }
+        let requests = later.requests.or(self.requests);
+        let louder = if later.wake >= self.wake { later } else { self };
+        Notice { requests, ..louder }
     }
 
     /// The payload of the IQ. `count` is of messages since the device was last there.
     pub(super) fn to_element(&self, service: &PushService, count: u32) -> Element {
         let single = |var: &str, value: &str| Field::untyped(var).with_value(value);
-        let mut form = DataForm::typed(FormKind::Submit, ns::PUSH_SUMMARY)
-            .with(single("message-count", &count.to_string()));
+        let mut form = DataForm::typed(FormKind::Submit, ns::PUSH_SUMMARY);
+        if count > 0 {
+            form = form.with(single("message-count", &count.to_string()));
+        }
+        if let Some(requests) = self.requests {
+            form = form.with(single("pending-subscription-count", &requests.to_string()));
+        }
         if let Some(sender) = &self.sender {
             form = form.with(single("last-message-sender", sender));
         }
@@ -51,6 +70,7 @@ impl Notice {
             form = form.with(single("last-message-body", body));
         }
         let notification = Element::new("notification", ns::PUSH).with_child(form.to_element());
+        let notification = notification.with_children(self.wake.to_children());
         let item = Element::new("item", ns::PUBSUB).with_child(notification);
         let node = Some(service.node.as_str()).filter(|node| !node.is_empty());
         let publish =

@@ -47,7 +47,7 @@ impl IqHandler for Push {
                     paused_until: None,
                 };
                 let enabled = kernel.store.push.enable(&service, MAX_SERVICES).await;
-                self.silent.forget(account.as_str());
+                self.shared.silent.forget(account.as_str());
                 if !enabled.map_err(|error| failed(account, &error))? {
                     return Err(StanzaError::resource_constraint("too many push services"));
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use wello_kernel::Kernel;
-use wello_store::{PushService, StoreError};
+use wello_store::{PushService, StoreError, Timestamp};
 use wello_wire::jid::Jid;
 use wello_wire::stanza::IqType;
 
@@ -51,7 +51,9 @@ impl Sending {
         notice: Notice,
     ) {
         let key = key(&service);
-        this.count(&key);
+        if notice.is_message() {
+            this.count(&key);
+        }
         {
             let mut under_way = this.under_way.lock();
             if let Some(waiting) = under_way.get_mut(&key) {
@@ -93,14 +95,7 @@ impl Sending {
     }
 
     async fn send(&self, kernel: &Arc<Kernel>, service: &PushService, key: &Key, notice: &Notice) {
-        let mut waits = WAITS.into_iter();
-        let outcome = loop {
-            let outcome = publish(kernel, service, notice, self.counted(key)).await;
-            match waits.next() {
-                Some(wait) if outcome == Outcome::Later => sleep(wait).await,
-                _ => break outcome,
-            }
-        };
+        let outcome = insist(|| publish(kernel, service, notice, self.counted(key))).await;
         if let Err(error) = settle(kernel, service, outcome).await {
             tracing::error!(account = service.account, %error, "push service not changed");
         }
@@ -115,7 +110,7 @@ impl Sending {
     }
 
     fn counted(&self, key: &Key) -> u32 {
-        self.counts.lock().get(key).copied().unwrap_or(1)
+        self.counts.lock().get(key).copied().unwrap_or_default()
     }
 
     pub(super) fn has_counts(&self) -> bool {
@@ -124,6 +119,18 @@ impl Sending {
 
     pub(super) fn forget_count(&self, service: &PushService) {
         self.counts.lock().remove(&key(service));
+    }
+}
+
+/// Tries again while it may work later.
+async fn insist<F: Future<Output = Outcome>>(mut publish: impl FnMut() -> F) -> Outcome {
+    let mut waits = WAITS.into_iter();
+    loop {
+        let outcome = publish().await;
+        match waits.next() {
+            Some(wait) if outcome == Outcome::Later => sleep(wait).await,
+            _ => return outcome,
+        }
     }
 }
 
@@ -153,23 +160,107 @@ async fn settle(
     let services = push.list(account).await?;
     let current = services.iter().find(|one| one.jid == *jid && one.node == *node);
     let Some(current) = current else { return Ok(()) };
-    match outcome {
-        Outcome::Published if current.failures == 0 => Ok(()),
-        Outcome::Published => push.set_failures(current, 0, None).await,
-        Outcome::Later => {
-            let failures = current.failures.saturating_add(1);
-            let paused = failures >= MAX_FAILURES;
-            let until = paused.then(|| kernel.clock.now().plus_micros(PAUSE_MICROS));
-            if paused {
+    match consequence(outcome, service, current, kernel.clock.now()) {
+        Consequence::Nothing => Ok(()),
+        Consequence::Failures(failures, until) => {
+            if until.is_some() {
                 tracing::info!(account, service = jid, "a push service does not answer, pausing");
             }
             push.set_failures(current, failures, until).await
         }
-        // Enabled anew while it was told about the old one: that is judged by its own answer.
-        Outcome::Never if current.enabled != service.enabled => Ok(()),
-        Outcome::Never => {
+        Consequence::Disable => {
             tracing::info!(account, service = jid, "a push service refuses, disabling it");
             push.disable(account, jid, Some(node)).await.map(|_| ())
         }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Consequence {
+    Nothing,
+    /// In a row, with the end of the pause if there is one.
+    Failures(u32, Option<Timestamp>),
+    Disable,
+}
+
+/// `told` is the service as it was when the sending began.
+fn consequence(
+    outcome: Outcome,
+    told: &PushService,
+    current: &PushService,
+    now: Timestamp,
+) -> Consequence {
+    match outcome {
+        Outcome::Published if current.failures == 0 => Consequence::Nothing,
+        Outcome::Published => Consequence::Failures(0, None),
+        Outcome::Later => {
+            let failures = current.failures.saturating_add(1);
+            let until = (failures >= MAX_FAILURES).then(|| now.plus_micros(PAUSE_MICROS));
+            Consequence::Failures(failures, until)
+        }
+        // Enabled anew while it was told about the old one: that is judged by its own answer.
+        Outcome::Never if current.enabled != told.enabled => Consequence::Nothing,
+        Outcome::Never => Consequence::Disable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// The seconds at which it was tried, with how it ended.
+    async fn tries(outcomes: &[Outcome]) -> (Vec<u64>, Outcome) {
+        let begin = Instant::now();
+        let seconds = RefCell::new(Vec::new());
+        let last = insist(|| {
+            let mut seconds = seconds.borrow_mut();
+            let outcome = outcomes[seconds.len()];
+            seconds.push(begin.elapsed().as_secs());
+            std::future::ready(outcome)
+        });
+        let last = last.await;
+        (seconds.into_inner(), last)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_work_later_is_tried_again() {
+        use Outcome::{Later, Never, Published};
+        assert_eq!(tries(&[Published]).await, (vec![0], Published));
+        assert_eq!(tries(&[Never]).await, (vec![0], Never));
+        assert_eq!(tries(&[Later, Published]).await, (vec![0, 5], Published));
+        assert_eq!(tries(&[Later, Never]).await, (vec![0, 5], Never));
+        assert_eq!(tries(&[Later, Later, Later]).await, (vec![0, 5, 65], Later));
+    }
+
+    #[test]
+    fn a_service_that_fails_is_left_alone_for_a_day() {
+        let now = Timestamp::from_secs(1000);
+        let service = |failures, enabled| PushService {
+            account: "a@b".into(),
+            jid: "push.example".into(),
+            node: String::new(),
+            resource: "r".into(),
+            client: None,
+            options: None,
+            enabled: Timestamp::from_secs(enabled),
+            failures,
+            paused_until: None,
+        };
+        let told = service(0, 1);
+        let of = |outcome, failures, enabled| {
+            consequence(outcome, &told, &service(failures, enabled), now)
+        };
+        assert_eq!(of(Outcome::Published, 0, 1), Consequence::Nothing);
+        assert_eq!(of(Outcome::Published, 4, 1), Consequence::Failures(0, None));
+        assert_eq!(of(Outcome::Later, 0, 1), Consequence::Failures(1, None));
+        let tomorrow = Some(Timestamp::from_secs(1000 + 24 * 3600));
+        assert_eq!(of(Outcome::Later, MAX_FAILURES - 1, 1), Consequence::Failures(5, tomorrow));
+        assert_eq!(of(Outcome::Later, 9, 1), Consequence::Failures(10, tomorrow));
+        assert_eq!(of(Outcome::Never, 0, 1), Consequence::Disable);
+        assert_eq!(of(Outcome::Never, 0, 2), Consequence::Nothing);
     }
 }

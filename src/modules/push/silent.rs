@@ -31,6 +31,10 @@ impl Silent {
         (!state.accounts.contains(account)).then_some(Look(state.enabled))
     }
 
+    pub(super) fn is_silent(&self, account: &str) -> bool {
+        self.state.lock().accounts.contains(account)
+    }
+
     /// The look found nothing.
     pub(super) fn note(&self, account: &str, look: Look) {
         let mut state = self.state.lock();

@@ -3,22 +3,24 @@
 use wello_store::{PushService, Timestamp};
 use wello_wire::stanza::Stanza;
 
-use super::policy::{Away, Urgency, is_woken, urgency};
+use super::policy::{Away, is_woken, wake};
 use super::publish::{Outcome, outcome};
+use super::wake::Wake;
 
 fn stanza(text: &str) -> Stanza {
     let text = text.replacen(' ', " xmlns='jabber:client' ", 1);
     Stanza::from_element(text.parse().unwrap()).unwrap()
 }
 
-fn message(attributes: &str, children: &str) -> Option<Urgency> {
-    urgency(&stanza(&format!("<message {attributes}>{children}</message>"))).0
+fn message(attributes: &str, children: &str) -> Option<Wake> {
+    wake(&stanza(&format!("<message {attributes}>{children}</message>"))).0
 }
 
 #[test]
 fn what_a_device_is_woken_for() {
-    const LOUD: Option<Urgency> = Some(Urgency::Loud);
-    const QUIET: Option<Urgency> = Some(Urgency::Quiet);
+    const LOUD: Option<Wake> = Some(Wake::Message);
+    const QUIET: Option<Wake> = Some(Wake::Quiet);
+    const CALL: Option<Wake> = Some(Wake::Call);
     let body = "<body>x</body>";
     let omemo = "<encrypted xmlns='eu.siacs.conversations.axolotl'/>";
     let store = "<store xmlns='urn:xmpp:hints'/>";
@@ -37,12 +39,13 @@ fn what_a_device_is_woken_for() {
         ("headline", body.to_owned(), None),
         ("error", body.to_owned(), None),
         ("chat", "<body/>".to_owned(), None),
+        ("groupchat", format!("{body}<clip xmlns='urn:wello:ptt:0'/>"), Some(Wake::Clip)),
         ("chat", omemo.to_owned(), LOUD),
         ("groupchat", omemo.to_owned(), LOUD),
         ("chat", "<openpgp xmlns='urn:xmpp:openpgp:0'/>".to_owned(), LOUD),
         ("chat", "<file-sharing xmlns='urn:xmpp:sfs:0'/>".to_owned(), LOUD),
-        ("chat", call("propose"), LOUD),
-        ("chat", call("propose") + no_store, LOUD),
+        ("chat", call("propose"), CALL),
+        ("chat", call("propose") + no_store, CALL),
         ("chat", call("retract"), QUIET),
         ("chat", call("accept"), None),
         ("chat", format!("{body}{no_store}"), None),
@@ -62,7 +65,10 @@ fn what_a_device_is_woken_for() {
         let type_ = format!("type='{type_}'");
         assert_eq!(message(&type_, &children), expected, "{type_} {children}");
     }
-    assert_eq!(urgency(&stanza("<presence type='subscribe'/>")).0, None);
+    assert_eq!(wake(&stanza("<presence type='subscribe'/>")).0, Some(Wake::Request));
+    for other in ["<presence id='1'/>", "<presence type='subscribed'/>", "<iq type='set'/>"] {
+        assert_eq!(wake(&stanza(other)).0, None, "{other}");
+    }
 }
 
 #[test]

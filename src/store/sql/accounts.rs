@@ -331,7 +331,9 @@ async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool
     };
     sqlx::query(DROP_SCRAM).bind(id).execute(&mut *conn).await?;
     let owned = DELETE_OWNED.iter().chain(&super::uploads::DELETE_OWNED);
-    for statement in owned.chain(&super::push::DELETE_OWNED).copied() {
+    let owned = owned.chain(&super::push::DELETE_OWNED).chain(&super::push_devices::DELETE_OWNED);
+    let owned = owned.chain(&super::privacy::DELETE_OWNED);
+    for statement in owned.copied() {
         sqlx::query(statement).bind(jid).execute(&mut *conn).await?;
     }
     maintain::purge(conn, jid).await?;

@@ -81,7 +81,6 @@ impl Documents for Database {
 fn columns(key: &DocumentKey) -> (&'static str, &str, &str) {
     match key {
         DocumentKey::VCardTemp => ("vcard-temp", "", ""),
-        DocumentKey::VCard4 => ("vcard4", "", ""),
         DocumentKey::Private { namespace, name } => ("private", namespace, name),
     }
 }
@@ -89,7 +88,6 @@ fn columns(key: &DocumentKey) -> (&'static str, &str, &str) {
 fn key(kind: &str, namespace: String, name: String) -> Result<DocumentKey, StoreError> {
     match kind {
         "vcard-temp" => Ok(DocumentKey::VCardTemp),
-        "vcard4" => Ok(DocumentKey::VCard4),
         "private" => Ok(DocumentKey::Private { namespace, name }),
         _ => Err(StoreError::Corrupt(format!("{kind:?} is not a kind of document"))),
     }

@@ -17,6 +17,7 @@ pub mod datetime;
 pub mod delay;
 pub mod disco;
 pub(crate) mod dom;
+pub mod external_services;
 pub mod forward;
 pub mod hints;
 pub mod invite;

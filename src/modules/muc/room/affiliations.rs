@@ -56,6 +56,10 @@ impl Room {
         self.affiliates.keys().find(reserved)
     }
 
+    pub fn affiliates(&self) -> impl Iterator<Item = (&BareJid, &Affiliate)> {
+        self.affiliates.iter()
+    }
+
     pub fn with_affiliation(
         &self,
         affiliation: Affiliation,

@@ -41,7 +41,7 @@ impl Room {
     }
 
     /// Members that a message names and that are not here.
-    fn mentioned(&self, said: &Stanza) -> BTreeSet<BareJid> {
+    pub fn mentioned(&self, said: &Stanza) -> BTreeSet<BareJid> {
         let found = said.children().filter_map(|child| match (child.name(), child.ns()) {
             ("reference", REFERENCE) if child.attr("type") == Some("mention") => {
                 self.named_by(child.attr("uri")?)

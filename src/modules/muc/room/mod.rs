@@ -34,6 +34,7 @@ pub use hats::Hat;
 pub use history::Past;
 pub use mentions::MENTION_NOTIFICATIONS;
 pub use message::{Speech, is_subject, keeps};
+pub use registration::REGISTER;
 pub use roles::{Affiliation, Role, Standing};
 pub use voice::REQUEST as VOICE_REQUEST;
 
@@ -89,6 +90,8 @@ pub struct Room {
     nicks: HashMap<BareJid, Box<str>>,
     /// They need no password: only its hash is known, so no invitation can carry it.
     invited: HashSet<BareJid>,
+    /// Whose request to register the admins know of, with the nickname.
+    asked: HashMap<BareJid, String>,
     subject: Option<Past>,
     history: VecDeque<Past>,
     /// When somebody spoke last (XEP-0500).
@@ -154,6 +157,7 @@ impl Room {
             occupants: BTreeMap::new(),
             nicks: HashMap::new(),
             invited: HashSet::new(),
+            asked: HashMap::new(),
             subject: None,
             history: VecDeque::new(),
             spoke: HashMap::new(),

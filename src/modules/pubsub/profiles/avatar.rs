@@ -23,6 +23,7 @@ use wello_wire::xml::Element;
 use super::super::event::parse;
 use super::super::own::Own;
 use super::super::refusals::Refusal;
+use super::shown;
 
 /// What goes into presence.
 #[derive(Default)]
@@ -194,9 +195,10 @@ pub(crate) async fn publish_photo(own: &Own<'_>, mut vcard: Element) -> Result<E
 }
 
 async fn publish(own: &Own<'_>, photo: &Photo) -> Result<(), Refusal> {
-    // The vCard can be read by everybody, so what comes from there may be, too.
-    own.open_node(ns::AVATAR_DATA).await?;
-    own.open_node(ns::AVATAR_METADATA).await?;
+    // Who can read the vCard may read what comes from there, too.
+    let access = shown::model(own).await?;
+    own.make_node(ns::AVATAR_DATA, access).await?;
+    own.make_node(ns::AVATAR_METADATA, access).await?;
     let id = photo.hash();
     let data = Element::new("data", ns::AVATAR_DATA).with_text(STANDARD.encode(&photo.data));
     own.publish(ns::AVATAR_DATA, Some(&id), data).await?;

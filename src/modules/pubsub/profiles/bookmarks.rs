@@ -1,7 +1,8 @@
 //! Bookmarks: items of a node (XEP-0402), seen by old clients as a document in private storage
-//! (XEP-0048, XEP-0049).
+//! (XEP-0048, XEP-0049) or as the one item of another node (XEP-0048 since version 1.1).
 //!
-//! The node holds rooms; the document keeps what is none, such as web addresses.
+//! The first node holds rooms; the document keeps what is none, such as web addresses. The other
+//! node mirrors both, once a client has asked for it.
 
 use std::collections::HashMap;
 
@@ -77,17 +78,59 @@ pub(crate) async fn adopt(own: &Own<'_>) -> Result<(), Refusal> {
     if own.node(ns::BOOKMARKS).await?.is_some() {
         return Ok(());
     }
-    let Some(document) = document(own).await? else { return Ok(()) };
-    let (rooms, rest) = split(&document);
-    if rooms.is_empty() {
+    let (document, item) = (document(own).await?, mirrored(own).await?);
+    for old in document.iter().chain(&item) {
+        for (id, room) in split(old).0 {
+            own.publish(ns::BOOKMARKS, Some(&id), to_new(&room, None)).await?;
+        }
+    }
+    match document.map(|document| split(&document)) {
+        Some((rooms, rest)) if !rooms.is_empty() => store(own, &rest).await,
+        _ => Ok(()),
+    }
+}
+
+async fn store(own: &Own<'_>, document: &Element) -> Result<(), Refusal> {
+    let document = document.to_string().into();
+    own.kernel.store.documents.set(own.account().as_str(), &key(), &document).await?;
+    Ok(())
+}
+
+/// What the other node has.
+async fn mirrored(own: &Own<'_>) -> Result<Option<Element>, Refusal> {
+    let Some(node) = own.node(ns::BOOKMARKS_STORAGE).await? else { return Ok(None) };
+    Ok(own.last(&node).await?.map(|item| item.payload))
+}
+
+/// XEP-0048, section 3: the id of the one item.
+const CURRENT: &str = "current";
+
+/// Makes the other node for a client that asks for it, if there are bookmarks.
+pub(crate) async fn make_mirror(own: &Own<'_>) -> Result<(), Refusal> {
+    adopt(own).await?;
+    match (own.node(ns::BOOKMARKS_STORAGE).await?, storage(own).await?) {
+        (None, Some(all)) => own.publish(ns::BOOKMARKS_STORAGE, Some(CURRENT), all).await,
+        _ => Ok(()),
+    }
+}
+
+/// XEP-0402, section 5.2.1: the other node follows a change.
+pub(crate) async fn mirror(own: &Own<'_>) -> Result<(), Refusal> {
+    if own.node(ns::BOOKMARKS_STORAGE).await?.is_none() {
         return Ok(());
     }
-    for (id, old) in &rooms {
-        own.publish(ns::BOOKMARKS, Some(id), to_new(old, None)).await?;
+    let none = || Element::new("storage", ns::BOOKMARKS_STORAGE);
+    let all = storage(own).await?.unwrap_or_else(none);
+    if mirrored(own).await?.as_ref() == Some(&all) {
+        return Ok(());
     }
-    let rest = rest.to_string().into();
-    own.kernel.store.documents.set(own.account().as_str(), &key(), &rest).await?;
-    Ok(())
+    own.publish(ns::BOOKMARKS_STORAGE, Some(CURRENT), all).await
+}
+
+/// An old client has published the whole list at the other node.
+pub(crate) async fn republish(own: &Own<'_>, storage: &Element) -> Result<(), Refusal> {
+    let rest = replace(own, storage).await?;
+    store(own, &rest).await
 }
 
 /// The rooms with their addresses, of which each counts once, and everything else.

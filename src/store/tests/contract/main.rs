@@ -10,6 +10,7 @@ mod fixture;
 mod offline;
 mod owned;
 mod paging;
+mod privacy;
 mod pubsub;
 mod push;
 mod rooms;
@@ -96,6 +97,10 @@ on_each_database! {
     paging {
         pages_forwards_and_backwards_are_all,
     }
+    privacy {
+        choices,
+        strangers,
+    }
     pubsub {
         nodes,
         affiliations,
@@ -106,6 +111,8 @@ on_each_database! {
     }
     push {
         enabled_and_disabled,
+        devices_keep_their_node,
+        endpoints_keep_their_token_until_they_expire,
     }
     rooms {
         rooms_are_made_changed_and_destroyed,

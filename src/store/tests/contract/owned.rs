@@ -2,8 +2,9 @@ use bytes::Bytes;
 use wello_store::{
     Affiliation, ArchivePrefs, Client, DocumentKey, Entry, FastToken, FileHash, HibernatedSession,
     Invite, InviteKind, LastActivity, NewAccount, NewNode, NodeCreation, NodeSubscription,
-    PubSubItem, RefreshToken, Role, Room, RoomAffiliation, RosterItem, RosterVersion, ScramKeys,
-    Store, StoredAffiliation, StoredRoom, SubscriptionRequest, SubscriptionState, TokenHash,
+    PrivacyChoice, PubSubItem, RefreshToken, Role, Room, RoomAffiliation, RosterItem,
+    RosterVersion, ScramKeys, Store, StoredAffiliation, StoredRoom, StrangerVerdict,
+    SubscriptionRequest, SubscriptionState, TokenHash,
 };
 
 use crate::accounts::new;
@@ -67,6 +68,9 @@ async fn fill(store: &Store, account: &str) {
     store.documents.set(account, &DocumentKey::VCardTemp, &vcard).await.unwrap();
     let last = LastActivity { at: at(0), status: None };
     store.last.set(account, &last).await.unwrap();
+    store.privacy.choose(account, &PrivacyChoice::default()).await.unwrap();
+    let accepted = StrangerVerdict::Accepted;
+    store.privacy.decide(account, NURSE, accepted, at(0)).await.unwrap();
     let session = HibernatedSession {
         resumption_id: account.to_owned(),
         account: account.to_owned(),
@@ -88,6 +92,8 @@ async fn fill(store: &Store, account: &str) {
     store.rooms.create(&room, &[owner]).await.unwrap();
     store.archive.set_prefs(account, &ArchivePrefs::default()).await.unwrap();
     store.push.enable(&push::service(account, "push.example", ""), 1).await.unwrap();
+    store.push_devices.register(&push::device(account, "phone", 1), 1).await.unwrap();
+    store.push_devices.add_endpoint(&push::endpoint(account, "app", 1), 1, at(0)).await.unwrap();
     uploads::put(
         store,
         &uploads::slot(account, &account.replace('@', "-"), 1, 0),

@@ -36,7 +36,6 @@ pub(crate) async fn documents(database: &Database) {
     let (notes, bookmarks) = (private("storage:rosternotes"), private("storage:bookmarks"));
     for (key, xml) in [
         (&DocumentKey::VCardTemp, "<vCard/>"),
-        (&DocumentKey::VCard4, "<vcard/>"),
         (&notes, "<storage>old</storage>"),
         (&notes, "<storage>new ü</storage>"),
     ] {
@@ -48,7 +47,7 @@ pub(crate) async fn documents(database: &Database) {
     assert_eq!(get(ROMEO, &bookmarks).await, None);
     assert_eq!(get(JULIET, &notes).await, None);
     let list = documents.list(ROMEO).await.unwrap();
-    assert_eq!(list.len(), 3);
+    assert_eq!(list.len(), 2);
     assert!(list.contains(&(notes.clone(), bytes("<storage>new ü</storage>"))));
     assert!(documents.remove(ROMEO, &notes).await.unwrap());
     assert!(!documents.remove(ROMEO, &notes).await.unwrap());

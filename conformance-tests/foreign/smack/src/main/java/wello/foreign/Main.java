@@ -5,11 +5,13 @@ import java.io.PrintWriter;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.nio.file.Path;
+import java.security.Security;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.igniterealtime.smack.inttest.AbstractSmackIntTest;
 import org.igniterealtime.smack.inttest.AbstractSmackIntegrationTest;
 import org.igniterealtime.smack.inttest.AbstractSmackLowLevelIntegrationTest;
@@ -19,6 +21,7 @@ import org.igniterealtime.smack.inttest.SmackIntegrationTestFramework.ConcreteTe
 import org.igniterealtime.smack.inttest.SmackIntegrationTestFramework.TestRunResult;
 import org.igniterealtime.smack.inttest.annotations.SmackIntegrationTest;
 import org.igniterealtime.smack.inttest.annotations.SpecificationReference;
+import org.jivesoftware.smackx.omemo.signal.SignalOmemoService;
 import org.reflections.Reflections;
 
 /**
@@ -48,10 +51,16 @@ public final class Main {
     }
 
     public static void main(String[] arguments) throws Exception {
+        // Smack's OMEMO uses AES/GCM in a manner that Java's own provider refuses. Before anything
+        // else asks for a provider: the property is read once.
+        Security.setProperty("jdk.security.provider.preferred", "AES/GCM/NoPadding:BC");
+        Security.addProvider(new BouncyCastleProvider());
         Target target = Target.read(Path.of(arguments[0]));
         Connections.trust(Path.of(target.ca), Path.of(target.logs, "trust.p12"));
         Connections.usePorts(target);
         Connections.provideAccounts(target);
+        SignalOmemoService.acknowledgeLicense();
+        SignalOmemoService.setup();
         target.addUser(ADMIN, ADMIN);
         configure(target);
         try (PrintWriter results = new PrintWriter(arguments[1])) {

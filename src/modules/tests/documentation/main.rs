@@ -1,5 +1,7 @@
 //! `docs/xeps.md` lists what the modules say of themselves. `make docs` writes it.
 
+mod compliance;
+
 use std::path::Path;
 
 use wello_kernel::config::Config;
@@ -27,6 +29,14 @@ const BELOW: &[Spec] = &[
     ),
 ];
 
+/// What stands above them.
+const WEB: &[Spec] = &[
+    spec("RFC 7395", "XMPP Subprotocol for WebSocket", "2014", Status::Complete),
+    spec("XEP-0124", "Bidirectional-streams Over Synchronous HTTP", "1.11", Status::Complete),
+    spec("XEP-0156", "Discovering Alternative XMPP Connection Methods", "1.4.0", Status::Complete),
+    spec("XEP-0206", "XMPP Over BOSH", "1.4", Status::Complete),
+];
+
 #[test]
 fn the_table_of_specifications_is_current() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/xeps.md");
@@ -45,20 +55,21 @@ fn table() -> String {
     });
     let mut rows: Vec<_> =
         BELOW.iter().map(|spec| (spec, "core".to_owned())).chain(theirs).collect();
+    rows.extend(WEB.iter().map(|spec| (spec, "`http`".to_owned())));
     rows.sort_by_key(|(spec, place)| (spec.id, place.clone()));
     let mut text = String::from(
         "# Specifications\n\nWritten by `make docs` from what the modules say of themselves.\n\n\
          | specification | version | state | where |\n|---|---|---|---|\n",
     );
-    for (spec, place) in rows {
-        let Spec { id, title, version, status, .. } = spec;
+    for (spec, place) in &rows {
+        let Spec { id, title, version, status, .. } = *spec;
         let state = match status {
             Status::Complete => "complete".to_owned(),
             Status::Partial(missing) => format!("partial: {missing}"),
         };
         text += &format!("| [{id}]({}): {title} | {version} | {state} | {place} |\n", link(id));
     }
-    text
+    text + &compliance::tables(&rows)
 }
 
 fn link(id: &str) -> String {

@@ -1,0 +1,107 @@
+//! What a client is told of services outside the server, and the credentials that it gets for them
+//! (XEP-0215).
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use wello_wire::jid::BareJid;
+use wello_wire::payload::datetime::Timestamp;
+use wello_wire::payload::external_services::{Credentials, Service};
+
+use crate::config::ExternalService;
+
+/// Enough to tell accounts apart in the service's quotas and logs.
+const NAME_BYTES: usize = 10;
+
+/// All services of the configuration, with credentials of the account's own.
+pub fn services_for(config: &[ExternalService], account: &BareJid, now: Timestamp) -> Vec<Service> {
+    config.iter().map(|service| service_for(service, account, now)).collect()
+}
+
+fn service_for(config: &ExternalService, account: &BareJid, now: Timestamp) -> Service {
+    let fixed = config.username.clone().zip(config.password.clone());
+    let fixed = fixed.map(|(username, password)| Credentials { username, password, expires: None });
+    let issued = config.secret.as_deref().map(|secret| {
+        let lifetime = Duration::from_secs(u64::from(config.credentials_hours) * 3600);
+        issue(secret, account, now.saturating_add(lifetime))
+    });
+    Service {
+        kind: config.kind.clone(),
+        host: config.host.clone(),
+        port: config.port,
+        transport: config.transport.map(|transport| transport.name().to_owned()),
+        name: config.name.clone(),
+        credentials: issued.or(fixed),
+    }
+}
+
+/// The scheme of draft-uberti-behave-turn-rest-00, section 2.2, which TURN servers understand: the
+/// name says when it expires, the password is a MAC of it. What follows the time is the account,
+/// but only to us.
+fn issue(secret: &str, account: &BareJid, expires: Timestamp) -> Credentials {
+    let expires = Timestamp::from_secs(expires.as_micros() / 1_000_000);
+    let whose = mac(secret, &format!("account {account}"));
+    let whose: String = whose[..NAME_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
+    let username = format!("{}:{whose}", expires.as_micros() / 1_000_000);
+    let password = BASE64_STANDARD.encode(mac(secret, &username));
+    Credentials { username, password, expires: Some(expires) }
+}
+
+fn mac(secret: &str, text: &str) -> [u8; 20] {
+    // HMAC takes keys of every length.
+    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret.as_bytes()) else { return [0; 20] };
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(text: &str) -> BareJid {
+        text.parse().unwrap()
+    }
+
+    fn turn(more: &str) -> Vec<ExternalService> {
+        let text = format!("[[external_service]]\ntype = 'turn'\nhost = 'turn.example'\n{more}");
+        crate::config::Config::parse(&text, []).unwrap().external_service
+    }
+
+    #[test]
+    fn a_shared_secret_makes_credentials_that_expire() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let config = turn("secret = 'north'\ncredentials_hours = 2");
+        let one = |account| services_for(&config, &jid(account), now).remove(0).credentials;
+        let romeo = one("romeo@wello.example").unwrap();
+        assert_eq!(romeo.expires, Some(Timestamp::from_secs(1_800_007_200)));
+        let (expires, whose) = romeo.username.split_once(':').unwrap();
+        assert_eq!(expires, "1800007200");
+        assert!(!whose.contains("romeo"));
+        assert_eq!(romeo.password, BASE64_STANDARD.encode(mac("north", &romeo.username)));
+        assert_eq!(one("romeo@wello.example"), Some(romeo.clone()));
+        let juliet = one("juliet@wello.example").unwrap();
+        assert!(juliet.username != romeo.username && juliet.password != romeo.password);
+    }
+
+    /// As coturn computes it: `echo -n 1433895918:ninefingers | openssl dgst -sha1 -hmac north`.
+    #[test]
+    fn the_mac_is_that_of_turn_servers() {
+        let text = BASE64_STANDARD.encode(mac("north", "1433895918:ninefingers"));
+        assert_eq!(text.len(), 28);
+        assert_eq!(text, "jy8hTxmOO7UtEKXqSkSlvakPVYA=");
+    }
+
+    #[test]
+    fn fixed_credentials_and_none() {
+        let now = Timestamp::from_secs(0);
+        let fixed = services_for(&turn("username = 'u'\npassword = 'p'"), &jid("a@b"), now);
+        let credentials = fixed[0].credentials.as_ref().unwrap();
+        assert_eq!((credentials.username.as_str(), credentials.expires), ("u", None));
+        let open = services_for(&turn("port = 3478\ntransport = 'udp'"), &jid("a@b"), now);
+        assert_eq!((open[0].port, open[0].transport.as_deref()), (Some(3478), Some("udp")));
+        assert_eq!(open[0].credentials, None);
+    }
+}
