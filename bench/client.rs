@@ -97,6 +97,11 @@ impl Client {
         if !self.direct_tls {
             tcp = self.start_tls(tcp).await?;
         }
+        self.secure_stream(tcp).await
+    }
+
+    /// TLS from the first byte.
+    pub(crate) async fn secure_stream(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(self.domain.to_string())?;
         Ok(self.connector.connect(name, tcp).await?)
     }

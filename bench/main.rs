@@ -1,7 +1,9 @@
 //! `wello-bench`: load generator for XMPP servers and side-by-side measurement of Wello with its peers.
 
+mod archive;
 mod client;
 mod compare;
+mod crowd;
 mod histogram;
 mod idle;
 mod login;
@@ -16,8 +18,9 @@ mod scanner;
 mod scram;
 mod sender;
 mod stream;
+mod transfer;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{cell::RefCell, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -25,6 +28,7 @@ use tokio::task::LocalSet;
 
 use crate::{
     client::Client,
+    crowd::Broadcast,
     measure::Subject,
     pairs::{Flow, Until},
     process::Process,
@@ -72,6 +76,12 @@ enum Mode {
         talkers: usize,
         #[arg(long, default_value_t = 8)]
         seconds: u64,
+        /// Measure the entry of all into one room, instead of what is said there
+        #[arg(long, conflicts_with = "rooms")]
+        join: bool,
+        /// Tell the presence of moderators only
+        #[arg(long)]
+        quiet: bool,
     },
     /// 1:1 chat at a fixed rate: time from sending to receiving
     Latency {
@@ -137,6 +147,7 @@ impl Target {
             client: Client::new(address, &self.domain, self.direct_tls, self.mechanism)?,
             accounts: client::parse_accounts(&text)?,
             process: self.pid.map(Process::new),
+            crowd: RefCell::default(),
         })
     }
 }
@@ -164,10 +175,15 @@ async fn run(mode: Mode) -> Result<()> {
             let until = count.map_or(Until::Time(Duration::from_secs(seconds)), Until::Count);
             target.subject().await?.pairs(pairs, flow, until).await?
         }
-        Mode::Rooms { target, rooms, occupants, talkers, seconds } => {
-            let shape = Shape { rooms, occupants, talkers };
-            let until = Until::Time(Duration::from_secs(seconds));
-            target.subject().await?.rooms(shape, until).await?
+        Mode::Rooms { target, rooms, occupants, talkers, seconds, join, quiet } => {
+            let broadcast = if quiet { Broadcast::Moderators } else { Broadcast::Everybody };
+            let shape = Shape { rooms, occupants, talkers, broadcast };
+            idle::raise_file_limit(rooms * occupants)?;
+            let subject = target.subject().await?;
+            match join {
+                true => subject.join(shape).await?,
+                false => subject.rooms(shape, Until::Time(Duration::from_secs(seconds))).await?,
+            }
         }
         Mode::Latency { target, pairs, flow, seconds, rate } => {
             let time = Duration::from_secs(seconds);
@@ -176,7 +192,9 @@ async fn run(mode: Mode) -> Result<()> {
         Mode::Login { target, seconds, concurrency } => {
             target.subject().await?.login(concurrency, Duration::from_secs(seconds)).await?
         }
-        Mode::Idle { target, sessions } => target.subject().await?.idle(sessions).await?,
+        Mode::Idle { target, sessions } => {
+            target.subject().await?.idle(usize::MAX, sessions).await?
+        }
     };
     println!("{}", serde_json::to_string_pretty(&measurement)?);
     Ok(())

@@ -1,21 +1,27 @@
 //! Puts a load between two looks at the server's CPU time and turns it into figures.
 
-use std::time::Duration;
+use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc, time::Duration};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::{
+    archive::{self, KINDS},
     client::{Account, Agreed, Client},
+    crowd::{self, Guest},
     histogram::Histogram,
     idle, login,
     pairs::{self, Flow, Load, Pair, Until},
     process::{Process, own_cpu},
-    rooms::{self, Shape},
+    rooms::{self, Occupant, Shape},
+    transfer::{File, MIB, Transfers, Watch, timed},
 };
 
 /// Messages of each pair before the measured round: fills caches, opens archive files.
 const WARM_UP: u32 = 20;
+
+/// A room with more occupants is left to the server's stop.
+const BIG: usize = 400;
 
 /// A server must have come to rest before its CPU time is read.
 const REST: Duration = Duration::from_secs(10);
@@ -35,6 +41,13 @@ pub(crate) struct Measurement {
     pub(crate) latency_ms: Option<Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) memory: Option<IdleMemory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pages: Option<Pages>,
+    /// By how much the server's resident set was larger than before, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_growth_kib: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scram_iterations: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +71,37 @@ pub(crate) struct IdleMemory {
     pub(crate) anon_before_kib: u64,
     pub(crate) anon_after_kib: u64,
 }
+
+/// What it is to be the last who enters a room, and what all who did cost.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Entry {
+    pub(crate) presences: u64,
+    pub(crate) bytes: u64,
+    pub(crate) ms: f64,
+    /// Growth of the server's resident set since all were logged in.
+    pub(crate) rss_growth_kib: u64,
+}
+
+/// Times of pages of an archive.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Pages {
+    /// Messages in the archive.
+    pub(crate) archive: u64,
+    pub(crate) kinds_ms: BTreeMap<&'static str, Latency>,
+    pub(crate) four_readers_ms: Latency,
+}
+
+/// A server that was given the time for a load and did not get through.
+#[derive(Clone, Debug)]
+pub(crate) struct Unfinished(pub(crate) String);
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unfinished {}
 
 /// CPU clocks of both sides at the begin of a load.
 struct Clock {
@@ -96,6 +140,8 @@ pub(crate) struct Subject {
     pub(crate) accounts: Vec<Account>,
     /// Without it, only what the generator sees is measured.
     pub(crate) process: Option<Process>,
+    /// Who is in a big room stays there until the server stops: of each that leaves, all others would be told.
+    pub(crate) crowd: RefCell<Vec<Occupant>>,
 }
 
 impl Subject {
@@ -144,13 +190,119 @@ impl Subject {
     }
 
     pub(crate) async fn rooms(&self, shape: Shape, until: Until) -> Result<Measurement> {
-        let rooms = rooms::open(&self.client, &self.accounts, shape, rooms::FLOW).await?;
-        let (rooms, _) = rooms::round(rooms, Until::Count(rooms::FLOW.window)).await?;
+        let rooms = self.warm_rooms(shape).await?;
         let clock = Clock::start(self.process).await?;
-        let (rooms, round) = rooms::round(rooms, until).await?;
+        let (rooms, round) = rooms::round(rooms, Load::Full(until)).await?;
         let measured = clock.stop(round.deliveries, round.wall)?;
-        rooms::close(rooms).await;
+        self.leave(rooms).await;
         Ok(measured)
+    }
+
+    /// Delivery time at half of what a short run reaches.
+    pub(crate) async fn room_latency(&self, shape: Shape, time: Duration) -> Result<Measurement> {
+        let rooms = self.warm_rooms(shape).await?;
+        let (rooms, probe) = rooms::round(rooms, Load::Full(Until::Time(time / 4))).await?;
+        let rate = probe.deliveries as f64 / probe.wall.as_secs_f64() / 2.0;
+        let clock = Clock::start(self.process).await?;
+        let said = rate / shape.occupants as f64 / (shape.talkers * shape.rooms) as f64;
+        let (rooms, round) = rooms::round(rooms, Load::Paced { rate: said, time }).await?;
+        let measured = clock.stop(round.deliveries, round.wall)?;
+        self.leave(rooms).await;
+        Ok(Measurement { latency_ms: Some(Latency::of(rate, &round.latency)), ..measured })
+    }
+
+    async fn warm_rooms(&self, shape: Shape) -> Result<Vec<Occupant>> {
+        let mut rooms = self.crowd.take();
+        if rooms.len() != shape.rooms * shape.occupants {
+            rooms = rooms::open(&self.client, &self.accounts, shape, rooms::FLOW).await?;
+        }
+        let few = Load::Full(Until::Count(rooms::FLOW.window));
+        Ok(rooms::round(rooms, few).await?.0)
+    }
+
+    async fn leave(&self, rooms: Vec<Occupant>) {
+        if rooms.len() > BIG {
+            self.crowd.replace(rooms);
+        } else {
+            rooms::close(rooms).await;
+        }
+    }
+
+    /// Many enter one room, and then one more, alone.
+    pub(crate) async fn join(&self, shape: Shape) -> Result<Measurement> {
+        let room = rooms::address(&self.client);
+        let accounts = self.accounts.get(..shape.occupants).context("too few accounts")?;
+        let mut peers = crowd::log_in(&self.client, accounts, &room).await?;
+        let last = peers.pop().context("nobody enters")?;
+        let clock = Clock::start(self.process).await?;
+        let begin = tokio::time::Instant::now();
+        let memory = self.process.map(Process::memory).transpose()?;
+        let guests = crowd::fill(&room, peers, shape.broadcast).await?;
+        let measured = clock.stop(guests.len() as u64, begin.elapsed())?;
+        let guests = crowd::admit(&room, guests, last, shape.broadcast).await?;
+        let now = self.process.map(Process::memory).transpose()?;
+        let growth = memory.zip(now).map_or(0, |(b, a)| a.rss_kib.saturating_sub(b.rss_kib));
+        let entry = guests.last().map(|guest| Entry::of(guest, growth));
+        self.crowd.replace(rooms::seat(&room, guests, shape.talkers, rooms::FLOW)?);
+        Ok(Measurement { entry, ..measured })
+    }
+
+    /// Pages out of the archive of the first account, which is filled first.
+    pub(crate) async fn pages(&self, messages: u64, time: Duration) -> Result<Measurement> {
+        let archive = Rc::new(archive::fill(&self.client, &self.accounts, messages).await?);
+        let owner = self.accounts.first().context("no accounts")?;
+        let read = |readers, time| archive::read(&self.client, owner, &archive, readers, time);
+        read(1, time / 4).await?;
+        let clock = Clock::start(self.process).await?;
+        let alone = read(1, time).await?;
+        let measured = clock.stop(alone.pages, alone.wall)?;
+        let together = read(4, time).await?;
+        let latency = |read: &archive::Read, times: &Histogram| {
+            Latency::of(read.pages as f64 / read.wall.as_secs_f64(), times)
+        };
+        let kinds = KINDS.iter().zip(&alone.kinds);
+        let pages = Pages {
+            archive: archive.messages,
+            kinds_ms: kinds.map(|(kind, times)| (kind.name(), latency(&alone, times))).collect(),
+            four_readers_ms: latency(&together, &together.all()),
+        };
+        let latency_ms = Some(latency(&alone, &alone.all()));
+        Ok(Measurement { latency_ms, pages: Some(pages), ..measured })
+    }
+
+    /// Uploads the files, in MiB.
+    pub(crate) async fn upload(&self, files: &[File], at_once: usize) -> Result<Measurement> {
+        let account = self.accounts.first().context("no accounts")?;
+        let mut transfers = Transfers::open(&self.client, account).await?;
+        // What a first upload needs once is not what uploads need.
+        transfers.upload(&[File { bytes: MIB, seed: 0x5eed }], 1).await?;
+        let (clock, watch, before) = self.watched().await?;
+        let (_, wall) = timed(transfers.upload(files, at_once)).await?;
+        let mib = files.iter().map(|file| file.bytes).sum::<u64>() / MIB;
+        let measured = clock.stop(mib, wall)?;
+        transfers.close().await?;
+        let peak_growth_kib = watch.map(|watch| watch.highest().saturating_sub(before));
+        Ok(Measurement { peak_growth_kib, ..measured })
+    }
+
+    /// Downloads a file that was uploaded before, in MiB.
+    pub(crate) async fn download(&self, file: File) -> Result<Measurement> {
+        let account = self.accounts.first().context("no accounts")?;
+        let mut transfers = Transfers::open(&self.client, account).await?;
+        let addresses = transfers.upload(&[file], 1).await?;
+        let from = addresses.first().context("not uploaded")?;
+        let (clock, watch, before) = self.watched().await?;
+        let ((), wall) = timed(transfers.download(from)).await?;
+        let measured = clock.stop(file.bytes / MIB, wall)?;
+        transfers.close().await?;
+        let peak_growth_kib = watch.map(|watch| watch.highest().saturating_sub(before));
+        Ok(Measurement { peak_growth_kib, ..measured })
+    }
+
+    async fn watched(&self) -> Result<(Clock, Option<Watch>, u64)> {
+        let clock = Clock::start(self.process).await?;
+        let before = self.process.map(Process::memory).transpose()?.unwrap_or_default();
+        Ok((clock, self.process.map(Watch::start), before.rss_kib))
     }
 
     pub(crate) async fn login(&self, concurrency: usize, time: Duration) -> Result<Measurement> {
@@ -163,10 +315,12 @@ impl Subject {
         Ok(Measurement { scram_iterations: Some(iterations), tls: Some(tls), ..measured })
     }
 
-    pub(crate) async fn idle(&self, sessions: usize) -> Result<Measurement> {
+    /// The first `accounts` take turns.
+    pub(crate) async fn idle(&self, accounts: usize, sessions: usize) -> Result<Measurement> {
         let process = self.process.context("memory cannot be read without the server's --pid")?;
         let clock = Clock::start(self.process).await?;
-        let idle = idle::run(&self.client, &self.accounts, sessions, process).await?;
+        let accounts = &self.accounts[..accounts.min(self.accounts.len())];
+        let idle = idle::run(&self.client, accounts, sessions, process).await?;
         let memory = IdleMemory {
             bytes_per_session: idle.bytes_per_session(),
             rss_before_kib: idle.before.rss_kib,
@@ -175,6 +329,18 @@ impl Subject {
             anon_after_kib: idle.after.anon_kib,
         };
         Ok(Measurement { memory: Some(memory), ..clock.stop(idle.sessions as u64, idle.opening)? })
+    }
+}
+
+impl Entry {
+    fn of(guest: &Guest, rss_growth_kib: u64) -> Self {
+        let told = guest.told;
+        Self {
+            presences: told.presences,
+            bytes: told.bytes,
+            ms: told.entry.as_secs_f64() * 1000.0,
+            rss_growth_kib,
+        }
     }
 }
 

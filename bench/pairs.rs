@@ -77,6 +77,16 @@ impl Until {
     }
 }
 
+impl Load {
+    /// Time that sending may take.
+    pub(crate) fn time(self) -> Duration {
+        match self {
+            Self::Full(until) => until.time(),
+            Self::Paced { time, .. } => time,
+        }
+    }
+}
+
 pub(crate) struct Pair {
     sender: Sender,
     receiver: Receiver,
@@ -124,11 +134,7 @@ pub(crate) async fn close(pairs: Vec<Pair>) {
 /// One load on all pairs, from silence to silence: ends when every message is acknowledged and delivered.
 pub(crate) async fn round(pairs: Vec<Pair>, load: Load) -> Result<(Vec<Pair>, Round)> {
     let begin = Instant::now();
-    let time = match load {
-        Load::Full(until) => until.time(),
-        Load::Paced { time, .. } => time,
-    };
-    let deadline = begin + DRAIN + time;
+    let deadline = begin + DRAIN + load.time();
     let mut tasks = JoinSet::new();
     for pair in pairs {
         tasks.spawn_local(pair.run(load));

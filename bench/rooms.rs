@@ -1,28 +1,36 @@
 //! Group chat: rooms in which a few occupants talk and all listen (XEP-0045).
 
-use std::time::Duration;
+use std::{
+    cell::OnceCell,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::{
     task::JoinSet,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use crate::{
     client::{Account, Client},
+    crowd::{self, Broadcast, Guest},
+    histogram::Histogram,
     message::{Id, Template},
-    pairs::{DRAIN, Flow, LATE, Until},
+    pairs::{DRAIN, Flow, LATE, Load},
     peer::Peer,
     receiver::message_id,
     scanner::{attr, has},
+    sender::sent_at,
 };
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) rooms: usize,
     pub(crate) occupants: usize,
     /// Occupants of each room that talk.
     pub(crate) talkers: usize,
+    pub(crate) broadcast: Broadcast,
 }
 
 /// Every message goes out fifty times: few are enough to keep a server busy.
@@ -42,6 +50,23 @@ struct Voice {
     template: Template,
     flow: Flow,
     next: u32,
+    /// Part (0 to 1) of the time between two paced messages by which it begins later than others.
+    phase: f64,
+}
+
+/// One load as a talker goes through it.
+#[derive(Clone, Copy)]
+struct Talk {
+    load: Load,
+    begin: Instant,
+    /// Sequence number of the first message.
+    first: u32,
+}
+
+/// Messages that are to be sent now.
+struct Batch {
+    count: u32,
+    last: bool,
 }
 
 #[derive(Default)]
@@ -49,6 +74,14 @@ pub(crate) struct Round {
     /// Messages received by all occupants, each once and in the order of its talker.
     pub(crate) deliveries: u64,
     pub(crate) wall: Duration,
+    pub(crate) latency: Histogram,
+}
+
+/// An address that no room has had.
+pub(crate) fn address(client: &Client) -> String {
+    static ROOMS: AtomicU32 = AtomicU32::new(0);
+    let number = ROOMS.fetch_add(1, Ordering::Relaxed);
+    format!("bench{}-{number}@conference.{}", std::process::id(), client.domain())
 }
 
 /// Creates the rooms and fills them, one account an occupant.
@@ -60,74 +93,35 @@ pub(crate) async fn open(
 ) -> Result<Vec<Occupant>> {
     let needed = shape.rooms * shape.occupants;
     ensure!(accounts.len() >= needed, "the rooms need {needed} accounts");
-    ensure!(shape.talkers <= shape.occupants, "more talkers than occupants");
-    ensure!(
-        flow.ack_every > 0 && flow.window >= flow.ack_every,
-        "window is smaller than ack-every"
-    );
     let mut occupants = Vec::with_capacity(needed);
-    for (number, members) in accounts.chunks_exact(shape.occupants).take(shape.rooms).enumerate() {
-        let room = format!("bench{}-{number}@conference.{}", std::process::id(), client.domain());
-        for (place, account) in members.iter().enumerate() {
-            let mut peer = Peer::open(client, account, "room").await?;
-            join(&mut peer, &room, place).await?;
-            let template = Template::new(&room, "groupchat", number, flow.body);
-            let voice = Voice { number: place, template, flow, next: 0 };
-            occupants.push(Occupant {
-                peer,
-                voice: (place < shape.talkers).then_some(voice),
-                due: vec![0; shape.talkers],
-            });
-        }
+    for members in accounts.chunks_exact(shape.occupants).take(shape.rooms) {
+        let room = address(client);
+        let peers = crowd::log_in(client, members, &room).await?;
+        let guests = crowd::fill(&room, peers, shape.broadcast).await?;
+        occupants.extend(seat(&room, guests, shape.talkers, flow)?);
     }
     Ok(occupants)
 }
 
-async fn join(peer: &mut Peer, room: &str, place: usize) -> Result<()> {
-    let presence = format!(
-        "<presence to='{room}/{place}'><x xmlns='http://jabber.org/protocol/muc'>\
-         <history maxstanzas='0'/></x></presence>"
+/// The first of a room's guests talk.
+pub(crate) fn seat(
+    room: &str,
+    guests: Vec<Guest>,
+    talkers: usize,
+    flow: Flow,
+) -> Result<Vec<Occupant>> {
+    ensure!(talkers <= guests.len(), "more talkers than occupants");
+    ensure!(
+        flow.ack_every > 0 && flow.window >= flow.ack_every,
+        "window is smaller than ack-every"
     );
-    peer.send(presence.as_bytes(), 1).await?;
-    let own = answer(peer, |s| s.starts_with(b"<presence") && is_own(s)).await?;
-    if has_code(&own, "201") {
-        // A new room is locked until its owner takes the default configuration (XEP-0045 §10.1.2).
-        let submit = format!(
-            "<iq type='set' id='unlock' to='{room}'>\
-             <query xmlns='http://jabber.org/protocol/muc#owner'>\
-             <x xmlns='jabber:x:data' type='submit'/></query></iq>"
-        );
-        peer.send(submit.as_bytes(), 1).await?;
-        answer(peer, |s| attr(s, "id") == Some(b"unlock")).await?;
-    }
-    Ok(())
-}
-
-fn is_own(presence: &[u8]) -> bool {
-    has_code(presence, "110")
-}
-
-/// Whether a presence has a status code (XEP-0045, section 15.6).
-fn has_code(presence: &[u8], code: &str) -> bool {
-    has(presence, &format!("code='{code}'")) || has(presence, &format!("code=\"{code}\""))
-}
-
-/// Waits for the stanza that is wanted; an error stanza is an error.
-async fn answer(peer: &mut Peer, wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
-    let mut found = None;
-    while found.is_none() {
-        let take = |stanza: &[u8]| {
-            if attr(stanza, "type") == Some(b"error") {
-                bail!("refused: {}", String::from_utf8_lossy(stanza));
-            }
-            if wanted(stanza) {
-                found = Some(stanza.to_vec());
-            }
-            Ok(())
-        };
-        timeout(DRAIN, peer.turn(take)).await??;
-    }
-    Ok(found.unwrap_or_default())
+    let occupant = |Guest { peer, place, .. }: Guest| {
+        let template = Template::new(room, "groupchat", place, flow.body);
+        let phase = place as f64 / talkers as f64;
+        let voice = Voice { number: place, template, flow, next: 0, phase };
+        Occupant { peer, voice: (place < talkers).then_some(voice), due: vec![0; talkers] }
+    };
+    Ok(guests.into_iter().map(occupant).collect())
 }
 
 pub(crate) async fn close(occupants: Vec<Occupant>) {
@@ -137,22 +131,20 @@ pub(crate) async fn close(occupants: Vec<Occupant>) {
     }
 }
 
-/// All talkers talk as fast as their windows allow; ends when every occupant has heard everything.
-pub(crate) async fn round(
-    occupants: Vec<Occupant>,
-    until: Until,
-) -> Result<(Vec<Occupant>, Round)> {
+/// All talkers talk; ends when every occupant has heard everything. A fixed rate is that of each talker.
+pub(crate) async fn round(occupants: Vec<Occupant>, load: Load) -> Result<(Vec<Occupant>, Round)> {
     let begin = Instant::now();
-    let deadline = begin + DRAIN + until.time();
+    let deadline = begin + DRAIN + load.time();
     let mut tasks = JoinSet::new();
     for occupant in occupants {
-        tasks.spawn_local(occupant.run(until));
+        tasks.spawn_local(occupant.run(load));
     }
     let mut sum = Round::default();
     let mut occupants = Vec::with_capacity(tasks.len());
     while let Some(done) = timeout_at(deadline, tasks.join_next()).await.context(LATE)? {
-        let (occupant, heard) = done??;
+        let (occupant, heard, latency) = done??;
         sum.deliveries += heard;
+        sum.latency.merge(&latency);
         occupants.push(occupant);
     }
     sum.wall = begin.elapsed();
@@ -160,20 +152,28 @@ pub(crate) async fn round(
 }
 
 impl Occupant {
-    /// Talks, if it is a talker, and listens until all talkers have said their last; returns what was heard.
-    async fn run(mut self, until: Until) -> Result<(Self, u64)> {
-        let begin = Instant::now();
-        let first = self.voice.as_ref().map_or(0, |v| v.next);
-        let mut talking = self.voice.is_some();
+    /// Talks, if it is a talker, and listens until all talkers have said their last; returns how many messages it
+    /// heard and how late.
+    async fn run(mut self, load: Load) -> Result<(Self, u64, Histogram)> {
+        let first = self.voice.as_ref().map(|v| v.next);
+        let mut talk = first.map(|first| Talk { load, begin: Instant::now(), first });
         let (mut heard, mut talkers) = (0, self.due.len());
+        let mut latency = Histogram::default();
         while talkers > 0 {
             let Self { peer, voice, due } = &mut self;
-            if let Some(voice) = voice.as_mut().filter(|v| talking && v.may_talk(due)) {
-                let sent = voice.next - first + voice.flow.ack_every;
-                talking = !until.last(sent, begin.elapsed());
-                peer.send(&voice.batch(!talking), voice.flow.ack_every).await?;
-                continue;
-            }
+            let speaking = voice.as_mut().zip(talk);
+            let pause = match speaking {
+                Some((voice, now)) => {
+                    if let Some(batch) = voice.batch(now, due) {
+                        peer.send(&voice.write(now, &batch), batch.count).await?;
+                        talk = talk.filter(|_| !batch.last);
+                        continue;
+                    }
+                    voice.pause(now)
+                }
+                None => None,
+            };
+            let arrival = OnceCell::new();
             let take = |stanza: &[u8]| {
                 if let Some((talker, id)) = spoken(stanza)? {
                     let Some(due) = due.get_mut(talker) else { bail!("{talker} is no talker") };
@@ -181,26 +181,66 @@ impl Occupant {
                     *due += 1;
                     heard += 1;
                     talkers -= usize::from(id.last);
+                    let now = *arrival.get_or_init(Instant::now);
+                    latency.record(now.saturating_duration_since(id.sent));
                 }
                 Ok(())
             };
-            peer.turn(take).await?;
+            match pause {
+                Some(until) => tokio::select! {
+                    () = sleep_until(until) => {}
+                    heard = peer.listen(take) => heard?,
+                },
+                None => peer.listen(take).await?,
+            }
+            peer.reply().await?;
         }
-        Ok((self, heard))
+        Ok((self, heard, latency))
     }
 }
 
 impl Voice {
-    /// A talker's own messages come back to it: what has not is on the way.
-    fn may_talk(&self, due: &[u32]) -> bool {
-        self.next - due[self.number] + self.flow.ack_every <= self.flow.window
+    /// What is to be said now. `due` tells which of its own messages have come back.
+    fn batch(&self, talk: Talk, due: &[u32]) -> Option<Batch> {
+        let (sent, elapsed) = (self.next - talk.first, talk.begin.elapsed());
+        match talk.load {
+            Load::Full(until) => {
+                let count = self.flow.ack_every;
+                // What has not come back is on the way.
+                let free = self.next - due[self.number] + count <= self.flow.window;
+                free.then(|| Batch { count, last: until.last(sent + count, elapsed) })
+            }
+            Load::Paced { rate, time } => {
+                let planned = (elapsed.min(time).as_secs_f64() * rate - self.phase).ceil() as u32;
+                let last = elapsed >= time;
+                let count = planned.saturating_sub(sent).max(u32::from(last));
+                (count > 0).then_some(Batch { count, last })
+            }
+        }
     }
 
-    fn batch(&mut self, end: bool) -> Vec<u8> {
-        let (count, sent) = (self.flow.ack_every, Instant::now());
-        let mut bytes = Vec::with_capacity(self.template.batch_bytes(count));
-        for i in 0..count {
-            let last = end && i + 1 == count;
+    /// When it has to say something, whatever it hears.
+    fn pause(&self, talk: Talk) -> Option<Instant> {
+        match talk.load {
+            Load::Full(_) => None,
+            Load::Paced { time, .. } => {
+                Some(self.planned(talk, self.next).unwrap_or(talk.begin).min(talk.begin + time))
+            }
+        }
+    }
+
+    fn planned(&self, talk: Talk, sequence: u32) -> Option<Instant> {
+        let Load::Paced { rate, .. } = talk.load else { return None };
+        let place = f64::from(sequence - talk.first) + self.phase;
+        Some(talk.begin + Duration::from_secs_f64(place / rate))
+    }
+
+    fn write(&mut self, talk: Talk, batch: &Batch) -> Vec<u8> {
+        let now = Instant::now();
+        let mut bytes = Vec::with_capacity(self.template.batch_bytes(batch.count));
+        for i in 0..batch.count {
+            let sent = self.planned(talk, self.next).map_or(now, |planned| sent_at(planned, now));
+            let last = batch.last && i + 1 == batch.count;
             self.template.write(Id { last, sequence: self.next, sent }, &mut bytes);
             self.next += 1;
         }
@@ -226,6 +266,12 @@ fn spoken(stanza: &[u8]) -> Result<Option<(usize, Id)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pairs::Until;
+
+    fn voice(phase: f64) -> Voice {
+        let template = Template::new("r@conference.localhost", "groupchat", 0, 10);
+        Voice { number: 0, template, flow: FLOW, next: 0, phase }
+    }
 
     #[test]
     fn knows_who_speaks() {
@@ -243,5 +289,32 @@ mod tests {
         assert!(spoken(b"<message type='groupchat'><subject/></message>").unwrap().is_none());
         assert!(spoken(b"<presence from='r@c/1'/>").unwrap().is_none());
         assert!(spoken(b"<message id='x' from='r@c/1'><body/></message>").is_err());
+    }
+
+    #[test]
+    fn a_full_load_waits_for_what_comes_back() {
+        let mut voice = voice(0.0);
+        let load = Load::Full(Until::Count(6));
+        let talk = Talk { load, begin: Instant::now(), first: 0 };
+        for _ in 0..2 {
+            let batch = voice.batch(talk, &[0]).unwrap();
+            assert_eq!((batch.count, batch.last), (2, false));
+            voice.write(talk, &batch);
+        }
+        assert!(voice.batch(talk, &[0]).is_none());
+        assert!(voice.batch(talk, &[2]).unwrap().last);
+    }
+
+    #[test]
+    fn a_paced_load_says_what_is_due() {
+        let voice = voice(0.5);
+        let load = Load::Paced { rate: 100.0, time: Duration::from_secs(60) };
+        let begin = Instant::now().checked_sub(Duration::from_millis(96)).unwrap();
+        let talk = Talk { load, begin, first: 0 };
+        let count = voice.batch(talk, &[0]).unwrap().count;
+        assert!((10..20).contains(&count), "{count}");
+        assert_eq!(voice.pause(talk), Some(begin + Duration::from_millis(5)));
+        let over = Talk { begin: begin.checked_sub(Duration::from_secs(60)).unwrap(), ..talk };
+        assert!(voice.batch(over, &[0]).unwrap().last);
     }
 }

@@ -98,7 +98,7 @@ impl Sender {
 
 /// From when a paced message's latency counts: what the clock's grain delays is the generator's doing, what a full
 /// socket delays is the server's.
-fn sent_at(planned: Instant, now: Instant) -> Instant {
+pub(crate) fn sent_at(planned: Instant, now: Instant) -> Instant {
     if now.saturating_duration_since(planned) > GRAIN { planned } else { now }
 }
 

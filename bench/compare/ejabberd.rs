@@ -105,6 +105,11 @@ listen:
     shaper: none
     access: all
     backlog: 1000
+  - port: {https}
+    ip: "127.0.0.1"
+    module: ejabberd_http
+    tls: true
+    request_handlers: {{/upload: mod_http_upload}}
 auth_password_format: scram
 auth_scram_hash: {hash}
 shaper_rules: {{max_user_sessions: 10000}}
@@ -116,13 +121,19 @@ modules:
   mod_carboncopy: {{}}
   mod_client_state: {{}}
   mod_disco: {{}}
-  mod_muc: {{default_room_options: {{mam: {rooms}}}}}
+  mod_http_upload:
+    docroot: "{folder}/upload"
+    put_url: "https://{DOMAIN}:{https}/upload"
+    max_size: infinity
+  mod_muc: {{max_users: 10000, default_room_options: {{max_users: 10000, mam: {rooms}}}}}
   mod_ping: {{}}
   mod_roster: {{}}
   mod_stream_mgmt: {{max_ack_queue: infinity}}
 {archive}"#,
         certificate = setup.certificate.both.display(),
         port = setup.port,
+        https = setup.https,
+        folder = setup.folder.display(),
         hash = hash(setup.mechanism),
         rooms = setup.archive,
         database = setup.folder.join("ejabberd.db").display(),

@@ -7,6 +7,7 @@ mod server;
 mod wello;
 
 use std::{
+    cell::RefCell,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,15 +22,20 @@ use self::{
 };
 use crate::{
     client::Account,
+    crowd::Broadcast,
     idle::raise_file_limit,
     measure::{Measurement, Subject},
     pairs::{Flow, Until},
     rooms::Shape,
     scram::Mechanism,
+    transfer::{File, MIB},
 };
 
-/// Accounts of every server; the rooms need them all, the idle sessions take turns.
-const ACCOUNTS: usize = 200;
+/// Accounts of every server: one for each occupant of the biggest room.
+const ACCOUNTS: usize = 5000;
+
+/// The idle sessions belong to these in turn.
+const IDLE_ACCOUNTS: usize = 200;
 
 /// Logins going on at the same time.
 const LOGINS: usize = 8;
@@ -49,6 +55,9 @@ pub(crate) struct Options {
     /// Idle sessions
     #[arg(long, default_value_t = 5000)]
     sessions: usize,
+    /// Messages in the archive that pages are read from
+    #[arg(long, default_value_t = 1_000_000)]
+    messages: u64,
     /// Where to write the results
     #[arg(long, default_value = "bench/results.json")]
     out: PathBuf,
@@ -68,6 +77,28 @@ pub(crate) enum Figure {
     RoomsArchive,
     /// Group chat with the archive off
     RoomsRouting,
+    /// Delivery time in a room of 350 at half of what it can take
+    RoomLatency,
+    /// A room of 1000 with the archive on
+    Room1000,
+    /// A room of 5000 with the archive on
+    Room5000,
+    /// 1000 enter a room
+    Join1000,
+    /// 5000 enter a room
+    Join5000,
+    /// 5000 enter a room that tells only the presence of moderators
+    JoinQuiet5000,
+    /// Pages of 50 out of an archive of 1 000 000
+    ArchivePages,
+    /// A file of 1 GiB to the server
+    Upload,
+    /// The same from the server
+    Download,
+    /// 200 files of 1 MiB, four at a time
+    SmallFiles,
+    /// The same file 200 times
+    SameFile,
     /// Delivery time at half of the archive figure's rate
     Latency,
     LoginSha1,
@@ -82,11 +113,31 @@ struct Stage {
     figures: &'static [Figure],
 }
 
-const STAGES: [Stage; 4] = [
+const STAGES: &[Stage] = &[
     Stage {
         archive: true,
         mechanism: Mechanism::Sha1,
-        figures: &[Figure::PairsArchive, Figure::Latency, Figure::RoomsArchive],
+        figures: &[
+            Figure::PairsArchive,
+            Figure::Latency,
+            Figure::RoomsArchive,
+            Figure::RoomLatency,
+            Figure::Room1000,
+        ],
+    },
+    // Each begins on a server on which nobody is in a big room.
+    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Join1000] },
+    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Join5000] },
+    Stage {
+        archive: true,
+        mechanism: Mechanism::Sha1,
+        figures: &[Figure::JoinQuiet5000, Figure::Room5000],
+    },
+    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::ArchivePages] },
+    Stage {
+        archive: true,
+        mechanism: Mechanism::Sha1,
+        figures: &[Figure::Upload, Figure::Download, Figure::SmallFiles, Figure::SameFile],
     },
     Stage {
         archive: false,
@@ -99,7 +150,7 @@ const STAGES: [Stage; 4] = [
 ];
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
-    raise_file_limit(options.sessions)?;
+    raise_file_limit(options.sessions.max(ACCOUNTS))?;
     let scratch;
     let folder = match &options.folder {
         Some(folder) => folder.as_path(),
@@ -173,6 +224,7 @@ impl<'a> Suite<'a> {
         let setup = Setup {
             folder: self.folder.join(server.name()),
             port: free_port()?,
+            https: free_port()?,
             archive: stage.archive,
             mechanism: stage.mechanism,
             accounts: &self.accounts,
@@ -182,7 +234,8 @@ impl<'a> Suite<'a> {
         let client = setup.client()?;
         let running = server.start(&setup).await?;
         let process = Some(running.process);
-        let subject = Subject { client, accounts: self.accounts.clone(), process };
+        let accounts = self.accounts.clone();
+        let subject = Subject { client, accounts, process, crowd: RefCell::default() };
         for figure in wanted {
             eprintln!("{}: {} …", server.name(), figure.title());
             let full = self.report.wall_rate(Figure::PairsArchive, server);
@@ -202,7 +255,9 @@ impl Figure {
         full: Option<f64>,
     ) -> Result<Measurement> {
         const PAIRS: usize = 50;
-        const ROOMS: Shape = Shape { rooms: 4, occupants: 50, talkers: 5 };
+        const ROOMS: Shape =
+            Shape { rooms: 4, occupants: 50, talkers: 5, broadcast: Broadcast::Everybody };
+        let one = |occupants, broadcast| Shape { rooms: 1, occupants, talkers: 5, broadcast };
         let time = Duration::from_secs(options.seconds);
         let flow = Flow::default();
         match self {
@@ -212,9 +267,28 @@ impl Figure {
             Self::RoomsArchive | Self::RoomsRouting => {
                 subject.rooms(ROOMS, Until::Time(time)).await
             }
+            Self::RoomLatency => subject.room_latency(one(350, Broadcast::Everybody), time).await,
+            // Their entry is another figure.
+            Self::Room1000 => {
+                subject.rooms(one(1000, Broadcast::Moderators), Until::Time(time)).await
+            }
+            Self::Room5000 => {
+                subject.rooms(one(5000, Broadcast::Moderators), Until::Time(time)).await
+            }
+            Self::Join1000 => subject.join(one(1000, Broadcast::Everybody)).await,
+            Self::Join5000 => subject.join(one(5000, Broadcast::Everybody)).await,
+            Self::JoinQuiet5000 => subject.join(one(5000, Broadcast::Moderators)).await,
+            Self::ArchivePages => subject.pages(options.messages, time).await,
+            Self::Upload => subject.upload(&[File { bytes: 1024 * MIB, seed: 1 }], 1).await,
+            Self::Download => subject.download(File { bytes: 1024 * MIB, seed: 3 }).await,
+            Self::SmallFiles => {
+                let files = (0..200).map(|n| File { bytes: MIB, seed: 2 * n + 101 });
+                subject.upload(&files.collect::<Vec<_>>(), 4).await
+            }
+            Self::SameFile => subject.upload(&[File { bytes: MIB, seed: 5 }; 200], 4).await,
             Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
             Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,
-            Self::Idle => subject.idle(options.sessions).await,
+            Self::Idle => subject.idle(IDLE_ACCOUNTS, options.sessions).await,
         }
     }
 }

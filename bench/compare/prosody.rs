@@ -73,11 +73,22 @@ default_archive_policy = true
 c2s_require_encryption = true
 ssl = {{ certificate = "{certificate}", key = "{key}" }}
 VirtualHost "{DOMAIN}"
+http_ports = {{}}
+https_ports = {{ {https} }}
+https_interfaces = {{ "127.0.0.1" }}
+https_ssl = {{ certificate = "{certificate}", key = "{key}" }}
+http_external_url = "https://{DOMAIN}:{https}/"
+Component "upload.{DOMAIN}" "http_file_share"
+http_file_share_size_limit = 2147483648
+http_file_share_daily_quota = 1099511627776
+http_external_url = "https://{DOMAIN}:{https}/"
+http_host = "{DOMAIN}"
 Component "conference.{DOMAIN}" "muc"
 modules_enabled = {{ {room_archive} }}
 "#,
         folder = setup.folder.display(),
         port = setup.port,
+        https = setup.https,
         archive = if setup.archive { r#", "mam""# } else { "" },
         room_archive = if setup.archive { r#""muc_mam""# } else { "" },
         certificate = setup.certificate.certificate.display(),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Figure, server::Server};
-use crate::measure::Measurement;
+use crate::measure::{Measurement, Unfinished};
 
 #[derive(Serialize)]
 pub(crate) struct Report {
@@ -42,14 +42,23 @@ struct Row {
 #[serde(untagged)]
 pub(crate) enum Outcome {
     Measured(Box<Measurement>),
-    Failed { error: String },
+    Failed {
+        error: String,
+    },
+    /// It was given the time that a figure has.
+    Unfinished {
+        unfinished: String,
+    },
 }
 
 impl Outcome {
     pub(crate) fn of(result: Result<Measurement>) -> Self {
         match result {
             Ok(measurement) => Self::Measured(Box::new(measurement)),
-            Err(error) => Self::failed(&error),
+            Err(error) => match error.downcast_ref() {
+                Some(Unfinished(how)) => Self::Unfinished { unfinished: how.clone() },
+                None => Self::failed(&error),
+            },
         }
     }
 
@@ -60,7 +69,7 @@ impl Outcome {
     fn measurement(&self) -> Option<&Measurement> {
         match self {
             Self::Measured(measurement) => Some(measurement),
-            Self::Failed { .. } => None,
+            Self::Failed { .. } | Self::Unfinished { .. } => None,
         }
     }
 }
@@ -72,6 +81,17 @@ impl Figure {
             Self::PairsRouting => "1:1 chat, archive off",
             Self::RoomsArchive => "rooms, archive on",
             Self::RoomsRouting => "rooms, archive off",
+            Self::RoomLatency => "room of 350, p99",
+            Self::Room1000 => "room of 1000",
+            Self::Room5000 => "room of 5000",
+            Self::Join1000 => "1000 enter",
+            Self::Join5000 => "5000 enter",
+            Self::JoinQuiet5000 => "5000 enter quietly",
+            Self::ArchivePages => "archive page, p99",
+            Self::Upload => "upload, 1 GiB",
+            Self::Download => "download, 1 GiB",
+            Self::SmallFiles => "upload, 200 × 1 MiB",
+            Self::SameFile => "the same file again",
             Self::Latency => "delivery time, p99",
             Self::LoginSha1 => "login, SCRAM-SHA-1",
             Self::LoginSha256 => "login, SCRAM-SHA-256",
@@ -82,15 +102,19 @@ impl Figure {
     fn unit(self) -> &'static str {
         match self {
             Self::PairsArchive | Self::PairsRouting => "messages/CPU-s",
-            Self::RoomsArchive | Self::RoomsRouting => "deliveries/CPU-s",
-            Self::Latency => "ms",
+            Self::RoomsArchive | Self::RoomsRouting | Self::Room1000 | Self::Room5000 => {
+                "deliveries/CPU-s"
+            }
+            Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 => "entries/CPU-s",
+            Self::RoomLatency | Self::ArchivePages | Self::Latency => "ms",
+            Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => "MiB/CPU-s",
             Self::LoginSha1 | Self::LoginSha256 => "logins/CPU-s",
             Self::Idle => "KiB",
         }
     }
 
     fn more_is_better(self) -> bool {
-        !matches!(self, Self::Latency | Self::Idle)
+        !matches!(self, Self::Latency | Self::RoomLatency | Self::ArchivePages | Self::Idle)
     }
 
     /// What Wello is to reach on one quiet 2-core machine.
@@ -99,7 +123,11 @@ impl Figure {
             Self::PairsArchive => Some(12_000.0),
             Self::PairsRouting => Some(40_000.0),
             Self::RoomsArchive | Self::RoomsRouting => Some(100_000.0),
-            Self::Latency => None,
+            Self::RoomLatency => Some(20.0),
+            Self::ArchivePages => Some(15.0),
+            Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => None,
+            Self::Room1000 | Self::Room5000 => Some(100_000.0),
+            Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 | Self::Latency => None,
             Self::LoginSha1 | Self::LoginSha256 => Some(1_500.0),
             Self::Idle => Some(20.0),
         }
@@ -107,7 +135,9 @@ impl Figure {
 
     fn value(self, measured: &Measurement) -> Option<f64> {
         match self {
-            Self::Latency => measured.latency_ms.map(|l| l.p99),
+            Self::Latency | Self::RoomLatency | Self::ArchivePages => {
+                measured.latency_ms.map(|l| l.p99)
+            }
             Self::Idle => measured.memory.map(|m| m.bytes_per_session as f64 / 1024.0),
             _ => measured.per_cpu_s,
         }
@@ -137,8 +167,11 @@ impl Report {
     }
 
     pub(crate) fn record(&mut self, figure: Figure, server: Server, outcome: Outcome) {
-        if let Outcome::Failed { error } = &outcome {
-            eprintln!("  {error}");
+        match &outcome {
+            Outcome::Failed { error: how } | Outcome::Unfinished { unfinished: how } => {
+                eprintln!("  {how}");
+            }
+            Outcome::Measured(_) => {}
         }
         if let Some(row) = self.figures.iter_mut().find(|row| row.figure == figure) {
             row.servers.insert(server, outcome);
@@ -159,10 +192,10 @@ impl Report {
         Some(row.servers.get(&server)?.measurement()?.per_wall_s)
     }
 
-    /// Whether every figure of every server is there.
+    /// Whether every figure of every server is there, or known to take too long.
     pub(crate) fn complete(&self) -> bool {
         let mut outcomes = self.figures.iter().flat_map(|row| row.servers.values());
-        outcomes.all(|outcome| outcome.measurement().is_some())
+        outcomes.all(|outcome| !matches!(outcome, Outcome::Failed { .. }))
     }
 }
 
@@ -185,8 +218,17 @@ impl Row {
     fn remark(&self, server: Server) -> Option<String> {
         let measured = match self.servers.get(&server)? {
             Outcome::Failed { error } => return Some(error.clone()),
+            Outcome::Unfinished { unfinished } => return Some(unfinished.clone()),
             Outcome::Measured(measured) => measured,
         };
+        if let (Some(p), Some(l)) = (&measured.pages, measured.latency_ms) {
+            let mut remark = format!("{} messages, {:.0} pages/s", p.archive, l.rate);
+            for (kind, l) in &p.kinds_ms {
+                remark += &format!("; {kind} {}/{}", short(l.p50), short(l.p99));
+            }
+            let (p50, p99) = (short(p.four_readers_ms.p50), short(p.four_readers_ms.p99));
+            return Some(remark + &format!("; four readers {p50}/{p99} (p50/p99 ms)"));
+        }
         if let Some(l) = measured.latency_ms {
             let [p50, p99, max] = [l.p50, l.p99, l.max].map(short);
             return Some(format!("p50 {p50}, p99 {p99}, max {max} ms at {:.0} messages/s", l.rate));
@@ -198,6 +240,18 @@ impl Row {
         let mut remark = format!("{} in {:.1} s", measured.work, measured.wall_s);
         if let Some(cpu) = measured.server_cpu_s {
             remark += &format!(", {cpu:.2} CPU-s, generator {:.2}", measured.generator_cpu_s);
+        }
+        if let Some(growth) = measured.peak_growth_kib {
+            let mib = short(growth as f64 / 1024.0);
+            let rate = short(measured.per_wall_s);
+            remark += &format!(", {rate} MiB/s, resident at most +{mib} MiB");
+        }
+        if let Some(e) = measured.entry {
+            let (ms, mib) = (short(e.ms), short(e.rss_growth_kib as f64 / 1024.0));
+            let (presences, kib) = (e.presences, e.bytes / 1024);
+            remark += &format!(
+                "; the last in {ms} ms with {presences} presences, {kib} KiB; resident +{mib} MiB"
+            );
         }
         if let (Some(iterations), Some(tls)) = (measured.scram_iterations, &measured.tls) {
             remark += &format!(", {iterations} iterations, {tls}");

@@ -43,6 +43,8 @@ pub(crate) enum Server {
 pub(crate) struct Setup<'a> {
     pub(crate) folder: PathBuf,
     pub(crate) port: u16,
+    /// Where files come and go.
+    pub(crate) https: u16,
     pub(crate) archive: bool,
     /// What peers that keep one hash per account offer.
     pub(crate) mechanism: Mechanism,

@@ -10,27 +10,40 @@ use super::server::{DOMAIN, Launch, Setup, output};
 pub(super) async fn prepare(setup: &Setup<'_>) -> Result<Launch> {
     let config = setup.folder.join("config.toml");
     std::fs::write(&config, configuration(setup))?;
-    // Making an account is slow on purpose: its password is hashed.
-    let batch = setup.folder.join("accounts.txt");
-    if !batch.exists() {
-        add_accounts(setup).await.context("wello user add --batch")?;
+    if !setup.folder.join("data").exists() {
+        add_accounts(setup).await.context("accounts")?;
     }
     let mut command = Command::new(setup.wello);
     command.arg("serve").arg("--config").arg(config);
     Ok(Launch { command, ready: Some("ready") })
 }
 
+/// Making an account is slow on purpose, for its password is hashed: the others are copies of the first.
 async fn add_accounts(setup: &Setup<'_>) -> Result<()> {
-    let mut lines = String::new();
-    for account in setup.accounts {
-        writeln!(lines, "{}@{DOMAIN} {}", account.user, account.password)?;
-    }
-    let batch = setup.folder.join("accounts.txt");
-    std::fs::write(&batch, lines)?;
+    let Some((first, others)) = setup.accounts.split_first() else { return Ok(()) };
     let mut add = Command::new(setup.wello);
-    add.args(["user", "add", "--batch"]).arg(batch);
+    add.args(["user", "add", "--password", &first.password]);
+    add.arg(format!("{}@{DOMAIN}", first.user));
     add.arg("--config").arg(setup.folder.join("config.toml"));
     output(add).await?;
+    let mut sql = String::from("BEGIN;");
+    for account in others {
+        write!(
+            sql,
+            "INSERT INTO account (domain, local, role, status, created, credential_epoch, password_hash)
+                SELECT domain, '{user}', role, status, created, credential_epoch, password_hash
+                FROM account WHERE local = '{first}';
+            INSERT INTO scram_key SELECT last_insert_rowid(), mechanism, salt, iterations, stored_key, server_key
+                FROM scram_key k JOIN account a ON a.id = k.account_id WHERE a.local = '{first}';",
+            user = account.user,
+            first = first.user,
+        )?;
+    }
+    let script = setup.folder.join("accounts.sql");
+    std::fs::write(&script, sql + "COMMIT;")?;
+    let mut copy = Command::new("sqlite3");
+    copy.arg(setup.folder.join("data/wello.db")).arg(format!(".read {}", script.display()));
+    output(copy).await?;
     Ok(())
 }
 
@@ -46,10 +59,14 @@ key = "{key}"
 c2s = ["127.0.0.1:{port}"]
 c2s_tls = []
 bytestreams = []
-https = []
+https = ["127.0.0.1:{https}"]
 http = []
 [archive]
 enabled = {archive}
+[uploads]
+max_bytes = 2147483648
+day_bytes = 1099511627776
+account_bytes = 1099511627776
 [limits]
 rate_bytes_per_second = 0
 [sessions]
@@ -61,6 +78,7 @@ level = "warn"
         certificate = setup.certificate.certificate.display(),
         key = setup.certificate.key.display(),
         port = setup.port,
+        https = setup.https,
         archive = setup.archive,
     )
 }

@@ -38,9 +38,41 @@ const KEPT_ROOM: usize = 4;
 
 #[derive(Default)]
 struct Queue {
-    deliveries: VecDeque<Delivery>,
-    bytes: usize,
+    deliveries: VecDeque<Queued>,
+    /// Of what others posted, and of the answers to the session's own requests.
+    posted_bytes: usize,
+    answer_bytes: usize,
+    /// Deliveries that are no stanzas.
+    instructions: usize,
     closed: bool,
+}
+
+struct Queued {
+    delivery: Delivery,
+    is_answer: bool,
+}
+
+impl Queue {
+    fn push(&mut self, delivery: Delivery, is_answer: bool) {
+        match (&delivery, is_answer) {
+            (Delivery::Stanza(stanza), true) => self.answer_bytes += stanza.weight(),
+            (Delivery::Stanza(stanza), false) => self.posted_bytes += stanza.weight(),
+            (Delivery::End(_) | Delivery::HandOver(_), _) => self.instructions += 1,
+        }
+        self.deliveries.push_back(Queued { delivery, is_answer });
+    }
+
+    fn release(&mut self, queued: Queued) -> Delivery {
+        match (&queued.delivery, queued.is_answer) {
+            (Delivery::Stanza(stanza), true) => self.answer_bytes -= stanza.weight(),
+            (Delivery::Stanza(stanza), false) => self.posted_bytes -= stanza.weight(),
+            (Delivery::End(_) | Delivery::HandOver(_), _) => self.instructions -= 1,
+        }
+        if self.deliveries.is_empty() {
+            self.deliveries.shrink_to(KEPT_ROOM);
+        }
+        queued.delivery
+    }
 }
 
 impl Inbox {
@@ -53,26 +85,25 @@ impl Inbox {
         let weight = stanza.weight();
         {
             let mut queue = self.queue.lock();
-            if queue.closed || queue.bytes + weight > self.max_bytes {
+            if queue.closed || queue.posted_bytes + weight > self.max_bytes {
                 return Err(Full);
             }
-            queue.bytes += weight;
-            queue.deliveries.push_back(Delivery::Stanza(stanza));
+            queue.push(Delivery::Stanza(stanza), false);
         }
         self.arrived.notify_one();
         Ok(())
     }
 
-    /// Posts an answer to the session's own request. Not refused at the bound, because the
-    /// session sends no further request before it has taken its answers.
+    /// Posts an answer to the session's own request. Neither refused at the bound nor counted
+    /// towards it: whoever enters a big room gets more at once than others may leave here. The
+    /// connection task looks at [`Inbox::answer_bytes`].
     pub fn reply(&self, stanza: Stanza) {
         {
             let mut queue = self.queue.lock();
             if queue.closed {
                 return;
             }
-            queue.bytes += stanza.weight();
-            queue.deliveries.push_back(Delivery::Stanza(stanza));
+            queue.push(Delivery::Stanza(stanza), true);
         }
         self.arrived.notify_one();
     }
@@ -87,7 +118,7 @@ impl Inbox {
             if matches!(instruction, Delivery::End(_)) {
                 self.ending.notify_one();
             }
-            queue.deliveries.push_back(instruction);
+            queue.push(instruction, false);
         }
         self.arrived.notify_one();
         true
@@ -96,14 +127,25 @@ impl Inbox {
     /// The next delivery, if there is one.
     pub fn take(&self) -> Option<Delivery> {
         let mut queue = self.queue.lock();
-        let delivery = queue.deliveries.pop_front()?;
-        if let Delivery::Stanza(stanza) = &delivery {
-            queue.bytes -= stanza.weight();
+        let queued = queue.deliveries.pop_front()?;
+        Some(queue.release(queued))
+    }
+
+    /// The next delivery that is no stanza, for a session that cannot take stanzas now.
+    pub fn take_instruction(&self) -> Option<Delivery> {
+        let mut queue = self.queue.lock();
+        if queue.instructions == 0 {
+            return None;
         }
-        if queue.deliveries.is_empty() {
-            queue.deliveries.shrink_to(KEPT_ROOM);
-        }
-        Some(delivery)
+        let is_instruction = |queued: &Queued| !matches!(queued.delivery, Delivery::Stanza(_));
+        let place = queue.deliveries.iter().position(is_instruction)?;
+        let queued = queue.deliveries.remove(place)?;
+        Some(queue.release(queued))
+    }
+
+    /// Bytes of answers that the session has not taken.
+    pub fn answer_bytes(&self) -> usize {
+        self.queue.lock().answer_bytes
     }
 
     /// Waits until something may be there. Spurious wake-ups happen.
@@ -123,8 +165,46 @@ impl Inbox {
     /// Refuses everything from now on and returns what was not taken.
     pub fn close(&self) -> Vec<Delivery> {
         let mut queue = self.queue.lock();
-        queue.closed = true;
-        queue.bytes = 0;
-        queue.deliveries.drain(..).collect()
+        let deliveries = std::mem::take(&mut queue.deliveries);
+        *queue = Queue { closed: true, ..Queue::default() };
+        deliveries.into_iter().map(|queued| queued.delivery).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wello_wire::stanza::MessageType;
+
+    use super::*;
+
+    fn message() -> Stanza {
+        Stanza::message(MessageType::Chat)
+    }
+
+    #[test]
+    fn answers_leave_room_for_what_others_post() {
+        let inbox = Inbox::new(2 * message().weight());
+        for _ in 0..10 {
+            inbox.reply(message());
+        }
+        assert_eq!(inbox.answer_bytes(), 10 * message().weight());
+        assert_eq!((inbox.post(message()), inbox.post(message())), (Ok(()), Ok(())));
+        assert_eq!(inbox.post(message()), Err(Full));
+        while inbox.take().is_some() {}
+        assert_eq!(inbox.answer_bytes(), 0);
+        assert_eq!(inbox.post(message()), Ok(()));
+    }
+
+    #[test]
+    fn an_instruction_can_pass_what_waits_before_it() {
+        let inbox = Inbox::new(usize::MAX);
+        inbox.reply(message());
+        assert!(inbox.take_instruction().is_none());
+        inbox.instruct(Delivery::End(EndReason::Kicked));
+        inbox.reply(message());
+        assert!(matches!(inbox.take_instruction(), Some(Delivery::End(EndReason::Kicked))));
+        assert!(inbox.take_instruction().is_none());
+        assert_eq!(inbox.close().len(), 2);
+        assert_eq!(inbox.answer_bytes(), 0);
     }
 }

@@ -42,6 +42,34 @@ pub struct AuthLabels {
     pub outcome: &'static str,
 }
 
+/// Stanzas by their kind. The counters are made once: one is counted with every stanza, and a family
+/// is locked and searched.
+#[derive(Clone)]
+pub struct StanzaCounters {
+    family: Family<StanzaLabels, Counter>,
+    by_kind: [Counter; 3],
+}
+
+impl Default for StanzaCounters {
+    fn default() -> StanzaCounters {
+        let family = Family::<StanzaLabels, Counter>::default();
+        let counter = |kind: Kind| family.get_or_create(&kind.into()).clone();
+        let by_kind = [Kind::Iq, Kind::Message, Kind::Presence].map(counter);
+        StanzaCounters { family, by_kind }
+    }
+}
+
+impl StanzaCounters {
+    pub fn count(&self, kind: Kind) {
+        let [iq, message, presence] = &self.by_kind;
+        match kind {
+            Kind::Iq => iq.inc(),
+            Kind::Message => message.inc(),
+            Kind::Presence => presence.inc(),
+        };
+    }
+}
+
 /// Wakings by the app server inside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PushLabels {
@@ -52,8 +80,8 @@ pub struct PushLabels {
 /// All metrics of the process. Clients of a metric keep no reference; they come here.
 pub struct Metrics {
     pub registry: Registry,
-    pub stanzas_received: Family<StanzaLabels, Counter>,
-    pub stanzas_sent: Family<StanzaLabels, Counter>,
+    pub stanzas_received: StanzaCounters,
+    pub stanzas_sent: StanzaCounters,
     pub logins: Family<AuthLabels, Counter>,
     pub pushes: Family<PushLabels, Counter>,
     pub handler_panics: Counter,
@@ -72,8 +100,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("wello");
         let metrics = Metrics {
             registry: Registry::default(),
-            stanzas_received: Family::default(),
-            stanzas_sent: Family::default(),
+            stanzas_received: StanzaCounters::default(),
+            stanzas_sent: StanzaCounters::default(),
             logins: Family::default(),
             pushes: Family::default(),
             handler_panics: Counter::default(),
@@ -88,8 +116,12 @@ impl Default for Metrics {
             store_messages: Counter::default(),
         };
         let m = &metrics;
-        registry.register("stanzas_received", "Stanzas from clients", m.stanzas_received.clone());
-        registry.register("stanzas_sent", "Stanzas to clients", m.stanzas_sent.clone());
+        registry.register(
+            "stanzas_received",
+            "Stanzas from clients",
+            m.stanzas_received.family.clone(),
+        );
+        registry.register("stanzas_sent", "Stanzas to clients", m.stanzas_sent.family.clone());
         registry.register("logins", "Logins by mechanism and outcome", m.logins.clone());
         registry.register("pushes", "Pushes by gateway and outcome", m.pushes.clone());
         registry.register("handler_panics", "Bugs caught in handlers", m.handler_panics.clone());

@@ -248,7 +248,7 @@ impl Kernel {
 
     /// Posts to a session; one that cannot take it is ended, since its client does not read.
     pub fn post(&self, session: &Arc<Session>, stanza: Stanza) -> bool {
-        self.metrics.stanzas_sent.get_or_create(&stanza.kind.into()).inc();
+        self.metrics.stanzas_sent.count(stanza.kind);
         let posted = session.post(stanza).is_ok();
         if !posted && session.end(EndReason::SlowReader) {
             tracing::info!(session = %session.id, "inbox is full, ending the session");

@@ -49,7 +49,7 @@ impl Kernel {
             }
         }
         stanza.from = Some(session.jid.clone().into());
-        self.metrics.stanzas_received.get_or_create(&stanza.kind.into()).inc();
+        self.metrics.stanzas_received.count(stanza.kind);
         let work = std::panic::AssertUnwindSafe(self.accept(session, stanza.clone()));
         match work.catch_unwind().await {
             Ok(ticket) => Ok(ticket),

@@ -75,6 +75,10 @@ const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Stanzas for the client that are written in one go.
 const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
+/// Answers to its own requests that may wait for a client, in outboxes: a room tells whoever enters of up to 5000
+/// occupants, which is four.
+const MAX_ANSWERS: usize = 8;
+
 /// Why the loop ended.
 #[derive(Debug, PartialEq)]
 pub(super) enum End {
@@ -143,7 +147,7 @@ impl Task {
             self.handle_pending().await?;
             self.drain_inbox().await?;
             self.settle()?;
-            let idle = self.inbox_is_empty();
+            let idle = self.inbox_is_empty() || self.is_behind();
             self.c2s.request_acknowledgement(idle);
             self.flush().await?;
             self.report_delivered().await;
@@ -259,9 +263,12 @@ impl Task {
     /// Takes what others sent to the client, as much as is written in one go.
     async fn drain_inbox(&mut self) -> ControlFlow<End> {
         let Some(session) = self.session.clone() else { return ControlFlow::Continue(()) };
-        let bound = self.server.kernel.config.sessions.unacked_bytes;
         while self.c2s.output().len() < WRITE_BATCH_BYTES {
-            match session.inbox().take() {
+            let next = match self.is_behind() {
+                true => session.inbox().take_instruction(),
+                false => session.inbox().take(),
+            };
+            match next {
                 None => break,
                 Some(Delivery::Stanza(stanza)) => self.c2s.send(stanza),
                 Some(Delivery::End(reason)) => {
@@ -274,13 +281,21 @@ impl Task {
                 }
             }
         }
-        let held = self.c2s.established().and_then(|established| established.management());
-        // The client takes what it is sent, but does not acknowledge it.
-        if held.is_some_and(|management| management.queued_bytes() > 2 * bound) {
+        let bound = MAX_ANSWERS * self.server.kernel.config.limits.outbox_bytes;
+        // It asks more and more without saying that it got the answers.
+        if self.is_behind() && session.inbox().answer_bytes() > bound {
             self.end(EndReason::SlowReader);
             return ControlFlow::Break(End::Closed);
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether the client has to acknowledge something before it is sent more. What is posted
+    /// meanwhile waits in the inbox, whose bound ends a session that never does.
+    fn is_behind(&mut self) -> bool {
+        let bound = self.server.kernel.config.sessions.unacked_bytes;
+        let held = self.c2s.established().and_then(|established| established.management());
+        held.is_some_and(|management| management.queued_bytes() > bound)
     }
 
     fn end(&mut self, reason: EndReason) {

@@ -58,12 +58,33 @@ pub(crate) fn write_attributes(out: &mut Vec<u8>, attrs: &[Attr]) {
     }
 }
 
+/// The bytes at which a replacement may begin; most text has none of them.
+const SUSPECT: [bool; 256] = {
+    let mut suspect = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        suspect[control] = true;
+        control += 1;
+    }
+    let others = *b"<>&'\"\xef";
+    let mut other = 0;
+    while other < others.len() {
+        suspect[others[other] as usize] = true;
+        other += 1;
+    }
+    suspect
+};
+
 /// Copies runs that need no escape in one go.
 fn escape(out: &mut Vec<u8>, text: &str, replacement: fn(&[u8]) -> Option<(&'static str, usize)>) {
     let bytes = text.as_bytes();
     let mut start = 0;
     let mut at = 0;
     while at < bytes.len() {
+        if !SUSPECT[usize::from(bytes[at])] {
+            at += 1;
+            continue;
+        }
         match replacement(&bytes[at..]) {
             None => at += 1,
             Some((with, length)) => {

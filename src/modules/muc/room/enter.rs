@@ -1,5 +1,7 @@
 //! Entering a room, changing the nickname and presence there (XEP-0045, sections 7.2, 7.6, 7.7).
 
+use std::cell::RefCell;
+
 use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, FullJid, Jid};
@@ -11,7 +13,7 @@ use super::affiliations::Diff;
 use super::build::{self, Item, News};
 use super::config::Whois;
 use super::roles::default_role;
-use super::{Affiliation, Device, Effects, Occupant, Role, Room};
+use super::{Affiliation, Device, Effects, Occupant, Role, Room, Shown};
 
 /// Somebody at the door.
 #[derive(Clone, Debug)]
@@ -128,6 +130,7 @@ impl Room {
             role: default_role(&self.config, affiliation),
             devices: Vec::new(),
             id: self.occupant_id(account),
+            shown: RefCell::default(),
         };
         self.nicks.insert(account.clone(), nick.into());
         self.occupants.insert(nick.into(), occupant);
@@ -137,6 +140,7 @@ impl Room {
     /// Whether what the others see has changed.
     fn put_device(&mut self, nick: &str, jid: &FullJid, presence: &Stanza) -> bool {
         let Some(occupant) = self.occupants.get_mut(nick) else { return false };
+        occupant.shown.take();
         let before = occupant.devices.iter().position(|device| device.jid == *jid);
         let device = Device { jid: jid.clone(), presence: presence.clone() };
         let changed = match before {
@@ -159,10 +163,28 @@ impl Room {
             if !self.broadcasts(other.role) {
                 continue;
             }
-            if let Some(news) = self.presence_news(other) {
-                fx.out.push(news.stanza(with_jid, &[]).with_to(to.clone()));
+            if let Some(presence) = self.shown(other, with_jid) {
+                fx.out.push(presence.with_to(to.clone()));
             }
         }
+    }
+
+    /// What somebody who enters is told of an occupant. Made once for all who enter while nothing
+    /// changes: a room that fills up says it to each of them.
+    fn shown(&self, occupant: &Occupant, with_jid: bool) -> Option<Stanza> {
+        let (version, role) = (self.version, occupant.role);
+        let affiliation = self.affiliation(occupant.account.as_str());
+        let mut shown = occupant.shown.borrow_mut();
+        let known = shown.as_ref().filter(|shown| {
+            (shown.version, shown.role, shown.affiliation, shown.with_jid)
+                == (version, role, affiliation, with_jid)
+        });
+        if let Some(known) = known {
+            return Some(known.presence.clone());
+        }
+        let presence = self.presence_news(occupant)?.stanza(with_jid, &[]);
+        *shown = Some(Shown { version, role, affiliation, with_jid, presence: presence.clone() });
+        Some(presence)
     }
 
     fn presence_news<'a>(&self, occupant: &'a Occupant) -> Option<News<'a>> {

@@ -27,6 +27,7 @@ impl Room {
             return;
         };
         let device = occupant.devices.remove(place);
+        occupant.shown.take();
         let base = farewell.clone().with_child(build::occupant_id(&occupant.id));
         if !occupant.devices.is_empty() {
             self.leave_others(&nick, &device.jid, base, was_seen, fx);

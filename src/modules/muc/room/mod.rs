@@ -18,6 +18,7 @@ mod roles;
 mod tests;
 mod voice;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use wello_kernel::config::Rooms as Limits;
@@ -106,6 +107,17 @@ pub struct Occupant {
     /// Never empty.
     pub devices: Vec<Device>,
     pub id: String,
+    /// Its presence as the last who came was told of it; whoever changes `devices` forgets it.
+    shown: RefCell<Option<Shown>>,
+}
+
+/// A presence that is told to many one after the other, and what it depends on.
+struct Shown {
+    version: i64,
+    role: Role,
+    affiliation: Affiliation,
+    with_jid: bool,
+    presence: Stanza,
 }
 
 /// A session that has entered.

@@ -128,6 +128,60 @@ fn roles_whose_presence_is_not_broadcast_come_and_go_in_silence() {
 }
 
 #[test]
+fn whoever_enters_is_told_of_the_others_as_they_are_now() {
+    let mut hall = Hall::new(Config::default());
+    hall.enter("romeo@b.example/orchard", "romeo").unwrap();
+    let mut guests = 0;
+    let mut seen = |hall: &mut Hall| {
+        guests += 1;
+        let from = format!("guest{guests}@b.example/x");
+        let entering = Entering {
+            from: jid(&from),
+            nick: from.clone(),
+            presence: Stanza::presence(PresenceType::Available),
+            password: Password::Missing,
+            history: HistoryWish::default(),
+            mav: None,
+        };
+        let mut fx = Effects::default();
+        hall.room.enter(&entering, &mut fx).unwrap();
+        let about = |stanza: &&Stanza| {
+            let occupant = hall.room.occupant_of_account(&jid("romeo@b.example/orchard"));
+            stanza.from.as_ref() == occupant.map(|occupant| &*occupant.jid)
+        };
+        String::from_utf8(fx.out.iter().find(about).unwrap().to_bytes()).unwrap()
+    };
+    let before = seen(&mut hall);
+    assert!(before.contains("participant") && !before.contains("romeo@b.example"), "{before}");
+    assert_eq!(before.replace("guest1@", "guest2@"), seen(&mut hall));
+
+    let away = "<presence xmlns='jabber:client'><show>away</show></presence>";
+    let away = Stanza::from_element(away.parse().unwrap()).unwrap();
+    let tell = |hall: &mut Hall, device: &str, nick: &str| {
+        let mut fx = Effects::default();
+        hall.room.update(&jid(device), nick, &away, &mut fx).unwrap();
+    };
+    tell(&mut hall, "romeo@b.example/orchard", "romeo");
+    assert!(seen(&mut hall).contains("<show>away</show>"));
+    tell(&mut hall, "romeo@b.example/orchard", "montague");
+    assert!(seen(&mut hall).contains("/montague'"));
+    let role = Change::Role { nick: "montague".into(), role: Some(Role::Visitor), reason: None };
+    hall.change("juliet@a.example/balcony", &[role]).unwrap();
+    assert!(seen(&mut hall).contains("visitor"));
+    let member = affiliation("romeo@b.example", Affiliation::Member);
+    hall.change("juliet@a.example/balcony", &[member]).unwrap();
+    assert!(seen(&mut hall).contains("affiliation='member'"));
+    hall.room.config.whois = config::Whois::Anyone;
+    assert!(seen(&mut hall).contains("jid='romeo@b.example/orchard'"));
+
+    hall.enter("romeo@b.example/tablet", "montague").unwrap();
+    assert!(seen(&mut hall).contains("jid='romeo@b.example/tablet'"));
+    let farewell = Stanza::presence(PresenceType::Unavailable);
+    hall.room.leave(&jid("romeo@b.example/tablet"), &farewell, &[], &mut Effects::default());
+    assert!(seen(&mut hall).contains("jid='romeo@b.example/orchard'"));
+}
+
+#[test]
 fn a_kick_reaches_all_and_bans_last() {
     let mut hall = Hall::new(Config::default());
     hall.enter("romeo@b.example/orchard", "romeo").unwrap();
