@@ -210,7 +210,7 @@ impl<'a> Suite<'a> {
                 continue;
             }
             let done = match &version {
-                Ok(_) => self.stage(server, &stage, &wanted).await,
+                Ok(_) => self.stage(server, stage, &wanted).await,
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
             if let Err(error) = done {

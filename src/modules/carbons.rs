@@ -118,7 +118,7 @@ impl hooks::Copy for Carbons {
 /// door (REST), the one it is from. An error that the server answers in its name is not its own.
 fn sender(passage: &Passage) -> Option<Jid> {
     if let Some(session) = &passage.session {
-        return Some((*session.jid).clone().into());
+        return Some((*session.jid).clone());
     }
     let spoken = passage.stanza.message_type() != MessageType::Error;
     passage.sender.clone().filter(|_| spoken).map(Jid::from)
