@@ -33,6 +33,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers of push services have some hundred bytes.
 const MAX_BODY: usize = 64 * 1024;
 const IDLE: Duration = Duration::from_secs(90);
+/// A connection of HTTP/2 is shared by all requests: one that is dead is noticed within a request, so
+/// that the next try gets another.
+const ALIVE: Duration = Duration::from_secs(5);
 const IDLE_PER_HOST: usize = 4;
 
 /// IPv4 ranges that are not reachable from everywhere (IANA's registry of special addresses),
@@ -112,6 +115,9 @@ impl OutboundClient {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(ALIVE)
+            .http2_keep_alive_timeout(ALIVE)
             .build(connector);
         Ok(OutboundClient { client, private_hosts })
     }

@@ -1,4 +1,4 @@
-//! Members who have not joined, and what is said meanwhile.
+//! Members who have not joined and occupants whose devices sleep, and what is said meanwhile.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use wello_wire::jid::{BareJid, Jid};
 use wello_wire::stanza::Stanza;
 
 use super::Muc;
-use super::room::{Affiliation, Room};
+use super::room::{Affiliation, Device, Room};
 use crate::push::{Absent, Push, Said};
 
 impl Muc {
@@ -38,17 +38,46 @@ fn said(room: &Room, kernel: &Kernel, push: &Push, speaker: &Jid, stanza: &Stanz
         is_ours(account) && room.occupant_of_account(account).is_none() && push.may_wake(account)
     });
     let mut away = away.peekable();
-    away.peek()?;
-    let mentioned = room.mentioned(stanza);
-    let absent = away.map(|(account, found)| Absent {
-        account: account.clone(),
-        nick: found.nick.clone(),
-        mentioned: mentioned.contains(account),
-    });
+    let mut absent: Vec<Absent> = asleep(room, kernel, push, speaker).collect();
+    if away.peek().is_some() {
+        let mentioned = room.mentioned(stanza);
+        absent.extend(away.map(|(account, found)| Absent {
+            account: account.clone(),
+            inside: false,
+            nick: found.nick.clone(),
+            mentioned: mentioned.contains(account),
+        }));
+    }
+    if absent.is_empty() {
+        return None;
+    }
     Some(Said {
         room: room.jid.clone(),
         stanza: stanza.clone().with_from(room.occupant_of(speaker)?.jid.clone()),
         private: room.config.members_only && !room.config.public,
-        absent: absent.collect(),
+        absent,
+    })
+}
+
+/// Others that have a device here whose session hibernates: what it gets waits for its connection.
+fn asleep(
+    room: &Room,
+    kernel: &Kernel,
+    push: &Push,
+    speaker: &Jid,
+) -> impl Iterator<Item = Absent> {
+    let sleeps = |device: &Device| {
+        kernel.sessions.find(&device.jid).is_some_and(|session| session.is_hibernating())
+    };
+    let others = room.occupants().filter(|one| {
+        one.account.as_str() != speaker.bare_str()
+            && kernel.hosts.contains(one.account.domain())
+            && push.may_wake(&one.account)
+    });
+    others.filter(move |one| one.devices.iter().any(sleeps)).map(|one| Absent {
+        account: one.account.clone(),
+        inside: true,
+        nick: Some(one.nick().to_owned()),
+        mentioned: false,
     })
 }

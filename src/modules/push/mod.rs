@@ -76,7 +76,7 @@ impl Push {
         !self.shared.silent.is_silent(account.as_str())
     }
 
-    /// Wakes devices of members of a room who have not joined.
+    /// Wakes devices of those who may not have seen what was said in a room.
     pub(crate) fn tell_absent(&self, kernel: &Arc<Kernel>, said: Said) {
         let Ok(look) = Arc::clone(&self.looks).try_acquire_owned() else {
             tracing::warn!(room = %said.room, "too many rooms at once, nobody is woken");
@@ -126,6 +126,11 @@ impl After for Push {
             return requests::handle_affiliation(kernel, account, &passage.stanza).await;
         }
         if passage.held {
+            return;
+        }
+        // Rooms here tell of what is said in them themselves.
+        let is_ours = |room: &BareJid| kernel.hooks().services.contains_key(room.domain());
+        if room_of(&passage.stanza).is_some_and(|room| is_ours(&room)) {
             return;
         }
         // What one's own devices write is no news.
@@ -261,19 +266,24 @@ impl Shared {
 
     async fn tell_absent(&self, kernel: &Arc<Kernel>, said: Said) {
         let Some(wake) = wake(&said.stanza).0 else { return };
-        for Absent { account, nick, mentioned } in said.absent {
+        for Absent { account, inside, nick, mentioned } in said.absent {
             let services = self.services(kernel, &account).await;
             if services.is_empty() {
                 continue;
             }
             let bookmark = self.bookmarks.of(kernel, &self.pubsub, &account, &said.room).await;
-            let mentioned =
-                mentioned || is_mentioned(&said.stanza, &account, &bookmark, nick.as_deref());
-            let (woken, reason) = is_woken_absent(&bookmark, said.private, mentioned);
-            tracing::trace!(%account, room = %said.room, woken, reason, "absent member");
+            let mentioned = mentioned
+                || inside && is_marked(&said.stanza, &account, &bookmark)
+                || is_mentioned(&said.stanza, &account, &bookmark, nick.as_deref());
+            let (woken, reason) = match inside {
+                true => (is_woken_inside(&bookmark, mentioned), "away in the room"),
+                false => is_woken_absent(&bookmark, said.private, mentioned),
+            };
+            tracing::trace!(%account, room = %said.room, woken, reason, "absent from a room");
             for service in services.into_iter().filter(|_| woken) {
+                // Another device may be in the room and awake: then one without a session waits.
                 let session = session_of(kernel, &service, &account);
-                if session.is_none_or(|session| session.is_hibernating()) {
+                if session.map_or(!inside, |session| session.is_hibernating()) {
                     self.wake(kernel, service, Notice::of(&said.stanza, wake, kernel));
                 }
             }

@@ -24,13 +24,15 @@ pub(crate) struct Said {
     pub(crate) stanza: Stanza,
     /// Closed and not listed: a group of people who know each other.
     pub(crate) private: bool,
-    /// Members with an account here who have not joined.
+    /// Accounts here that may not have seen it.
     pub(crate) absent: Vec<Absent>,
 }
 
 pub(crate) struct Absent {
     pub(crate) account: BareJid,
-    /// The nickname that is kept for it.
+    /// A device of it has joined, and its session hibernates; otherwise it is a member and has not joined.
+    pub(crate) inside: bool,
+    /// Its nickname, or the one that is kept for it.
     pub(crate) nick: Option<String>,
     /// By something better than words.
     pub(crate) mentioned: bool,
