@@ -56,9 +56,8 @@ async fn who_asked_for_a_type_gets_new_credentials_before_the_old_ones_end() {
     let kernel = kernel.await.unwrap();
     let romeo: BareJid = "romeo@wello.example".parse().unwrap();
     kernel.accounts.create(&romeo, "correct horse", Role::User).await.unwrap();
-    let bind = async || {
-        kernel.bind(&romeo, &ResourceWish::Any, ClientInfo::default()).await.unwrap()
-    };
+    let bind =
+        async || kernel.bind(&romeo, &ResourceWish::Any, ClientInfo::default()).await.unwrap();
     let (phone, laptop) = (bind().await, bind().await);
     for (session, kind) in [(&phone, "type='turn'"), (&laptop, "")] {
         let iq = format!(
