@@ -162,6 +162,7 @@ impl Default for Rooms {
             occupants: 5000,
             affiliations: 10_000,
             nick_bytes: 255,
+            presence_per_minute: 60,
             history: 100,
             default_history: 20,
             persistent: false,

@@ -223,6 +223,8 @@ pub struct Rooms {
     /// Of one room, outcasts included.
     pub affiliations: usize,
     pub nick_bytes: usize,
+    /// From one account to one room; 0 is no limit.
+    pub presence_per_minute: u32,
     /// Messages that newcomers may be shown, whatever a room's owner wants.
     pub history: u32,
     /// What a new room begins with, until its owner changes it.

@@ -41,6 +41,8 @@ pub struct Muc {
     /// Makes ids of occupants; the same after a restart.
     secret: OnceCell<[u8; 32]>,
     throttle: wello_kernel::accounts::Throttle,
+    /// Presence by room and account.
+    presences: wello_kernel::accounts::Windows<Box<str>>,
 }
 
 /// The service's domain is this label below a host.
@@ -62,6 +64,7 @@ impl Muc {
             interest: Interest::default(),
             secret: OnceCell::new(),
             throttle: wello_kernel::accounts::Throttle::new(&config.auth),
+            presences: wello_kernel::accounts::Windows::new(60),
         }
     }
 }

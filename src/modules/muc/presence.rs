@@ -57,6 +57,7 @@ impl Muc {
         to: &Jid,
         session: Option<&Arc<Session>>,
     ) -> Result<(), StanzaError> {
+        self.count_presence(kernel, from, to)?;
         let join = stanza.child("x", ns::MUC);
         // Section 7.2.1: a nickname is needed.
         let nick = to.resource().ok_or_else(|| StanzaError::jid_malformed("a nickname is needed"));
@@ -93,6 +94,18 @@ impl Muc {
             self.release(kernel, &held).await;
         }
         entered
+    }
+
+    /// What one sends, everybody in the room gets (section 14.6).
+    fn count_presence(&self, kernel: &Kernel, from: &FullJid, to: &Jid) -> Result<(), StanzaError> {
+        let most = kernel.config.rooms.presence_per_minute;
+        let key: Box<str> = format!("{} {}", to.bare_str(), from.bare_str()).into();
+        let now = kernel.clock.now();
+        if most > 0 && self.presences.count(&key, now) >= most {
+            return Err(StanzaError::resource_constraint("too much presence, wait a minute"));
+        }
+        self.presences.add(key, now);
+        Ok(())
     }
 
     async fn enter(

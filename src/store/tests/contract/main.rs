@@ -100,6 +100,7 @@ on_each_database! {
     privacy {
         choices,
         strangers,
+        vcards_become_items,
     }
     pubsub {
         nodes,

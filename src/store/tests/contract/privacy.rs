@@ -1,5 +1,6 @@
 //! What accounts show, and strangers.
 
+use bytes::Bytes;
 use wello_store::{
     ArchiveId, Listed, PrivacyChoice, QuarantineLimits, StrangerPolicy, StrangerVerdict, Viewers,
 };
@@ -51,4 +52,37 @@ pub(crate) async fn strangers(database: &Database) {
     assert_eq!((stranger.verdict, stranger.since), (StrangerVerdict::Refused, at(4)));
     assert!(hold("tybalt@x", 6).await);
     assert_eq!(privacy.stranger(JULIET, NURSE).await.unwrap(), None);
+}
+
+/// What the migration does with vCards that a former version stored as documents.
+pub(crate) async fn vcards_become_items(database: &Database) {
+    let migration = match database.is_sqlite() {
+        true => include_str!("../../../../migrations/sqlite/0009_privacy.sql"),
+        false => include_str!("../../../../migrations/postgres/0009_privacy.sql"),
+    };
+    let (_, moving) = migration.split_once("-- vCards of").unwrap();
+    let (_, moving) = moving.split_once(".\n").unwrap();
+    let blob = |text: &str| match database.is_sqlite() {
+        true => format!("CAST('{text}' AS BLOB)"),
+        false => format!("'{text}'::bytea"),
+    };
+    for account in [ROMEO, JULIET] {
+        let insert = format!(
+            "INSERT INTO document (account, kind, namespace, name, xml)
+                VALUES ('{account}', 'vcard4', '', '', {})",
+            blob("<vcard/>")
+        );
+        database.execute(&insert).await;
+    }
+    for statement in moving.split(';').filter(|statement| !statement.trim().is_empty()) {
+        database.execute(statement).await;
+    }
+    let store = &database.store;
+    for account in [ROMEO, JULIET] {
+        let node = store.pubsub.node(account, "urn:xmpp:vcard4").await.unwrap().unwrap();
+        let item = store.pubsub.last_item(node.id).await.unwrap().unwrap();
+        assert_eq!((item.id.as_str(), item.publisher.as_str()), ("current", account));
+        assert_eq!(item.payload, Some(Bytes::from_static(b"<vcard/>")));
+        assert_eq!(store.documents.list(account).await.unwrap(), []);
+    }
 }
