@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use jiff::Timestamp;
 use tokio::{
     task::JoinSet,
@@ -205,8 +205,8 @@ impl Reader {
             "<iq type='set' id='{id}'><query xmlns='urn:xmpp:mam:2' queryid='q'>{query}</query></iq>"
         );
         self.peer.send(request.as_bytes(), 1).await?;
-        let (mut messages, mut first) = (0, None);
-        while first.is_none() {
+        let (mut messages, mut first, mut done) = (0, None, false);
+        while !done {
             let take = |stanza: &[u8]| {
                 if stanza.starts_with(b"<message") && has(stanza, "urn:xmpp:mam:2") {
                     messages += 1;
@@ -214,14 +214,16 @@ impl Reader {
                     if attr(stanza, "type") != Some(b"result") {
                         bail!("refused: {}", String::from_utf8_lossy(stanza));
                     }
-                    let id = text(stanza, "first").context("a page without results")?;
-                    first = Some(String::from_utf8_lossy(id).into_owned());
+                    done = true;
+                    first =
+                        text(stanza, "first").map(|id| String::from_utf8_lossy(id).into_owned());
                 }
                 Ok(())
             };
             timeout(DRAIN, self.peer.turn(take)).await??;
         }
-        self.remember(first.unwrap_or_default());
+        // There may be nothing before the first one.
+        first.into_iter().for_each(|id| self.remember(id));
         // A page at an end of the archive, or of a contact, may be short.
         let may_be_short = !matches!(kind, Kind::Last | Kind::With);
         ensure!(messages == PAGE || may_be_short, "a page of {messages} messages");

@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use wello_store::{Commit, FileHash, StoreError, Upload};
 
@@ -80,7 +80,7 @@ impl Files {
             blob,
             received: 0,
             buffer: BytesMut::new(),
-            sink: Some(Sink { file, hash: Sha256::new() }),
+            sink: Some(Sink { file, hash: Context::new(&SHA256) }),
             temporary: Temporary { path, keep: false },
             _claim: claim,
         })
@@ -135,7 +135,8 @@ pub struct Arrival<'a> {
 
 struct Sink {
     file: File,
-    hash: Sha256,
+    /// Of the TLS library: processors without instructions for it take half of the time that way.
+    hash: Context,
 }
 
 impl Arrival<'_> {
@@ -171,7 +172,10 @@ impl Arrival<'_> {
         }
         self.flush().await?;
         let Sink { file, hash } = self.sink.take().ok_or(ReceiveError::Used)?;
-        let hash = FileHash(hash.finalize().into());
+        let mut sum = [0; 32];
+        // SHA-256 has as many bytes.
+        sum.copy_from_slice(hash.finish().as_ref());
+        let hash = FileHash(sum);
         let incoming = self.files.incoming.clone();
         in_background(move || {
             file.sync_all()?;
