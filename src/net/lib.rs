@@ -9,3 +9,4 @@ pub mod outbound;
 pub mod proxy_protocol;
 pub mod socks5;
 pub mod tls;
+pub mod turn;

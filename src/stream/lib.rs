@@ -1,4 +1,4 @@
-//! XMPP streams as state machines without I/O.
+//! XMPP streams, and STUN and TURN, as state machines without I/O.
 
 pub mod c2s;
 pub mod csi;
@@ -7,3 +7,5 @@ pub mod nonza;
 pub mod random;
 pub mod sasl;
 pub mod sm;
+pub mod stun;
+pub mod turn;

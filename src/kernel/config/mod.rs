@@ -6,6 +6,7 @@ mod env;
 mod mistake;
 mod privacy;
 mod services;
+mod turn;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use env::overrides_from_env;
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
 pub use services::{ExternalService, Transport};
+pub use turn::Turn;
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -46,6 +48,7 @@ pub struct Config {
     pub uploads: Uploads,
     pub push: Push,
     pub ptt: Ptt,
+    pub turn: Turn,
     pub log: Log,
     pub contact: Contact,
 }
@@ -69,6 +72,10 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub bytestreams: Vec<SocketAddr>,
+    /// STUN and TURN by UDP and TCP.
+    pub turn: Vec<SocketAddr>,
+    /// The same by TLS.
+    pub turns: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -447,6 +454,7 @@ impl Config {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
         self.external_service.iter().try_for_each(ExternalService::check)?;
+        self.turn.check()?;
         self.auth.check()
     }
 }
