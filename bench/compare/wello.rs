@@ -61,6 +61,8 @@ c2s_tls = []
 bytestreams = []
 https = ["127.0.0.1:{https}"]
 http = []
+[s2s]
+enabled = false
 [archive]
 enabled = {archive}
 [uploads]

@@ -100,6 +100,8 @@ c2s_tls = ["{host}:{tls}"]
 https = ["{host}:{https}"]
 http = ["{host}:{http}"]
 bytestreams = ["{host}:{bytestreams}"]
+[s2s]
+enabled = false
 """
 
 

@@ -5,6 +5,7 @@ mod defaults;
 mod env;
 mod mistake;
 mod privacy;
+mod s2s;
 mod services;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
+pub use s2s::{Component, S2s};
 pub use services::{ExternalService, Transport};
 
 /// `config.toml` with all defaults filled in.
@@ -29,6 +31,7 @@ pub struct Config {
     pub hosts: Vec<String>,
     pub host: Vec<HostFiles>,
     pub external_service: Vec<ExternalService>,
+    pub component: Vec<Component>,
     pub data_dir: PathBuf,
     pub listen: Listen,
     pub tls: Tls,
@@ -36,6 +39,7 @@ pub struct Config {
     pub storage: Storage,
     pub auth: Auth,
     pub limits: LimitsConfig,
+    pub s2s: S2s,
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
@@ -69,6 +73,7 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub bytestreams: Vec<SocketAddr>,
+    pub components: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -447,6 +452,9 @@ impl Config {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
         self.external_service.iter().try_for_each(ExternalService::check)?;
+        self.s2s.check()?;
+        let hosts = self.domains();
+        self.component.iter().try_for_each(|component| component.check(&hosts))?;
         self.auth.check()
     }
 }
