@@ -195,7 +195,7 @@ fn order(mut services: Vec<Service>, mut pick: impl FnMut(u32) -> u32) -> Vec<Ta
 fn random_below(most: u32) -> u32 {
     let number = u64::from(u32::from_le_bytes(random_bytes::<4>()));
     // At most `most`, which is an u32.
-    (number * (u64::from(most) + 1) >> 32) as u32
+    ((number * (u64::from(most) + 1)) >> 32) as u32
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A client that shares no code with the server.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,18 @@ pub struct Client<Io = TlsStream<TcpStream>> {
 impl Client {
     /// Direct TLS, PLAIN, and a bound resource.
     pub async fn login(server: &Server, user: &str, resource: &str) -> Result<Client, Gone> {
-        let mut client = Client::new(secure(server).await?);
-        server.domain().clone_into(&mut client.domain);
+        Client::login_at(server.address("c2s_tls"), server.domain(), user, resource).await
+    }
+
+    /// The same at any server.
+    pub async fn login_at(
+        address: SocketAddr,
+        domain: &str,
+        user: &str,
+        resource: &str,
+    ) -> Result<Client, Gone> {
+        let mut client = Client::new(secure(address).await?);
+        domain.clone_into(&mut client.domain);
         client.open().await?;
         let secret = base64::prelude::BASE64_STANDARD.encode(format!("\0{user}\0{PASSWORD}"));
         let auth = format!(
@@ -107,8 +118,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
     }
 }
 
-async fn secure(server: &Server) -> Result<TlsStream<TcpStream>, Gone> {
-    let stream = TcpStream::connect(server.address("c2s_tls")).await.map_err(|_| Gone)?;
+async fn secure(address: SocketAddr) -> Result<TlsStream<TcpStream>, Gone> {
+    let stream = TcpStream::connect(address).await.map_err(|_| Gone)?;
     stream.set_nodelay(true).map_err(|_| Gone)?;
     let name = ServerName::try_from("localhost").unwrap();
     connector().connect(name, stream).await.map_err(|_| Gone)

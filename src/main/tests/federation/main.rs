@@ -4,7 +4,9 @@ mod attacks;
 mod certificates;
 #[path = "../black_box/client.rs"]
 mod client;
+mod components;
 mod dns;
 mod errors;
+mod peers;
 mod server;
 mod talk;
