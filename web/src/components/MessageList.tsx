@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 import { loadOlder } from "../app/chat";
 import { formatTime, t } from "../app/i18n";
@@ -29,13 +29,22 @@ export function MessageList({ jid }: { jid: string }) {
       atEnd || newest?.mine ? element.scrollHeight : element.scrollHeight - fromEnd;
   }, [messages, newest]);
 
+  // Who sees the beginning of what is there wants what was before; asked for once each.
+  const asked = useRef<string>(undefined);
+  const fill = () => {
+    const element = box.current;
+    if (!element || loading || complete || conversation.oldest === asked.current) return;
+    if (element.scrollTop >= PIXELS) return;
+    asked.current = conversation.oldest;
+    void loadOlder(jid);
+  };
+  useEffect(fill, [loading, conversation.oldest]);
+
   const onScroll = ({ currentTarget }: { currentTarget: HTMLDivElement }) => {
     const { scrollTop, scrollHeight, clientHeight } = currentTarget;
     const fromEnd = scrollHeight - scrollTop;
     place.current = { atEnd: fromEnd - clientHeight < PIXELS, fromEnd };
-    if (scrollTop < PIXELS && scrollHeight > clientHeight && !loading && !complete) {
-      void loadOlder(jid);
-    }
+    fill();
   };
   // A picture that has loaded makes the list longer.
   const onLoad = () => {

@@ -33,33 +33,35 @@ export function Sidebar() {
         <span class="min-w-0 flex-1 truncate font-semibold" title={me}>
           {nameOf(me)}
         </span>
-        <IconButton
-          icon="userPlus"
-          label={t("nav.addContact")}
-          onClick={() => setDialog("contact")}
-        />
-        {hasRooms && (
-          <>
-            <IconButton
-              icon="plus"
-              label={t("nav.newRoom")}
-              onClick={() => setDialog("new-room")}
-            />
-            <IconButton
-              icon="room"
-              label={t("nav.joinRoom")}
-              onClick={() => setDialog("join-room")}
-            />
-          </>
-        )}
-        <a
-          href={routes.settings}
-          aria-label={t("nav.settings")}
-          title={t("nav.settings")}
-          class="inline-flex h-10 w-10 shrink-0 items-center justify-center rounded-full hover:bg-hover"
-        >
-          <Icon name="gear" />
-        </a>
+        <div class="-mr-2 flex">
+          <IconButton
+            icon="userPlus"
+            label={t("nav.addContact")}
+            onClick={() => setDialog("contact")}
+          />
+          {hasRooms && (
+            <>
+              <IconButton
+                icon="plus"
+                label={t("nav.newRoom")}
+                onClick={() => setDialog("new-room")}
+              />
+              <IconButton
+                icon="room"
+                label={t("nav.joinRoom")}
+                onClick={() => setDialog("join-room")}
+              />
+            </>
+          )}
+          <a
+            href={routes.settings}
+            aria-label={t("nav.settings")}
+            title={t("nav.settings")}
+            class="inline-flex h-10 w-10 shrink-0 items-center justify-center rounded-full hover:bg-hover"
+          >
+            <Icon name="gear" />
+          </a>
+        </div>
       </div>
       <div class="space-y-2 p-3">
         <div class="relative">

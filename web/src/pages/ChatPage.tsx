@@ -51,7 +51,11 @@ export function ChatPage() {
           onClick={() => call("video")}
         />
         {contact && (
-          <IconButton icon="leave" label={t("contact.remove")} onClick={() => setAsking(true)} />
+          <IconButton
+            icon="userMinus"
+            label={t("contact.remove")}
+            onClick={() => setAsking(true)}
+          />
         )}
       </Header>
       <MessageList key={jid} jid={jid} />

@@ -27,6 +27,7 @@ const PATHS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14M16 16l5 5",
   send: "M4 12l16-8-6 16-3-7z",
   speaker: "M4 9v6h4l5 4V5L8 9zM16 9a4 4 0 0 1 0 6",
+  userMinus: "M9 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8M2 20c0-8 14-8 14 0M16 10h6",
   userPlus: "M9 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8M2 20c0-8 14-8 14 0M19 7v6M16 10h6",
   warning: "M12 3l10 17H2zM12 10v4M12 17v.5",
 } as const;
