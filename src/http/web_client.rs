@@ -2,7 +2,8 @@
 
 use axum::extract::{Path, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -37,8 +38,25 @@ pub(crate) async fn index(State(web): State<Web>, headers: HeaderMap) -> Respons
 }
 
 /// What the build named by its content.
-pub(crate) async fn asset(Path(name): Path<String>) -> Response {
-    serve(&format!("assets/{name}"), "public, max-age=31536000, immutable")
+pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    const CACHING: &str = "public, max-age=31536000, immutable";
+    let name = format!("assets/{name}");
+    let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let compressed =
+        accepted.is_some_and(takes_gzip).then(|| Files::get(&format!("{name}.gz"))).flatten();
+    let Some(file) = compressed else {
+        return ([(VARY, "accept-encoding")], serve(&name, CACHING)).into_response();
+    };
+    let headers = [(CACHE_CONTROL, CACHING), (CONTENT_ENCODING, "gzip"), (VARY, "accept-encoding")];
+    (headers, content(file, media_type(&name))).into_response()
+}
+
+fn takes_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        // RFC 9110, section 12.5.3: with a weight of 0 it is refused.
+        parts.next() == Some("gzip") && !parts.any(|weight| weight == "q=0")
+    })
 }
 
 pub(crate) async fn icon() -> Response {
@@ -91,7 +109,37 @@ fn policy(public_url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt;
+
     use super::*;
+    use crate::api::tests::Server;
+
+    #[tokio::test]
+    async fn pages_are_the_clients_and_everything_else_is_not() {
+        let server = Server::with("").await;
+        let status = async |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            server.web.router().oneshot(request).await.unwrap().status()
+        };
+        for path in
+            ["/", "/settings", "/chat/a%40b.example", "/room/r%40c.example", "/r/hall", "/about"]
+        {
+            assert_eq!(status(path).await, StatusCode::OK, "{path}");
+        }
+        for path in ["/nothing", "/assets/none.js", "/assets/../../package.json", "/chat/a/b"] {
+            assert_eq!(status(path).await, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[test]
+    fn compressed_for_who_takes_it() {
+        assert!(takes_gzip("gzip, deflate, br"));
+        assert!(takes_gzip("br;q=1.0, gzip;q=0.8"));
+        assert!(!takes_gzip("br"));
+        assert!(!takes_gzip("gzip;q=0"));
+    }
 
     #[test]
     fn no_script_but_our_own_files() {

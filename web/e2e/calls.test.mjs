@@ -14,7 +14,7 @@ export const tests = {
     );
     await t.picture(juliet.page, "call-incoming");
     await juliet.button("Answer").click();
-    await tablet.page.getByText("Answered on another device").waitFor();
+    await says(tablet, "Answered on another device").waitFor();
     const seen = [
       [romeo.page, `Picture of ${juliet.account.user}`],
       [juliet.page, `Picture of ${romeo.account.user}`],
@@ -26,12 +26,12 @@ export const tests = {
     await romeo.button("Mute microphone").click();
     await juliet.page.getByText(`${romeo.account.user} is muted`).waitFor({ state: "attached" });
     await romeo.button("Switch camera off").click();
-    await juliet.page.getByText("In a call").waitFor();
+    await says(juliet, "In a call").waitFor();
     await romeo.button("Switch camera on").click();
     await pictureMoves(juliet.page, `Picture of ${romeo.account.user}`);
     await juliet.button("Hang up").click();
-    await romeo.page.getByText("Call ended").waitFor();
-    await romeo.page.getByText("Call ended").waitFor({ state: "detached" });
+    await says(romeo, "Call ended").waitFor();
+    await says(romeo, "Call ended").waitFor({ state: "detached" });
     await juliet.button("Video call").waitFor();
   },
 
@@ -43,7 +43,7 @@ export const tests = {
     await soundIsHeard(juliet.page, `Picture of ${romeo.account.user}`);
     await soundIsHeard(romeo.page, `Picture of ${juliet.account.user}`);
     await romeo.button("Hang up").click();
-    await juliet.page.getByText("Call ended").waitFor();
+    await says(juliet, "Call ended").waitFor();
   },
 
   "a call may be declined, and given up": async (t) => {
@@ -51,10 +51,21 @@ export const tests = {
     t.watch(romeo, juliet);
     await romeo.button("Voice call").click();
     await juliet.button("Decline").click();
-    await romeo.page.getByText("Declined").waitFor();
+    await says(romeo, "Declined").waitFor();
     await romeo.button("Voice call").click();
     await juliet.button("Answer").waitFor();
     await romeo.button("Hang up").click();
-    await juliet.page.getByText("Call cancelled").waitFor();
+    await says(juliet, "Call cancelled").waitFor();
+    await juliet.shows("Missed call");
+    // From the archive the same.
+    await juliet.page.reload();
+    await juliet.shows("Call declined");
+    await juliet.shows("Missed call");
+    if ((await juliet.messages().count()) !== 2) throw new Error("told more than once");
   },
 };
+
+/** What the screen of the call says. */
+function says({ page }, text) {
+  return page.getByRole("region").getByRole("status").filter({ hasText: text });
+}

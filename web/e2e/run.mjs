@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { Browser } from "./browser.mjs";
 import * as calls from "./calls.test.mjs";
 import * as chat from "./chat.test.mjs";
+import * as meetings from "./meetings.test.mjs";
 import { Server } from "./server.mjs";
 
 // Bound on one test.
@@ -33,6 +34,10 @@ async function run(name, body) {
     },
     /** Fails the test if something broke in one of these devices. */
     watch: (...devices) => device.push(...devices),
+    /** Leaves the test here: the server does not offer what it is about. */
+    skip(reason) {
+      throw Object.assign(new Error(reason), { skipped: true });
+    },
   };
   let timer;
   const late = new Promise((_, reject) => {
@@ -45,6 +50,11 @@ async function run(name, body) {
     sum.passed += 1;
     console.log(`ok      ${name}`);
   } catch (error) {
+    if (error.skipped) {
+      sum.skipped += 1;
+      console.log(`skipped ${name}: ${error.message}`);
+      return;
+    }
     sum.failed += 1;
     console.log(`FAILED  ${name}\n${error.stack}`);
     for (const page of values.pictures ? browser.pages() : []) {
@@ -59,7 +69,7 @@ async function run(name, body) {
 }
 
 try {
-  for (const [name, body] of Object.entries({ ...chat.tests, ...calls.tests })) {
+  for (const [name, body] of Object.entries({ ...chat.tests, ...calls.tests, ...meetings.tests })) {
     if (name.includes(values.only)) await run(name, body);
   }
 } finally {

@@ -1,4 +1,13 @@
-import { attachmentOf, type Message, merge, newestMarkable, progress } from "../state/conversation";
+import { calls } from "../state/calls";
+import {
+  attachmentOf,
+  type Message,
+  merge,
+  newestMarkable,
+  noteFrom,
+  noteOf,
+  progress,
+} from "../state/conversation";
 import { notify } from "../state/notices";
 import { account, changeConversation, chats, people, rooms } from "../state/stores";
 import { isArchived, type Page, queryArchive } from "../xmpp/archive";
@@ -86,6 +95,7 @@ function isKnown(peer: string): boolean {
 
 function toMessage(incoming: Incoming): Message | undefined {
   const { jid } = account.getState();
+  if (jid && incoming.call && incoming.delayed) return toNote(incoming, incoming.call, jid);
   if (!incoming.body || incoming.error || !jid) return undefined;
   const groupchat = incoming.type === "groupchat";
   const room = groupchat ? rooms.getState().rooms.get(bare(incoming.from)) : undefined;
@@ -105,6 +115,26 @@ function toMessage(incoming: Incoming): Message | undefined {
     markable: incoming.markable,
   };
 }
+
+function toNote({ from, time, archiveId }: Incoming, call: Element, jid: string) {
+  const mine = bare(from) === jid;
+  const note = noteFrom(call.name, mine);
+  const id = call.attrs.id ?? "";
+  return note && { id, archiveId, sender: bare(from), mine, body: "", time, note };
+}
+
+/** What went on here is in the archive too, but is not read from there now. */
+calls.subscribe(({ view }, before) => {
+  const note = view && noteOf(view.call);
+  if (!note || before.view?.call.phase === "ended") return;
+  const { id, peer, outgoing } = view.call;
+  const sender = outgoing ? (account.getState().jid ?? "") : peer;
+  const message = { id, sender, mine: outgoing, body: "", time: Date.now(), note };
+  changeConversation(peer, ({ messages, unread }) => ({
+    messages: merge(messages, [message]),
+    unread: unread + (note === "missed" && !isLooking(peer) ? 1 : 0),
+  }));
+});
 
 function handleMark(peer: string, incoming: Incoming): void {
   const { received, displayed } = incoming;

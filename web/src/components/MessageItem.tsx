@@ -20,6 +20,15 @@ export function MessageItem({
   named: boolean;
 }) {
   const { mine, sender, body, attachment, time, progress } = message;
+  if (message.note) {
+    return (
+      <p class="my-2 flex items-center justify-center gap-2 text-sm text-muted">
+        <Icon name="phone" class="h-4 w-4" />
+        {t(`call.note.${message.note}`)}
+        <time dateTime={new Date(time).toISOString()}>{formatTime(time, "time")}</time>
+      </p>
+    );
+  }
   return (
     <div class={`flex ${mine ? "justify-end" : "justify-start"} ${grouped ? "" : "mt-3"}`}>
       <div

@@ -226,7 +226,8 @@ function Entry({
   );
 }
 
-function preview({ body, attachment, mine }: Message): string {
+function preview({ body, attachment, mine, note }: Message): string {
+  if (note) return t(`call.note.${note}`);
   const names = {
     image: "chat.picture",
     audio: "chat.voice",

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 
-import { attachmentOf, type Message, merge, newestMarkable, progress } from "./conversation";
+import {
+  attachmentOf,
+  type Message,
+  merge,
+  newestMarkable,
+  noteFrom,
+  progress,
+} from "./conversation";
 
 function said(id: string, time: number, more: Partial<Message> = {}): Message {
   return { id, sender: "juliet@e.org", mine: false, body: id, time, ...more };
@@ -69,6 +76,15 @@ it("marks the newest message of the others, if they want to know", () => {
   const all = [said("1", 1, { markable: true }), mine("2", 2), said("3", 3, { markable: true })];
   expect(newestMarkable(all)?.id).toBe("3");
   expect(newestMarkable([...all, said("4", 4)])).toBeUndefined();
+});
+
+it("tells once how a call went, whoever says it", () => {
+  const note = (archiveId: string, mine: boolean) =>
+    said("c", 5, { archiveId, mine, note: "ended" });
+  expect(merge([note("A", true)], [note("B", false)])).toHaveLength(1);
+  expect(noteFrom("retract", false)).toBe("missed");
+  expect(noteFrom("retract", true)).toBe("cancelled");
+  expect(noteFrom("ringing", false)).toBeUndefined();
 });
 
 it("attaches what the web can show", () => {

@@ -1,3 +1,4 @@
+import type { Call } from "../calls/invitation";
 import { type FileKind, fileOf } from "../xmpp/messages";
 
 /** How far a message of ours has come. */
@@ -26,9 +27,11 @@ export interface Message {
   uploaded?: number;
   wantsReceipt?: boolean;
   markable?: boolean;
-  /** A line of the room or of a call, not of somebody. */
-  note?: "call-missed" | "call-ended" | "call-declined";
+  /** Not said by anybody: how a call went. */
+  note?: Note;
 }
+
+export type Note = "missed" | "ended" | "declined" | "cancelled";
 
 /** One chat or room: what was said, oldest first. */
 export interface Conversation {
@@ -63,6 +66,8 @@ export function merge(messages: Message[], more: Message[]): Message[] {
 }
 
 function isSame(one: Message, other: Message): boolean {
+  // Both sides say that a call ended, and the archive has both.
+  if (one.note || other.note) return one.id === other.id && Boolean(one.note && other.note);
   if (one.archiveId !== undefined && other.archiveId !== undefined) {
     return one.archiveId === other.archiveId;
   }
@@ -97,6 +102,31 @@ export function progress(messages: Message[], id: string, reached: Progress): Me
     const now = reached === "failed" ? reached : furthest(message.progress, reached);
     return now === message.progress ? message : { ...message, progress: now };
   });
+}
+
+/** How a call ended, for the conversation; nothing if this device has no part in it. */
+export function noteOf(call: Call): Note | undefined {
+  switch (call.end) {
+    case "hung-up":
+    case "failed":
+      return "ended";
+    case "declined":
+    case "busy":
+      return "declined";
+    case "cancelled":
+    case "no-answer":
+      return call.outgoing ? "cancelled" : "missed";
+    default:
+      return undefined;
+  }
+}
+
+/** The same from what an archive kept of it. */
+export function noteFrom(word: string, mine: boolean): Note | undefined {
+  if (word === "finish") return "ended";
+  if (word === "reject") return "declined";
+  if (word === "retract") return mine ? "cancelled" : "missed";
+  return undefined;
 }
 
 /** What to tell the others was seen: the newest message of theirs that asks for it. */

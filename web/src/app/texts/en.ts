@@ -150,7 +150,10 @@ export const en = {
   "call.ended.no-answer": "No answer",
   "call.ended.elsewhere": "Answered on another device",
   "call.ended.failed": "The connection failed",
-  "call.missed": "Missed call",
+  "call.note.missed": "Missed call",
+  "call.note.ended": "Call ended",
+  "call.note.declined": "Call declined",
+  "call.note.cancelled": "Call not answered",
   "call.microphoneOn": "Microphone on",
   "call.microphoneOff": "Microphone muted",
 

@@ -153,7 +153,10 @@ export const id: Record<keyof typeof en, string> = {
   "call.ended.no-answer": "Tidak dijawab",
   "call.ended.elsewhere": "Dijawab di perangkat lain",
   "call.ended.failed": "Koneksi gagal",
-  "call.missed": "Panggilan tak terjawab",
+  "call.note.missed": "Panggilan tak terjawab",
+  "call.note.ended": "Panggilan berakhir",
+  "call.note.declined": "Panggilan ditolak",
+  "call.note.cancelled": "Panggilan tidak dijawab",
   "call.microphoneOn": "Mikrofon menyala",
   "call.microphoneOff": "Mikrofon dibisukan",
 
