@@ -59,6 +59,7 @@ key = "{key}"
 c2s = ["127.0.0.1:{port}"]
 c2s_tls = []
 bytestreams = []
+media = []
 https = ["127.0.0.1:{https}"]
 http = []
 [archive]

@@ -21,6 +21,7 @@ use wello_net::admission::Admission;
 use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
 use wello_net::ip_network::IpNetwork;
 use wello_net::listener::{Accepted, ListenOptions, Listener};
+use wello_net::media_udp::{self, MediaSocket};
 use wello_net::outbound::OutboundClient;
 use wello_net::socks5;
 use wello_net::tls::{
@@ -39,6 +40,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let certificates = Arc::new(open_certificates(&config)?);
     let store = open_store(&config, Some(&metrics)).await?;
     let bytestreams = bind_bytestreams(&mut config);
+    let media = bind_media(&mut config);
     if config.push.app_server {
         Keys::open(&config)?;
     }
@@ -59,7 +61,8 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     if let Err(error) = control::listen(&kernel, shutdown.clone()) {
         tracing::warn!("commands that change accounts do not reach this server: {error:#}");
     }
-    let addresses = listen(&kernel, &c2s, &router, &acceptor, bytestreams, &shutdown)?;
+    let mut addresses = listen(&kernel, &c2s, &router, &acceptor, bytestreams, &shutdown)?;
+    let media = start_media(&kernel, media, &mut addresses, &shutdown)?;
     let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
@@ -82,6 +85,10 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let drain = Duration::from_secs(kernel.config.sessions.drain_seconds);
     if tokio::time::timeout(drain, c2s.drained()).await.is_err() {
         tracing::warn!("some connections did not close in time");
+    }
+    // Media ends at once: its thread waits for nothing.
+    if let Some(media) = media {
+        let _ = tokio::task::spawn_blocking(|| media.join()).await;
     }
     // A chore that is at work ends what it has begun in the store.
     let _ = chores.await;
@@ -206,6 +213,34 @@ fn bind_bytestreams(config: &mut Config) -> Vec<Listener> {
     let (addresses, listeners) = bound.unzip();
     config.listen.bytestreams = addresses;
     listeners
+}
+
+/// Binds the port for media, and leaves it in the configuration if there is one. Without it there
+/// are no conferences: no reason to serve nobody.
+fn bind_media(config: &mut Config) -> Option<MediaSocket> {
+    let wanted = config.listen.media.first().copied().filter(|_| config.calls.conferences);
+    let bound = wanted.and_then(|address| {
+        let bound = MediaSocket::bind(address);
+        let told = |error: &std::io::Error| {
+            tracing::warn!("listen.media: no conferences: {address}: {error}");
+        };
+        bound.inspect_err(told).ok()
+    });
+    config.listen.media = bound.iter().map(MediaSocket::local).collect();
+    bound
+}
+
+fn start_media(
+    kernel: &Arc<Kernel>,
+    socket: Option<MediaSocket>,
+    addresses: &mut Vec<String>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<std::thread::JoinHandle<()>>> {
+    let Some(socket) = socket else { return Ok(None) };
+    addresses.push(format!("media={}", socket.local()));
+    let told = &kernel.config.calls.addresses;
+    let thread = media_udp::start(kernel, socket, told, shutdown.clone()).context("media")?;
+    Ok(Some(thread))
 }
 
 /// Binds every listener but those that are bound already, then accepts; returns the addresses.

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod c2s;
 pub mod ip_network;
 pub mod listener;
+pub mod media_udp;
 pub mod outbound;
 pub mod proxy_protocol;
 pub mod socks5;

@@ -23,6 +23,7 @@ impl Default for Config {
             privacy: Privacy::default(),
             pubsub: PubSub::default(),
             rooms: Rooms::default(),
+            calls: Calls::default(),
             http: Http::default(),
             uploads: Uploads::default(),
             push: Push::default(),
@@ -42,6 +43,7 @@ impl Default for Listen {
             https: everywhere(5443),
             http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
             bytestreams: everywhere(7777),
+            media: everywhere(10000),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration file: every key has a default, unknown keys are errors.
 
 mod audience;
+mod calls;
 mod defaults;
 mod env;
 mod mistake;
@@ -17,6 +18,7 @@ use wello_stream::sasl::Mechanism;
 use wello_wire::xml::Limits;
 
 pub use audience::Audience;
+pub use calls::Calls;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
@@ -42,6 +44,7 @@ pub struct Config {
     pub privacy: Privacy,
     pub pubsub: PubSub,
     pub rooms: Rooms,
+    pub calls: Calls,
     pub http: Http,
     pub uploads: Uploads,
     pub push: Push,
@@ -69,6 +72,8 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub bytestreams: Vec<SocketAddr>,
+    /// UDP, all media of conferences; one is used.
+    pub media: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -447,6 +452,7 @@ impl Config {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
         self.external_service.iter().try_for_each(ExternalService::check)?;
+        self.calls.check()?;
         self.auth.check()
     }
 }

@@ -22,7 +22,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "hosts = [\"localhost\"]\ndata_dir = {:?}\n\
-             [listen]\nbytestreams = []\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+             [listen]\nbytestreams = []\nmedia = []\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
              https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
              [storage]\nurl = {storage:?}\n\
              [auth]\nscram_iterations = 4096\nmax_failures = 1000000\n{more}",
