@@ -7,7 +7,7 @@ mod socket;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wello_kernel::Kernel;
 use wello_kernel::media::{Busy, MediaEngine};
+use wello_kernel::metrics::Metrics;
 use wello_sfu::api::{Command, Event, Fingerprint};
 use wello_sfu::peer::Datagram;
 use wello_sfu::{Engine, Identity, Limits, Totals};
@@ -35,7 +36,6 @@ struct Handle {
     addresses: Vec<SocketAddr>,
     fingerprint: Fingerprint,
     commands: mpsc::Sender<Command>,
-    totals: Arc<Mutex<Totals>>,
 }
 
 impl MediaEngine for Handle {
@@ -49,10 +49,6 @@ impl MediaEngine for Handle {
 
     fn post(&self, command: Command) -> Result<(), Busy> {
         self.commands.try_send(command).map_err(|_| Busy)
-    }
-
-    fn totals(&self) -> Totals {
-        self.totals.lock().map(|totals| *totals).unwrap_or_default()
     }
 }
 
@@ -74,7 +70,6 @@ pub fn start(
         addresses: addresses::told(&here, told, socket.local().port(), local),
         fingerprint: identity.fingerprint().clone(),
         commands,
-        totals: Arc::default(),
     };
     let limits = Limits { legs: kernel.config.calls.transports };
     let shard = Shard {
@@ -83,7 +78,8 @@ pub fn start(
         commands: inbox,
         events,
         untold: None,
-        totals: Arc::clone(&handle.totals),
+        metrics: Arc::clone(&kernel.metrics),
+        told: Totals::default(),
     };
     tracing::info!(addresses = ?handle.addresses, "media port");
     kernel.media.install(Arc::new(handle));
@@ -112,7 +108,9 @@ struct Shard {
     events: mpsc::Sender<Event>,
     /// The event that there was no room for.
     untold: Option<Event>,
-    totals: Arc<Mutex<Totals>>,
+    metrics: Arc<Metrics>,
+    /// What the metrics know.
+    told: Totals,
 }
 
 impl Shard {
@@ -150,9 +148,9 @@ impl Shard {
             self.tell();
             if now >= figures {
                 figures = now + FIGURES;
-                if let Ok(mut totals) = self.totals.lock() {
-                    *totals = self.engine.totals();
-                }
+                let totals = self.engine.totals();
+                self.metrics.media.update(&self.told, &totals);
+                self.told = totals;
             }
         }
     }
