@@ -63,6 +63,8 @@ turn = []
 turns = []
 https = ["127.0.0.1:{https}"]
 http = []
+[s2s]
+enabled = false
 [archive]
 enabled = {archive}
 [uploads]

@@ -105,11 +105,28 @@ impl TurnMetrics {
     }
 }
 
+/// Streams with other servers by who opened them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StreamLabels {
+    pub direction: &'static str,
+}
+
+/// Attempts to reach another server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabels {
+    pub outcome: &'static str,
+}
+
 /// All metrics of the process. Clients of a metric keep no reference; they come here.
 pub struct Metrics {
     pub registry: Registry,
     pub stanzas_received: StanzaCounters,
     pub stanzas_sent: StanzaCounters,
+    pub remote_stanzas_received: StanzaCounters,
+    pub remote_stanzas_sent: StanzaCounters,
+    pub remote_stanzas_returned: StanzaCounters,
+    pub remote_streams: Family<StreamLabels, Gauge>,
+    pub remote_attempts: Family<OutcomeLabels, Counter>,
     pub logins: Family<AuthLabels, Counter>,
     pub pushes: Family<PushLabels, Counter>,
     pub handler_panics: Counter,
@@ -131,6 +148,11 @@ impl Default for Metrics {
             registry: Registry::default(),
             stanzas_received: StanzaCounters::default(),
             stanzas_sent: StanzaCounters::default(),
+            remote_stanzas_received: StanzaCounters::default(),
+            remote_stanzas_sent: StanzaCounters::default(),
+            remote_stanzas_returned: StanzaCounters::default(),
+            remote_streams: Family::default(),
+            remote_attempts: Family::default(),
             logins: Family::default(),
             pushes: Family::default(),
             handler_panics: Counter::default(),
@@ -152,6 +174,7 @@ impl Default for Metrics {
             m.stanzas_received.family.clone(),
         );
         registry.register("stanzas_sent", "Stanzas to clients", m.stanzas_sent.family.clone());
+        register_remote(&mut registry, m);
         registry.register("logins", "Logins by mechanism and outcome", m.logins.clone());
         registry.register("pushes", "Pushes by gateway and outcome", m.pushes.clone());
         registry.register("handler_panics", "Bugs caught in handlers", m.handler_panics.clone());
@@ -169,6 +192,28 @@ impl Default for Metrics {
         registry.register("store_messages", "Messages stored", m.store_messages.clone());
         Metrics { registry, ..metrics }
     }
+}
+
+fn register_remote(registry: &mut Registry, m: &Metrics) {
+    for (name, help, counters) in [
+        (
+            "remote_stanzas_received",
+            "Stanzas from other servers and components",
+            &m.remote_stanzas_received,
+        ),
+        ("remote_stanzas_sent", "Stanzas to other servers and components", &m.remote_stanzas_sent),
+        (
+            "remote_stanzas_returned",
+            "Stanzas whose senders were told that they could not be sent",
+            &m.remote_stanzas_returned,
+        ),
+    ] {
+        registry.register(name, help, counters.family.clone());
+    }
+    let help = "Streams with other servers and components, by who opened them";
+    registry.register("remote_streams", help, m.remote_streams.clone());
+    let help = "Attempts to reach other servers by outcome";
+    registry.register("remote_attempts", help, m.remote_attempts.clone());
 }
 
 impl Metrics {

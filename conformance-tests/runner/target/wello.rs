@@ -142,6 +142,8 @@ fn base_config(endpoint: &Endpoint, dir: &Path) -> Table {
     config.insert("hosts".into(), Value::from(vec![DOMAIN, SECOND_DOMAIN]));
     config.insert("data_dir".into(), dir.join("data").to_string_lossy().as_ref().into());
     config.insert("listen".into(), listeners.into());
+    let alone = Table::from_iter([("enabled".to_owned(), Value::from(false))]);
+    config.insert("s2s".into(), alone.into());
     let auth = Table::from_iter([
         // All scripts come from one address, and many of them fail to log in or register on purpose.
         ("max_failures".to_owned(), Value::from(1_000_000)),

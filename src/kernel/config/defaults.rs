@@ -10,6 +10,7 @@ impl Default for Config {
             hosts: vec!["localhost".into()],
             host: Vec::new(),
             external_service: Vec::new(),
+            component: Vec::new(),
             data_dir: "./data".into(),
             listen: Listen::default(),
             tls: Tls::default(),
@@ -17,6 +18,7 @@ impl Default for Config {
             storage: Storage::default(),
             auth: Auth::default(),
             limits: LimitsConfig::default(),
+            s2s: S2s::default(),
             sessions: Sessions::default(),
             archive: Archive::default(),
             offline: Offline::default(),
@@ -45,6 +47,7 @@ impl Default for Listen {
             bytestreams: everywhere(7777),
             turn: everywhere(3478),
             turns: everywhere(5349),
+            components: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))],
         }
     }
 }

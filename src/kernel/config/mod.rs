@@ -5,6 +5,7 @@ mod defaults;
 mod env;
 mod mistake;
 mod privacy;
+mod s2s;
 mod services;
 mod turn;
 
@@ -21,6 +22,7 @@ pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
+pub use s2s::{Component, S2s};
 pub use services::{ExternalService, Transport};
 pub use turn::Turn;
 
@@ -31,6 +33,7 @@ pub struct Config {
     pub hosts: Vec<String>,
     pub host: Vec<HostFiles>,
     pub external_service: Vec<ExternalService>,
+    pub component: Vec<Component>,
     pub data_dir: PathBuf,
     pub listen: Listen,
     pub tls: Tls,
@@ -38,6 +41,7 @@ pub struct Config {
     pub storage: Storage,
     pub auth: Auth,
     pub limits: LimitsConfig,
+    pub s2s: S2s,
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
@@ -76,6 +80,7 @@ pub struct Listen {
     pub turn: Vec<SocketAddr>,
     /// The same by TLS.
     pub turns: Vec<SocketAddr>,
+    pub components: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -455,6 +460,9 @@ impl Config {
         }
         self.external_service.iter().try_for_each(ExternalService::check)?;
         self.turn.check()?;
+        self.s2s.check()?;
+        let hosts = self.domains();
+        self.component.iter().try_for_each(|component| component.check(&hosts))?;
         self.auth.check()
     }
 }

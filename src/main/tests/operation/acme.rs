@@ -88,7 +88,7 @@ fn obtain(authority: &Authority, challenge: &str) -> (TempDir, Server, String) {
     let dir = tempfile::tempdir().unwrap();
     let config = format!(
         "hosts = [\"chat.test\"]\ndata_dir = {:?}\n[listen]\nbytestreams = []\nturn = []\nturns = []\nc2s = []\nc2s_tls = []\n\
-         https = [\"{}\"]\nhttp = [\"{}\"]\n[acme]\nenabled = true\nchallenge = \"{challenge}\"\n\
+         https = [\"{}\"]\nhttp = [\"{}\"]\n[s2s]\nenabled = false\n[acme]\nenabled = true\nchallenge = \"{challenge}\"\n\
          directory = \"https://{}/dir\"\nroot = {:?}\n",
         dir.path().join("data"),
         authority.tls,
