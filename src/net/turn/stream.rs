@@ -73,11 +73,8 @@ enum Event {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// `None` at the end.
     async fn step(&mut self) -> Option<()> {
-        if self.input.is_empty() {
-            // Most connections wait most of the time.
-            self.input = BytesMut::new();
-        }
-        self.input.reserve(PIECE);
+        // Who has no allocation has nothing long to say.
+        self.input.reserve(if self.held.is_some() { PIECE } else { SHORT });
         let relay = self.held.as_ref().map(|(_, relay)| relay);
         let readable = async {
             match relay {
