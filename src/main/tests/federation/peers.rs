@@ -42,8 +42,9 @@ impl Peer {
         let stranger = Authority::new();
         let (chain, key) = trusts.unwrap_or(&stranger).issue(DOMAIN, Flaw::None);
         let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("chain.pem"), &chain).unwrap();
-        std::fs::write(path("key.pem"), &key).unwrap();
+        // As Prosody looks for them.
+        std::fs::write(path("b.example.crt"), &chain).unwrap();
+        std::fs::write(path("b.example.key"), &key).unwrap();
         std::fs::write(path("both.pem"), format!("{chain}{key}")).unwrap();
         trusts.unwrap_or(&stranger).write(folder.path());
         let (c2s, s2s) = (free_port(), free_port());
@@ -93,7 +94,7 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for file in ["log", "stdout", "stderr"] {
+            for file in ["dns", "log", "stdout", "stderr"] {
                 let text = std::fs::read_to_string(self.folder.path().join(file));
                 eprintln!("--- {file} of the other server\n{}", text.unwrap_or_default());
             }
@@ -124,8 +125,8 @@ storage = "internal"
 c2s_require_encryption = true
 s2s_require_encryption = true
 s2s_secure_auth = false
-ssl = {{ certificate = "{at}/chain.pem", key = "{at}/key.pem", cafile = "{at}/authority.crt" }}
-c2s_direct_tls_ssl = {{ certificate = "{at}/chain.pem", key = "{at}/key.pem" }}
+certificates = "{at}"
+ssl = {{ cafile = "{at}/authority.crt" }}
 VirtualHost "{DOMAIN}"
 Component "conference.{DOMAIN}" "muc"
 restrict_room_creation = false
@@ -176,7 +177,7 @@ modules:
     let nameserver = format!("inet_db:add_ns({{127,0,0,1}}, {}).", dns.address.port());
     let account = format!(
         "ok = ejabberd_auth:try_register(<<\"juliet\">>, <<\"{DOMAIN}\">>, <<\"{PASSWORD}\">>), \
-         io:format(\"~naccount ready~n\")."
+         file:write_file(\"dns\", io_lib:format(\"~p ~p ~p\", [inet_db:res_option(nameservers), inet_res:getbyname(\"_xmpp-server._tcp.a.example\", srv), inet:gethostbyname(\"xmpp.a.example\", inet)])), io:format(\"~naccount ready~n\")."
     );
     let mut command = Command::new("erl");
     command
