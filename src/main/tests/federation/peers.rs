@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::certificates::{Authority, Flaw};
 use crate::client::{Client, attribute, text};
-use crate::dns::Dns;
+use crate::dns::{Dns, Record};
 use crate::server::{PASSWORD, Plan, Server};
 
 const DOMAIN: &str = "b.example";
@@ -94,7 +94,7 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for file in ["dns", "log", "stdout", "stderr"] {
+            for file in ["log", "stdout", "stderr"] {
                 let text = std::fs::read_to_string(self.folder.path().join(file));
                 eprintln!("--- {file} of the other server\n{}", text.unwrap_or_default());
             }
@@ -177,7 +177,7 @@ modules:
     let nameserver = format!("inet_db:add_ns({{127,0,0,1}}, {}).", dns.address.port());
     let account = format!(
         "ok = ejabberd_auth:try_register(<<\"juliet\">>, <<\"{DOMAIN}\">>, <<\"{PASSWORD}\">>), \
-         file:write_file(\"dns\", io_lib:format(\"~p ~p ~p\", [inet_db:res_option(nameservers), inet_res:getbyname(\"_xmpp-server._tcp.a.example\", srv), inet:gethostbyname(\"xmpp.a.example\", inet)])), io:format(\"~naccount ready~n\")."
+         io:format(\"~naccount ready~n\")."
     );
     let mut command = Command::new("erl");
     command
@@ -212,7 +212,12 @@ impl Verona {
             s2s: if authority.is_some() { "require_certificate = true" } else { "" },
             ..Plan::default()
         };
-        let server = Server::start(&dns, plan).await;
+        let server = Server::launch(&dns, plan).await;
+        // ejabberd asks DNS for SRV records, and the operating system for addresses.
+        for name in ["_xmpp-server._tcp.a.example", "_xmpp-server._tcp.conference.a.example"] {
+            let port = server.address("s2s").port();
+            dns.add(name, Record::Service(1, port, "localhost".to_owned()));
+        }
         let peer = Peer::start(software, &dns, authority).await;
         let mut romeo = Client::login(&server, "romeo", "x").await.unwrap();
         let mut juliet = Client::login_at(peer.address, DOMAIN, "juliet", "y").await.unwrap();
