@@ -77,6 +77,34 @@ pub struct PushLabels {
     pub outcome: &'static str,
 }
 
+/// What the TURN server refused or dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusalLabels {
+    pub reason: &'static str,
+}
+
+/// The TURN server. Bytes are those of payloads.
+#[derive(Clone, Default)]
+pub struct TurnMetrics {
+    pub allocations: Gauge,
+    pub to_peers: Counter<u64, AtomicU64>,
+    pub to_clients: Counter<u64, AtomicU64>,
+    pub refusals: Family<RefusalLabels, Counter>,
+}
+
+impl TurnMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("turn_allocations", "Relayed addresses in use", self.allocations.clone());
+        let mut bytes = |name, help, counter: &Counter<u64, AtomicU64>| {
+            registry.register_with_unit(name, help, Unit::Bytes, counter.clone());
+        };
+        bytes("turn_to_peers", "Relayed from clients to their peers", &self.to_peers);
+        bytes("turn_to_clients", "Relayed from peers to clients", &self.to_clients);
+        let help = "Requests refused and packets dropped by reason";
+        registry.register("turn_refusals", help, self.refusals.clone());
+    }
+}
+
 /// Streams with other servers by who opened them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StreamLabels {
@@ -108,6 +136,7 @@ pub struct Metrics {
     pub queued_bytes: Gauge,
     pub rooms: Gauge,
     pub room_occupants: Gauge,
+    pub turn: TurnMetrics,
     pub store_batch_seconds: Histogram,
     pub store_messages: Counter<u64, AtomicU64>,
 }
@@ -133,6 +162,7 @@ impl Default for Metrics {
             queued_bytes: Gauge::default(),
             rooms: Gauge::default(),
             room_occupants: Gauge::default(),
+            turn: TurnMetrics::default(),
             // From a tenth of a millisecond to three seconds.
             store_batch_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             store_messages: Counter::default(),
@@ -153,6 +183,7 @@ impl Default for Metrics {
         registry.register("connections", "Open client connections", m.connections.clone());
         registry.register("rooms", "Rooms with somebody in them", m.rooms.clone());
         registry.register("room_occupants", "Occupants of all rooms", m.room_occupants.clone());
+        m.turn.register(&mut registry);
         let help = "Waiting to be written to clients";
         registry.register_with_unit("queued", help, Unit::Bytes, m.queued_bytes.clone());
         let help = "From taking a batch to its commit";

@@ -30,6 +30,7 @@ use wello_net::tls::{
     CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions, roots_from_file,
     system_roots,
 };
+use wello_net::turn::{self, TurnServer};
 use wello_store::{Location, Options, Store};
 
 use crate::control;
@@ -42,6 +43,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let certificates = Arc::new(open_certificates(&config)?);
     let store = open_store(&config, Some(&metrics)).await?;
     let bytestreams = bind_bytestreams(&mut config);
+    let relays = turn::bind(&mut config)?;
     if config.push.app_server {
         Keys::open(&config)?;
     }
@@ -68,7 +70,8 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let components = ComponentServer::new(Arc::clone(&kernel), federation.clone());
     let remote = Remote { components: Arc::clone(&components), s2s: s2s.clone() };
     kernel.install_remote(Arc::new(remote));
-    let mut addresses = listen(&kernel, &c2s, &router, &acceptor, bytestreams, &shutdown)?;
+    let early = Early { bytestreams, relays };
+    let mut addresses = listen(&kernel, &c2s, &router, &acceptor, early, &shutdown)?;
     if let Some(s2s) = &s2s {
         addresses.extend(listen_s2s(&kernel, s2s, &shutdown)?);
     }
@@ -319,13 +322,19 @@ fn bind_bytestreams(config: &mut Config) -> Vec<Listener> {
     listeners
 }
 
+/// What is bound before the rest, since clients are told whether it is there.
+struct Early {
+    bytestreams: Vec<Listener>,
+    relays: turn::Bound,
+}
+
 /// Binds every listener but those that are bound already, then accepts; returns the addresses.
 fn listen(
     kernel: &Arc<Kernel>,
     c2s: &Arc<C2sServer>,
     router: &Router,
     acceptor: &TlsAcceptor,
-    bytestreams: Vec<Listener>,
+    early: Early,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<String>> {
     let config = &kernel.config;
@@ -372,11 +381,29 @@ fn listen(
         });
         run(bind("http", *address)?, serve);
     }
-    for listener in bytestreams {
+    for listener in early.bytestreams {
         addresses.push(format!("bytestreams={}", listener.local_addr()?));
         let kernel = Arc::clone(kernel);
         let serve = Box::new(move |accepted| {
             tokio::spawn(socks5::serve(kernel.bytestreams.clone(), accepted));
+        });
+        run(listener, serve);
+    }
+    let relays = early.relays;
+    addresses.extend(relays.addresses().into_iter().map(|(name, at)| format!("{name}={at}")));
+    let (server, listeners) = TurnServer::start(relays, kernel, acceptor.clone(), &[], shutdown)
+        .context("turn.allowed_peers")?;
+    for listener in listeners.tcp {
+        let server = server.clone();
+        let serve = Box::new(move |accepted| {
+            tokio::spawn(server.clone().serve_tcp(accepted));
+        });
+        run(listener, serve);
+    }
+    for listener in listeners.tls {
+        let server = server.clone();
+        let serve = Box::new(move |accepted| {
+            tokio::spawn(server.clone().serve_tls(accepted));
         });
         run(listener, serve);
     }

@@ -12,3 +12,4 @@ pub mod remote;
 pub mod s2s;
 pub mod socks5;
 pub mod tls;
+pub mod turn;

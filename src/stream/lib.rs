@@ -1,4 +1,4 @@
-//! XMPP streams as state machines without I/O.
+//! XMPP streams, and STUN and TURN, as state machines without I/O.
 
 pub mod c2s;
 pub mod component;
@@ -9,3 +9,5 @@ pub mod random;
 pub mod s2s;
 pub mod sasl;
 pub mod sm;
+pub mod stun;
+pub mod turn;

@@ -136,6 +136,8 @@ fn base_config(endpoint: &Endpoint, dir: &Path) -> Table {
     listeners.insert("https".into(), listen(endpoint.https));
     listeners.insert("http".into(), listen(endpoint.http));
     listeners.insert("bytestreams".into(), listen(0));
+    listeners.insert("turn".into(), Value::Array(Vec::new()));
+    listeners.insert("turns".into(), Value::Array(Vec::new()));
     let mut config = Table::new();
     config.insert("hosts".into(), Value::from(vec![DOMAIN, SECOND_DOMAIN]));
     config.insert("data_dir".into(), dir.join("data").to_string_lossy().as_ref().into());

@@ -29,6 +29,7 @@ impl Default for Config {
             uploads: Uploads::default(),
             push: Push::default(),
             ptt: Ptt::default(),
+            turn: Turn::default(),
             log: Log::default(),
             contact: Contact::default(),
         }
@@ -44,6 +45,8 @@ impl Default for Listen {
             https: everywhere(5443),
             http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
             bytestreams: everywhere(7777),
+            turn: everywhere(3478),
+            turns: everywhere(5349),
             components: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))],
         }
     }

@@ -7,6 +7,7 @@ mod mistake;
 mod privacy;
 mod s2s;
 mod services;
+mod turn;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
 pub use s2s::{Component, S2s};
 pub use services::{ExternalService, Transport};
+pub use turn::Turn;
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -50,6 +52,7 @@ pub struct Config {
     pub uploads: Uploads,
     pub push: Push,
     pub ptt: Ptt,
+    pub turn: Turn,
     pub log: Log,
     pub contact: Contact,
 }
@@ -73,6 +76,10 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub bytestreams: Vec<SocketAddr>,
+    /// STUN and TURN by UDP and TCP.
+    pub turn: Vec<SocketAddr>,
+    /// The same by TLS.
+    pub turns: Vec<SocketAddr>,
     pub components: Vec<SocketAddr>,
 }
 
@@ -452,6 +459,7 @@ impl Config {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
         self.external_service.iter().try_for_each(ExternalService::check)?;
+        self.turn.check()?;
         self.s2s.check()?;
         let hosts = self.domains();
         self.component.iter().try_for_each(|component| component.check(&hosts))?;

@@ -22,7 +22,8 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "hosts = [\"localhost\"]\ndata_dir = {:?}\n\
-             [listen]\nbytestreams = []\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+             [listen]\nbytestreams = []\nturn = [\"127.0.0.1:0\"]\n\
+             turns = [\"127.0.0.1:0\"]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
              https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
              [s2s]\nenabled = false\n\
              [storage]\nurl = {storage:?}\n\
