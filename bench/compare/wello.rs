@@ -60,8 +60,12 @@ c2s = ["127.0.0.1:{port}"]
 c2s_tls = []
 bytestreams = []
 media = []
+turn = []
+turns = []
 https = ["127.0.0.1:{https}"]
 http = []
+[s2s]
+enabled = false
 [archive]
 enabled = {archive}
 [uploads]
