@@ -6,14 +6,17 @@ TOOLS := $(WELLO_CACHE)/tools
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 
-.PHONY: help run test lint format bench docs fuzz
+.PHONY: help run web test lint format bench docs fuzz
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-run: ## Build the server and start it on config.toml
+run: web ## Build the server with its web client and start it on config.toml
 	cargo build --release --locked --package wello
 	exec $(CARGO_TARGET_DIR)/release/wello serve --config config.toml
+
+web: ## Build the web client into web/dist, from where the server takes it
+	@scripts/web build
 
 test: ## Install what the tests need and run all of them
 	@scripts/test
@@ -22,6 +25,7 @@ lint: $(DENY) ## Check formatting, lints, dependencies and their licences
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	scripts/web check
 	$(DENY) --log-level error check --hide-inclusion-graph bans licenses sources
 
 format: ## Format the code

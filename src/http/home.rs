@@ -1,4 +1,4 @@
-//! What a browser finds at the root.
+//! What there is to know of this server, at `/about`, and at the root of one without the web client.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -6,6 +6,11 @@ use axum::response::Response;
 
 use crate::Web;
 use crate::page::{escaped, page};
+use crate::web_client;
+
+const CHAT: &str = "<p><a class=\"button\" href=\"/\">Chat in the browser</a></p>";
+const NOT_BUILT: &str = "<p><small>This server was built without the web client. Node and \
+                         <code>make web</code> before the next build bring it here.</small></p>";
 
 pub(crate) async fn home(State(web): State<Web>, headers: HeaderMap) -> Response {
     let domains: String = web
@@ -17,8 +22,9 @@ pub(crate) async fn home(State(web): State<Web>, headers: HeaderMap) -> Response
         .collect();
     let base = escaped(&web.public_url(&headers));
     let socket = base.replacen("http", "ws", 1);
+    let client = if web_client::is_built() { CHAT } else { NOT_BUILT };
     let main = format!(
-        "<h1>This is an XMPP server</h1>\
+        "<h1>This is an XMPP server</h1>{client}\
          <p>Chat here with any <a href=\"https://xmpp.org/software/\">XMPP app</a>. \
          Addresses end with:</p><ul>{domains}</ul>\
          <p>Apps find their way by themselves, from \

@@ -11,6 +11,7 @@ mod page;
 mod push;
 pub mod server;
 mod upload;
+mod web_client;
 mod websocket;
 
 use std::sync::Arc;
@@ -69,13 +70,18 @@ impl Web {
 
     /// All paths.
     pub fn router(&self) -> Router {
-        Router::new()
+        web_client::PAGES
+            .iter()
+            .fold(Router::new(), |router, page| router.route(page, get(web_client::index)))
+            .route("/assets/{*name}", get(web_client::asset))
+            .route("/icon.svg", get(web_client::icon))
+            .route("/manifest.webmanifest", get(web_client::manifest))
+            .route("/about", get(home::home))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
             .route("/metrics", get(health::metrics))
             .route("/.well-known/host-meta", get(host_meta::xml))
             .route("/.well-known/host-meta.json", get(host_meta::json))
-            .route("/", get(home::home))
             .route("/style.css", get(page::style))
             .route("/invite/{token}", invite::route())
             .route("/xmpp-websocket", get(websocket::upgrade))

@@ -138,8 +138,8 @@ pub struct Metrics {
     pub queued_bytes: Gauge,
     pub rooms: Gauge,
     pub room_occupants: Gauge,
-    pub media: MediaMetrics,
     pub turn: TurnMetrics,
+    pub media: MediaMetrics,
     pub store_batch_seconds: Histogram,
     pub store_messages: Counter<u64, AtomicU64>,
 }
@@ -165,8 +165,8 @@ impl Default for Metrics {
             queued_bytes: Gauge::default(),
             rooms: Gauge::default(),
             room_occupants: Gauge::default(),
-            media: MediaMetrics::default(),
             turn: TurnMetrics::default(),
+            media: MediaMetrics::default(),
             // From a tenth of a millisecond to three seconds.
             store_batch_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             store_messages: Counter::default(),
@@ -187,8 +187,8 @@ impl Default for Metrics {
         registry.register("connections", "Open client connections", m.connections.clone());
         registry.register("rooms", "Rooms with somebody in them", m.rooms.clone());
         registry.register("room_occupants", "Occupants of all rooms", m.room_occupants.clone());
-        m.media.register(&mut registry);
         m.turn.register(&mut registry);
+        m.media.register(&mut registry);
         let help = "Waiting to be written to clients";
         registry.register_with_unit("queued", help, Unit::Bytes, m.queued_bytes.clone());
         let help = "From taking a batch to its commit";

@@ -112,8 +112,8 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(drain, components.drained()).await.is_err() {
         tracing::warn!("some components did not close in time");
     }
+    // Media ends at once: its thread waits for nothing.
     if let Some(media) = media {
-        // Its thread waits for nothing.
         let _ = tokio::task::spawn_blocking(|| media.join()).await;
     }
     // A chore that is at work ends what it has begun in the store.

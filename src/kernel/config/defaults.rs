@@ -46,10 +46,10 @@ impl Default for Listen {
             https: everywhere(5443),
             http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
             bytestreams: everywhere(7777),
-            media: everywhere(10000),
             turn: everywhere(3478),
             turns: everywhere(5349),
             components: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))],
+            media: everywhere(10000),
         }
     }
 }

@@ -79,13 +79,13 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub bytestreams: Vec<SocketAddr>,
-    /// UDP, all media of conferences; one is used.
-    pub media: Vec<SocketAddr>,
     /// STUN and TURN by UDP and TCP.
     pub turn: Vec<SocketAddr>,
     /// The same by TLS.
     pub turns: Vec<SocketAddr>,
     pub components: Vec<SocketAddr>,
+    /// UDP, all media of conferences; one is used.
+    pub media: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -464,11 +464,11 @@ impl Config {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
         self.external_service.iter().try_for_each(ExternalService::check)?;
-        self.calls.check()?;
         self.turn.check()?;
         self.s2s.check()?;
         let hosts = self.domains();
         self.component.iter().try_for_each(|component| component.check(&hosts))?;
+        self.calls.check()?;
         self.auth.check()
     }
 }

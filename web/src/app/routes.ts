@@ -1,0 +1,12 @@
+/** The pages of the client; the server knows the same list (`src/http/web_client.rs`). */
+export const routes = {
+  home: "/",
+  settings: "/settings",
+  chat: "/chat/:address",
+  room: "/room/:address",
+  meeting: "/r/:room",
+} as const;
+
+export const chatPath = (jid: string): string => `/chat/${encodeURIComponent(jid)}`;
+export const roomPath = (jid: string): string => `/room/${encodeURIComponent(jid)}`;
+export const meetingPath = (room: string): string => `/r/${encodeURIComponent(room)}`;

@@ -1,0 +1,234 @@
+import type { Client } from "../app/client";
+import { changeTile, idle, meeting, type Tile } from "../state/meeting";
+import { discoInfo } from "../xmpp/disco";
+import { bare, resource } from "../xmpp/jid";
+import { ns } from "../xmpp/ns";
+import { fetchIceServers } from "../xmpp/relays";
+import { children, type Element } from "../xmpp/xml";
+import * as dispatch from "./dispatch";
+import type { LocalMedia } from "./media";
+import { Peer } from "./peer";
+import { parseRoster } from "./roster";
+
+/** The conference of a room, through its focus: docs/protocols/calls.md. One at a time. */
+
+const RETRY = { milliseconds: 2_000, times: 10 };
+
+interface Conference {
+  room: string;
+  focus: string;
+  media: LocalMedia;
+  up?: Peer;
+  /** What comes from the others, by session. */
+  down: Map<string, Peer>;
+  tries: number;
+  timer?: ReturnType<typeof setTimeout>;
+}
+
+let client: Client | undefined;
+let current: Conference | undefined;
+
+export function attach(opened: Client): void {
+  client = opened;
+  const { session } = opened;
+  session.answer("set", ns.conferenceInfo, "conference-info", (info, from) => {
+    if (!current || bare(from) !== current.focus) return undefined;
+    const people = parseRoster(info);
+    if (people) meeting.setState({ people });
+    return {};
+  });
+}
+
+dispatch.takeOffers((offer, from) => {
+  if (!current || from !== current.focus) return false;
+  void receive(current, offer);
+  return true;
+});
+
+/** Where a room's conference is; nothing if it has none. */
+export async function focusOf(room: string): Promise<string | undefined> {
+  const info = await discoInfo(connected().session, room);
+  return info.forms.get(ns.voiceRooms)?.get("conference")?.[0];
+}
+
+/** Joins with what `media` has open. The room has been entered. */
+export async function join(room: string, media: LocalMedia): Promise<void> {
+  leave();
+  meeting.setState({ ...idle, phase: "joining", room });
+  const focus = await focusOf(room).catch(() => undefined);
+  if (!focus) return meeting.setState({ phase: "failed", reason: "none" });
+  const conference: Conference = { room, focus, media, down: new Map(), tries: 0 };
+  current = conference;
+  const show = () => meeting.setState({ sending: media.sending, local: media.video });
+  media.onTrack = (kind, track) => void conference.up?.sender(kind)?.replaceTrack(track ?? null);
+  media.onChange = () => {
+    show();
+    void tellMuted(conference);
+  };
+  show();
+  await connect(conference);
+}
+
+export function leave(): void {
+  const conference = current;
+  if (!conference) return meeting.setState(idle);
+  current = undefined;
+  clearTimeout(conference.timer);
+  conference.up?.terminate("success");
+  close(conference);
+  conference.media.onChange = () => {};
+  conference.media.close();
+  meeting.setState(idle, true);
+}
+
+/** Joins again where the connection to the server began anew; the room has been entered. */
+export function rejoin(room: string): void {
+  if (current?.room === room) retry(current);
+}
+
+export function localMedia(): LocalMedia | undefined {
+  return current?.media;
+}
+
+function connected(): Client {
+  if (!client) throw new Error("nobody is logged in");
+  return client;
+}
+
+async function connect(conference: Conference): Promise<void> {
+  const { session } = connected();
+  const { focus, media } = conference;
+  const sid = crypto.randomUUID();
+  const iceServers = await fetchIceServers(session).catch(() => []);
+  if (current !== conference) return;
+  const up = new Peer({
+    session,
+    sid,
+    other: focus,
+    role: "initiator",
+    iceServers,
+    events: {
+      onTrack: () => {},
+      onConnected: () => {
+        conference.tries = 0;
+        meeting.setState({ phase: "in" });
+      },
+      onJingle: (jingle) => hearSpeaker(jingle),
+      onEnded: (why) => {
+        dispatch.unregister(focus, sid);
+        if (current === conference && conference.up === up) ended(conference, why);
+      },
+    },
+  });
+  conference.up = up;
+  dispatch.register(focus, sid, up);
+  // Without a track it is a place for one that comes later.
+  up.connection.addTransceiver(media.audio ?? "audio", { direction: "sendonly" });
+  up.connection.addTransceiver(media.video ?? "video", { direction: "sendonly" });
+  try {
+    await up.initiate();
+    await tellMuted(conference);
+  } catch (error) {
+    dispatch.unregister(focus, sid);
+    up.connection.close();
+    if (current !== conference || conference.up !== up) return;
+    const { condition = "timeout" } = error as { condition?: string };
+    const passing = ["timeout", "remote-server-timeout", "item-not-found"].includes(condition);
+    if (passing && conference.tries > 0) retry(conference);
+    else fail(conference, condition);
+  }
+}
+
+async function tellMuted({ up, media }: Conference): Promise<void> {
+  await up?.setMuted("audio", !media.sending.microphone);
+  await up?.setMuted("video", !media.video);
+}
+
+/** A stream of somebody else. */
+async function receive(conference: Conference, offer: Element): Promise<void> {
+  const { session } = connected();
+  const { focus, down } = conference;
+  const sid = offer.attrs.sid ?? "";
+  const stream = children(offer, "stream").find((one) => one.getNS() === ns.welloCalls);
+  const id = stream?.attrs.id ?? sid;
+  const nick = resource(stream?.attrs.occupant ?? "") || nameFrom(offer);
+  const peer = new Peer({
+    session,
+    sid,
+    other: focus,
+    role: "responder",
+    // The focus is reached directly, or as the session that sends is.
+    iceServers: conference.up?.connection.getConfiguration().iceServers ?? [],
+    events: {
+      onTrack: (track) =>
+        changeTile(id, ({ media }) => ({ media: new MediaStream([...media.getTracks(), track]) })),
+      onConnected: () => {},
+      onMuted: (kind, muted) =>
+        changeTile(id, (tile) => ({ muted: { ...tile.muted, [kind]: muted } })),
+      onEnded: () => {
+        dispatch.unregister(focus, sid);
+        down.delete(sid);
+        if (current === conference) removeTile(id);
+      },
+    },
+  });
+  down.set(sid, peer);
+  dispatch.register(focus, sid, peer);
+  const muted = { audio: false, video: false };
+  const tile: Tile = { id, nick, media: new MediaStream(), muted, volume: 1 };
+  meeting.setState(({ tiles }) => ({ tiles: new Map(tiles).set(id, tile) }));
+  await peer.accept(offer).catch(() => peer.terminate("failed-application"));
+}
+
+function removeTile(id: string): void {
+  meeting.setState(({ tiles }) => {
+    const left = new Map(tiles);
+    left.delete(id);
+    return { tiles: left };
+  });
+}
+
+/** Of a focus that does not tell the occupant. */
+function nameFrom(offer: Element): string {
+  const info = children(offer, "conference-info")[0];
+  const user = children(children(info, "users")[0], "user")[0];
+  return (
+    children(user, "display-text")[0]?.text() ?? user?.attrs.entity?.replace(/^xmpp:/, "") ?? "?"
+  );
+}
+
+function hearSpeaker(jingle: Element): void {
+  const speaker = children(jingle, "speaker").find((one) => one.getNS() === ns.welloCalls);
+  if (speaker) meeting.setState({ speaker: resource(speaker.attrs.occupant ?? "") || undefined });
+}
+
+function ended(conference: Conference, why: string): void {
+  const lost = ["connectivity-error", "general-error", "gone", "timeout"].includes(why);
+  if (lost) retry(conference);
+  else fail(conference, why);
+}
+
+function retry(conference: Conference): void {
+  const { up } = conference;
+  conference.up = undefined;
+  up?.terminate("connectivity-error");
+  close(conference);
+  conference.tries += 1;
+  if (conference.tries > RETRY.times) return fail(conference, "connectivity-error");
+  meeting.setState({ phase: "reconnecting", tiles: new Map() });
+  clearTimeout(conference.timer);
+  conference.timer = setTimeout(() => {
+    if (current === conference) void connect(conference);
+  }, RETRY.milliseconds);
+}
+
+function fail(conference: Conference, reason: string): void {
+  if (current !== conference) return;
+  leave();
+  meeting.setState({ phase: "failed", room: conference.room, reason });
+}
+
+function close({ down }: Conference): void {
+  for (const peer of [...down.values()]) peer.terminate("success");
+  down.clear();
+}

@@ -1,0 +1,227 @@
+import { ns } from "../xmpp/ns";
+import type { Session } from "../xmpp/session";
+import { children, type Element, xml } from "../xmpp/xml";
+import { candidateElement, candidateLine } from "./candidate";
+import { jingleFromSdp, type Role, sdpFromJingle } from "./jingle";
+import { firstOf, parseSdp } from "./sdp";
+
+export interface PeerEvents {
+  onTrack(track: MediaStreamTrack): void;
+  onConnected(): void;
+  /** For good; the other side has been told unless it said so itself. */
+  onEnded(reason: string): void;
+  /** They switched a medium off or on. */
+  onMuted?(kind: string, muted: boolean): void;
+  /** Further children of a `<jingle/>` that came. */
+  onJingle?(jingle: Element): void;
+}
+
+export interface PeerOptions {
+  session: Session;
+  sid: string;
+  /** The full address of the other side. */
+  other: string;
+  role: Role;
+  iceServers: RTCIceServer[];
+  events: PeerEvents;
+}
+
+// How long ICE may look for a way back before the call is given up.
+const RECOVERY_MILLISECONDS = 20_000;
+
+/** One Jingle session and its RTCPeerConnection. */
+export class Peer {
+  readonly connection: RTCPeerConnection;
+  /** What is added to `<jingle/>` of session-initiate. */
+  extras: Element[] = [];
+  private readonly muted = new Set<string>();
+  /** Candidates that came before the description they belong to. */
+  private early: Element[] = [];
+  /** Ours that were found before the other side knows of the session. */
+  private found: RTCIceCandidate[] | undefined = [];
+  private described = false;
+  private over = false;
+  private recovery: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly options: PeerOptions) {
+    const { iceServers, events } = options;
+    this.connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.connection.ontrack = ({ track }) => events.onTrack(track);
+    this.connection.onicecandidate = ({ candidate }) => {
+      if (!candidate) return;
+      if (this.found) this.found.push(candidate);
+      else void this.sendCandidate(candidate);
+    };
+    this.connection.onconnectionstatechange = () => this.watch();
+  }
+
+  /** Offers the session; fails if the other side refuses at once. */
+  async initiate(): Promise<void> {
+    await this.connection.setLocalDescription();
+    await this.send("session-initiate", ...this.description(), ...this.extras);
+    this.flush();
+  }
+
+  /** Takes the session that the other side offered. `prepare` adds what this side sends. */
+  async accept(offer: Element, prepare?: () => Promise<void>): Promise<void> {
+    await this.describe("offer", sdpFromJingle(offer, "initiator"));
+    await prepare?.();
+    await this.connection.setLocalDescription();
+    await this.send("session-accept", ...this.description());
+    this.flush();
+  }
+
+  /** A request of the other side. Throws if it makes no sense. */
+  async handle(jingle: Element): Promise<void> {
+    this.options.events.onJingle?.(jingle);
+    switch (jingle.attrs.action) {
+      case "session-accept":
+        await this.describe("answer", sdpFromJingle(jingle, "responder", this.sections()));
+        break;
+      case "transport-info":
+        await this.takeCandidates(children(jingle, "content"));
+        break;
+      case "session-info":
+        this.takeInfo(jingle);
+        break;
+      case "session-terminate": {
+        const why = children(jingle, "reason")[0]?.getChildElements()[0]?.name;
+        this.finish(why ?? "success");
+        break;
+      }
+    }
+  }
+
+  /** Tells the other side whether a medium of ours is off (XEP-0167, section 8). */
+  async setMuted(kind: "audio" | "video", muted: boolean): Promise<void> {
+    const content = this.contentOf(kind);
+    if (this.over || content === undefined || this.muted.has(kind) === muted) return;
+    if (muted) this.muted.add(kind);
+    else this.muted.delete(kind);
+    const creator = "initiator";
+    const info = xml(muted ? "mute" : "unmute", { xmlns: ns.rtpInfo, creator, name: content });
+    await this.send("session-info", info).catch(() => {});
+  }
+
+  async sendInfo(info: Element): Promise<void> {
+    await this.send("session-info", info);
+  }
+
+  /** The sender of a kind, which is there from the first offer on. */
+  sender(kind: "audio" | "video"): RTCRtpSender | undefined {
+    const all = this.connection.getTransceivers();
+    return all.find(({ receiver }) => receiver.track.kind === kind)?.sender;
+  }
+
+  terminate(reason: string): void {
+    if (this.over) return;
+    void this.send("session-terminate", xml("reason", {}, xml(reason))).catch(() => {});
+    this.finish(reason);
+  }
+
+  private finish(reason: string): void {
+    if (this.over) return;
+    this.over = true;
+    clearTimeout(this.recovery);
+    this.connection.close();
+    this.options.events.onEnded(reason);
+  }
+
+  private watch(): void {
+    const { connectionState } = this.connection;
+    if (connectionState === "connected") {
+      clearTimeout(this.recovery);
+      this.recovery = undefined;
+      this.options.events.onConnected();
+    } else if (connectionState === "disconnected") {
+      this.recovery ??= setTimeout(
+        () => this.terminate("connectivity-error"),
+        RECOVERY_MILLISECONDS,
+      );
+    } else if (connectionState === "failed") {
+      this.terminate("connectivity-error");
+    }
+  }
+
+  private async describe(type: RTCSdpType, sdp: string): Promise<void> {
+    await this.connection.setRemoteDescription({ type, sdp });
+    this.described = true;
+    const early = this.early;
+    this.early = [];
+    await this.takeCandidates(early);
+  }
+
+  private async takeCandidates(contents: Element[]): Promise<void> {
+    if (!this.described) {
+      this.early.push(...contents);
+      return;
+    }
+    for (const content of contents) {
+      const transport = children(content, "transport")[0];
+      for (const element of children(transport, "candidate")) {
+        const candidate = candidateLine(element);
+        if (!candidate) continue;
+        const { ufrag } = transport?.attrs ?? {};
+        const init = { candidate, sdpMid: content.attrs.name, usernameFragment: ufrag };
+        // One that this browser cannot use is no reason to end the call.
+        await this.connection.addIceCandidate(init).catch(() => {});
+      }
+    }
+  }
+
+  private takeInfo(jingle: Element): void {
+    for (const info of jingle.getChildElements()) {
+      if (info.getNS() !== ns.rtpInfo) continue;
+      const { name } = info.attrs;
+      const kinds = name === undefined ? ["audio", "video"] : [this.kindOf(name)];
+      for (const kind of kinds) {
+        if (!kind) continue;
+        if (info.name === "mute") this.options.events.onMuted?.(kind, true);
+        if (info.name === "unmute") this.options.events.onMuted?.(kind, false);
+      }
+    }
+  }
+
+  private sections() {
+    return parseSdp(this.connection.localDescription?.sdp ?? "").sections;
+  }
+
+  private kindOf(name: string): string | undefined {
+    return this.sections().find((section) => firstOf(section, "mid") === name)?.kind;
+  }
+
+  private contentOf(kind: string): string | undefined {
+    const section = this.sections().find((one) => one.kind === kind);
+    return section && firstOf(section, "mid");
+  }
+
+  private description(): Element[] {
+    return jingleFromSdp(this.connection.localDescription?.sdp ?? "", this.options.role);
+  }
+
+  private flush(): void {
+    const found = this.found ?? [];
+    this.found = undefined;
+    for (const candidate of found) void this.sendCandidate(candidate);
+  }
+
+  private async sendCandidate(candidate: RTCIceCandidate): Promise<void> {
+    const element = candidateElement(candidate.candidate);
+    if (!element || this.over) return;
+    const sdp = parseSdp(this.connection.localDescription?.sdp ?? "");
+    const section = sdp.sections.find((one) => firstOf(one, "mid") === candidate.sdpMid);
+    const ufrag = candidate.usernameFragment ?? undefined;
+    const pwd = section && firstOf(section, "ice-pwd");
+    const transport = xml("transport", { xmlns: ns.iceUdp, ufrag, pwd }, element);
+    const name = candidate.sdpMid ?? "0";
+    const content = xml("content", { creator: "initiator", name }, transport);
+    await this.send("transport-info", content).catch(() => {});
+  }
+
+  private async send(action: string, ...content: Element[]): Promise<void> {
+    const { session, sid, other, role } = this.options;
+    const initiator = role === "initiator" ? session.jid : other;
+    const jingle = xml("jingle", { xmlns: ns.jingle, action, sid, initiator }, ...content);
+    await session.set(jingle, other);
+  }
+}

@@ -1,0 +1,36 @@
+import type { ComponentChildren } from "preact";
+
+import { t } from "../app/i18n";
+import { routes } from "../app/routes";
+import { Icon } from "../ui/Icon";
+
+/** Above a conversation or page. On narrow screens it leads back to the list. */
+export function Header({
+  title,
+  detail,
+  avatar,
+  children,
+}: {
+  title: string;
+  detail?: string;
+  avatar?: ComponentChildren;
+  children?: ComponentChildren;
+}) {
+  return (
+    <header class="flex min-h-16 items-center gap-3 border-b border-line px-3 md:px-4">
+      <a
+        href={routes.home}
+        aria-label={t("app.back")}
+        class="inline-flex h-10 w-10 shrink-0 items-center justify-center rounded-full hover:bg-hover md:hidden"
+      >
+        <Icon name="back" />
+      </a>
+      {avatar}
+      <div class="min-w-0 flex-1">
+        <h1 class="truncate font-semibold">{title}</h1>
+        {detail && <p class="truncate text-sm text-muted">{detail}</p>}
+      </div>
+      <div class="flex items-center">{children}</div>
+    </header>
+  );
+}
