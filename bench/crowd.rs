@@ -22,7 +22,7 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 /// A server that has not let everybody in by then is not waited for.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// Whose presence the room tells the others (`muc#roomconfig_presencebroadcast`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

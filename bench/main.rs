@@ -82,6 +82,9 @@ enum Mode {
         /// Tell the presence of moderators only
         #[arg(long)]
         quiet: bool,
+        /// Time from sending to receiving at half of what goes through, but at most this many deliveries a second
+        #[arg(long, conflicts_with = "join")]
+        at_most: Option<f64>,
     },
     /// 1:1 chat at a fixed rate: time from sending to receiving
     Latency {
@@ -175,14 +178,16 @@ async fn run(mode: Mode) -> Result<()> {
             let until = count.map_or(Until::Time(Duration::from_secs(seconds)), Until::Count);
             target.subject().await?.pairs(pairs, flow, until).await?
         }
-        Mode::Rooms { target, rooms, occupants, talkers, seconds, join, quiet } => {
+        Mode::Rooms { target, rooms, occupants, talkers, seconds, join, quiet, at_most } => {
             let broadcast = if quiet { Broadcast::Moderators } else { Broadcast::Everybody };
             let shape = Shape { rooms, occupants, talkers, broadcast };
             idle::raise_file_limit(rooms * occupants)?;
             let subject = target.subject().await?;
-            match join {
-                true => subject.join(shape).await?,
-                false => subject.rooms(shape, Until::Time(Duration::from_secs(seconds))).await?,
+            let time = Duration::from_secs(seconds);
+            match at_most {
+                _ if join => subject.join(shape).await?,
+                Some(most) => subject.room_latency(shape, most, time).await?,
+                None => subject.rooms(shape, Until::Time(time)).await?,
             }
         }
         Mode::Latency { target, pairs, flow, seconds, rate } => {

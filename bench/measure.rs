@@ -198,11 +198,16 @@ impl Subject {
         Ok(measured)
     }
 
-    /// Delivery time at half of what a short run reaches.
-    pub(crate) async fn room_latency(&self, shape: Shape, time: Duration) -> Result<Measurement> {
+    /// Delivery time at half of what a short run reaches, but at no more than `most` deliveries a second.
+    pub(crate) async fn room_latency(
+        &self,
+        shape: Shape,
+        most: f64,
+        time: Duration,
+    ) -> Result<Measurement> {
         let rooms = self.warm_rooms(shape).await?;
         let (rooms, probe) = rooms::round(rooms, Load::Full(Until::Time(time / 4))).await?;
-        let rate = probe.deliveries as f64 / probe.wall.as_secs_f64() / 2.0;
+        let rate = (probe.deliveries as f64 / probe.wall.as_secs_f64() / 2.0).min(most);
         let clock = Clock::start(self.process).await?;
         let said = rate / shape.occupants as f64 / (shape.talkers * shape.rooms) as f64;
         let (rooms, round) = rooms::round(rooms, Load::Paced { rate: said, time }).await?;

@@ -82,6 +82,7 @@ impl Figure {
             Self::RoomsArchive => "rooms, archive on",
             Self::RoomsRouting => "rooms, archive off",
             Self::RoomLatency => "room of 350, p99",
+            Self::RoomLoaded => "the same at half load",
             Self::Room1000 => "room of 1000",
             Self::Room5000 => "room of 5000",
             Self::Join1000 => "1000 enter",
@@ -106,7 +107,7 @@ impl Figure {
                 "deliveries/CPU-s"
             }
             Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 => "entries/CPU-s",
-            Self::RoomLatency | Self::ArchivePages | Self::Latency => "ms",
+            Self::RoomLatency | Self::RoomLoaded | Self::ArchivePages | Self::Latency => "ms",
             Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => "MiB/CPU-s",
             Self::LoginSha1 | Self::LoginSha256 => "logins/CPU-s",
             Self::Idle => "KiB",
@@ -114,7 +115,10 @@ impl Figure {
     }
 
     fn more_is_better(self) -> bool {
-        !matches!(self, Self::Latency | Self::RoomLatency | Self::ArchivePages | Self::Idle)
+        !matches!(
+            self,
+            Self::Latency | Self::RoomLatency | Self::RoomLoaded | Self::ArchivePages | Self::Idle
+        )
     }
 
     /// What Wello is to reach on one quiet 2-core machine.
@@ -123,7 +127,7 @@ impl Figure {
             Self::PairsArchive => Some(12_000.0),
             Self::PairsRouting => Some(40_000.0),
             Self::RoomsArchive | Self::RoomsRouting => Some(100_000.0),
-            Self::RoomLatency => Some(20.0),
+            Self::RoomLatency | Self::RoomLoaded => Some(20.0),
             Self::ArchivePages => Some(15.0),
             Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => None,
             Self::Room1000 | Self::Room5000 => Some(100_000.0),
@@ -135,7 +139,7 @@ impl Figure {
 
     fn value(self, measured: &Measurement) -> Option<f64> {
         match self {
-            Self::Latency | Self::RoomLatency | Self::ArchivePages => {
+            Self::Latency | Self::RoomLatency | Self::RoomLoaded | Self::ArchivePages => {
                 measured.latency_ms.map(|l| l.p99)
             }
             Self::Idle => measured.memory.map(|m| m.bytes_per_session as f64 / 1024.0),

@@ -59,8 +59,12 @@ key = "{key}"
 c2s = ["127.0.0.1:{port}"]
 c2s_tls = []
 bytestreams = []
+turn = []
+turns = []
 https = ["127.0.0.1:{https}"]
 http = []
+[s2s]
+enabled = false
 [archive]
 enabled = {archive}
 [uploads]

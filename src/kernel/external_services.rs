@@ -1,17 +1,15 @@
-//! What a client is told of services outside the server, and the credentials that it gets for them
-//! (XEP-0215).
+//! What a client is told of STUN and TURN servers and the like, and the credentials that it gets
+//! for them (XEP-0215).
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use wello_wire::jid::BareJid;
 use wello_wire::payload::datetime::Timestamp;
 use wello_wire::payload::external_services::{Credentials, Service};
 
-use crate::config::ExternalService;
+use crate::config::{ExternalService, Transport, Turn};
 
 /// Enough to tell accounts apart in the service's quotas and logs.
 const NAME_BYTES: usize = 10;
@@ -30,12 +28,54 @@ fn service_for(config: &ExternalService, account: &BareJid, now: Timestamp) -> S
     });
     Service {
         kind: config.kind.clone(),
-        host: config.host.clone(),
+        host: if config.host.is_empty() {
+            account.domain().to_owned()
+        } else {
+            config.host.clone()
+        },
         port: config.port,
         transport: config.transport.map(|transport| transport.name().to_owned()),
         name: config.name.clone(),
         credentials: issued.or(fixed),
     }
+}
+
+/// Where the server inside listens for STUN and TURN.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnPorts {
+    pub udp: Vec<u16>,
+    pub tcp: Vec<u16>,
+    pub tls: Vec<u16>,
+}
+
+/// The server inside as one of these services. Without a name of its own it is found by the
+/// domain of each account, which an empty host stands for.
+pub fn own(config: &Turn, secret: &str, ports: &OwnPorts) -> Vec<ExternalService> {
+    let external = config.external_address.first().map(ToString::to_string);
+    let host = Some(config.host.clone()).filter(|host| !host.is_empty());
+    let plain = host.clone().or(external).unwrap_or_default();
+    // By TLS only under a name that the certificate has.
+    let encrypted = host.unwrap_or_default();
+    let service = |kind: &str, host: &str, port: u16, transport| ExternalService {
+        kind: kind.to_owned(),
+        host: host.to_owned(),
+        port: Some(port),
+        transport: Some(transport),
+        name: None,
+        username: None,
+        password: None,
+        secret: kind.starts_with("turn").then(|| secret.to_owned()),
+        credentials_hours: config.credentials_hours,
+    };
+    let udp = |kind| ports.udp.iter().map(move |port| (kind, *port, Transport::Udp));
+    let tcp = ports.tcp.iter().map(|port| ("turn", *port, Transport::Tcp));
+    let tls = ports.tls.iter().map(|port| ("turns", *port, Transport::Tcp));
+    let all = udp("stun").chain(udp("turn")).chain(tcp).chain(tls);
+    all.map(|(kind, port, transport)| {
+        let host = if kind == "turns" { &encrypted } else { &plain };
+        service(kind, host, port, transport)
+    })
+    .collect()
 }
 
 /// The scheme of draft-uberti-behave-turn-rest-00, section 2.2, which TURN servers understand: the
@@ -46,7 +86,7 @@ fn issue(secret: &str, account: &BareJid, expires: Timestamp) -> Credentials {
     let whose = mac(secret, &format!("account {account}"));
     let whose: String = whose[..NAME_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
     let username = format!("{}:{whose}", expires.as_micros() / 1_000_000);
-    let password = BASE64_STANDARD.encode(mac(secret, &username));
+    let password = wello_stream::turn::issue(secret, &username);
     Credentials { username, password, expires: Some(expires) }
 }
 
@@ -59,6 +99,9 @@ fn mac(secret: &str, text: &str) -> [u8; 20] {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     fn jid(text: &str) -> BareJid {
@@ -86,12 +129,35 @@ mod tests {
         assert!(juliet.username != romeo.username && juliet.password != romeo.password);
     }
 
-    /// As coturn computes it: `echo -n 1433895918:ninefingers | openssl dgst -sha1 -hmac north`.
     #[test]
-    fn the_mac_is_that_of_turn_servers() {
-        let text = BASE64_STANDARD.encode(mac("north", "1433895918:ninefingers"));
-        assert_eq!(text.len(), 28);
-        assert_eq!(text, "jy8hTxmOO7UtEKXqSkSlvakPVYA=");
+    fn the_server_inside_is_one_of_them() {
+        let account = jid("romeo@wello.example");
+        let ports = OwnPorts { udp: vec![3478], tcp: vec![3478], tls: vec![5349] };
+        let told = |config: &Turn| -> Vec<String> {
+            let all =
+                services_for(&own(config, "north", &ports), &account, Timestamp::from_secs(0));
+            let text = |one: &Service| {
+                assert_eq!(one.credentials.is_some(), one.kind != "stun");
+                let transport = one.transport.clone().unwrap_or_default();
+                format!("{} {} {} {transport}", one.kind, one.host, one.port.unwrap_or_default())
+            };
+            all.iter().map(text).collect()
+        };
+        let mut config = Turn::default();
+        let expected = [
+            "stun wello.example 3478 udp",
+            "turn wello.example 3478 udp",
+            "turn wello.example 3478 tcp",
+            "turns wello.example 5349 tcp",
+        ];
+        assert_eq!(told(&config), expected);
+        config.external_address = vec!["192.0.2.1".parse().unwrap()];
+        let hosts = told(&config);
+        assert_eq!(hosts[1], "turn 192.0.2.1 3478 udp");
+        assert_eq!(hosts[3], expected[3], "an address is on no certificate");
+        config.host = "turn.example".into();
+        assert!(told(&config).iter().all(|one| one.contains(" turn.example ")));
+        assert!(own(&config, "north", &OwnPorts::default()).is_empty());
     }
 
     #[test]

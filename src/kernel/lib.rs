@@ -22,7 +22,7 @@ pub mod router;
 pub mod sessions;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wello_store::{Store, StoreError};
 
@@ -56,7 +56,7 @@ pub struct Kernel {
     pub outbound: Outbound,
     modules: Vec<Arc<dyn Module>>,
     hooks: Hooks,
-    remote: Option<Arc<dyn RemoteRoute>>,
+    remote: OnceLock<Arc<dyn RemoteRoute>>,
 }
 
 impl Kernel {
@@ -98,12 +98,17 @@ impl Kernel {
             outbound: Outbound::default(),
             modules,
             hooks,
-            remote: None,
+            remote: OnceLock::new(),
         }))
     }
 
     pub fn modules(&self) -> &[Arc<dyn Module>] {
         &self.modules
+    }
+
+    /// Who takes what is for other servers; the first one counts. Commands of the operator have none.
+    pub fn install_remote(&self, remote: Arc<dyn RemoteRoute>) {
+        let _ = self.remote.set(remote);
     }
 
     pub fn hooks(&self) -> &Hooks {

@@ -77,11 +77,56 @@ pub struct PushLabels {
     pub outcome: &'static str,
 }
 
+/// What the TURN server refused or dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusalLabels {
+    pub reason: &'static str,
+}
+
+/// The TURN server. Bytes are those of payloads.
+#[derive(Clone, Default)]
+pub struct TurnMetrics {
+    pub allocations: Gauge,
+    pub to_peers: Counter<u64, AtomicU64>,
+    pub to_clients: Counter<u64, AtomicU64>,
+    pub refusals: Family<RefusalLabels, Counter>,
+}
+
+impl TurnMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("turn_allocations", "Relayed addresses in use", self.allocations.clone());
+        let mut bytes = |name, help, counter: &Counter<u64, AtomicU64>| {
+            registry.register_with_unit(name, help, Unit::Bytes, counter.clone());
+        };
+        bytes("turn_to_peers", "Relayed from clients to their peers", &self.to_peers);
+        bytes("turn_to_clients", "Relayed from peers to clients", &self.to_clients);
+        let help = "Requests refused and packets dropped by reason";
+        registry.register("turn_refusals", help, self.refusals.clone());
+    }
+}
+
+/// Streams with other servers by who opened them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StreamLabels {
+    pub direction: &'static str,
+}
+
+/// Attempts to reach another server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabels {
+    pub outcome: &'static str,
+}
+
 /// All metrics of the process. Clients of a metric keep no reference; they come here.
 pub struct Metrics {
     pub registry: Registry,
     pub stanzas_received: StanzaCounters,
     pub stanzas_sent: StanzaCounters,
+    pub remote_stanzas_received: StanzaCounters,
+    pub remote_stanzas_sent: StanzaCounters,
+    pub remote_stanzas_returned: StanzaCounters,
+    pub remote_streams: Family<StreamLabels, Gauge>,
+    pub remote_attempts: Family<OutcomeLabels, Counter>,
     pub logins: Family<AuthLabels, Counter>,
     pub pushes: Family<PushLabels, Counter>,
     pub handler_panics: Counter,
@@ -91,6 +136,7 @@ pub struct Metrics {
     pub queued_bytes: Gauge,
     pub rooms: Gauge,
     pub room_occupants: Gauge,
+    pub turn: TurnMetrics,
     pub store_batch_seconds: Histogram,
     pub store_messages: Counter<u64, AtomicU64>,
 }
@@ -102,6 +148,11 @@ impl Default for Metrics {
             registry: Registry::default(),
             stanzas_received: StanzaCounters::default(),
             stanzas_sent: StanzaCounters::default(),
+            remote_stanzas_received: StanzaCounters::default(),
+            remote_stanzas_sent: StanzaCounters::default(),
+            remote_stanzas_returned: StanzaCounters::default(),
+            remote_streams: Family::default(),
+            remote_attempts: Family::default(),
             logins: Family::default(),
             pushes: Family::default(),
             handler_panics: Counter::default(),
@@ -111,6 +162,7 @@ impl Default for Metrics {
             queued_bytes: Gauge::default(),
             rooms: Gauge::default(),
             room_occupants: Gauge::default(),
+            turn: TurnMetrics::default(),
             // From a tenth of a millisecond to three seconds.
             store_batch_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             store_messages: Counter::default(),
@@ -122,6 +174,7 @@ impl Default for Metrics {
             m.stanzas_received.family.clone(),
         );
         registry.register("stanzas_sent", "Stanzas to clients", m.stanzas_sent.family.clone());
+        register_remote(&mut registry, m);
         registry.register("logins", "Logins by mechanism and outcome", m.logins.clone());
         registry.register("pushes", "Pushes by gateway and outcome", m.pushes.clone());
         registry.register("handler_panics", "Bugs caught in handlers", m.handler_panics.clone());
@@ -130,6 +183,7 @@ impl Default for Metrics {
         registry.register("connections", "Open client connections", m.connections.clone());
         registry.register("rooms", "Rooms with somebody in them", m.rooms.clone());
         registry.register("room_occupants", "Occupants of all rooms", m.room_occupants.clone());
+        m.turn.register(&mut registry);
         let help = "Waiting to be written to clients";
         registry.register_with_unit("queued", help, Unit::Bytes, m.queued_bytes.clone());
         let help = "From taking a batch to its commit";
@@ -138,6 +192,28 @@ impl Default for Metrics {
         registry.register("store_messages", "Messages stored", m.store_messages.clone());
         Metrics { registry, ..metrics }
     }
+}
+
+fn register_remote(registry: &mut Registry, m: &Metrics) {
+    for (name, help, counters) in [
+        (
+            "remote_stanzas_received",
+            "Stanzas from other servers and components",
+            &m.remote_stanzas_received,
+        ),
+        ("remote_stanzas_sent", "Stanzas to other servers and components", &m.remote_stanzas_sent),
+        (
+            "remote_stanzas_returned",
+            "Stanzas whose senders were told that they could not be sent",
+            &m.remote_stanzas_returned,
+        ),
+    ] {
+        registry.register(name, help, counters.family.clone());
+    }
+    let help = "Streams with other servers and components, by who opened them";
+    registry.register("remote_streams", help, m.remote_streams.clone());
+    let help = "Attempts to reach other servers by outcome";
+    registry.register("remote_attempts", help, m.remote_attempts.clone());
 }
 
 impl Metrics {

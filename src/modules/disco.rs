@@ -171,7 +171,10 @@ async fn items(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoItems, S
 /// The services below a host.
 fn services(kernel: &Kernel, host: &Jid) -> Vec<DiscoItem> {
     let below = format!(".{}", host.domain());
-    let names = kernel.hooks().services.keys().filter(|name| name.ends_with(&below));
+    let components = kernel.config.component.iter().filter(|component| component.listed);
+    let components = components.map(|component| &component.domain);
+    let names = kernel.hooks().services.keys().chain(components);
+    let names = names.filter(|name| name.ends_with(&below));
     let mut items: Vec<DiscoItem> = names
         .filter_map(|name| Some(DiscoItem { jid: name.parse().ok()?, node: None, name: None }))
         .collect();

@@ -57,18 +57,21 @@ impl hooks::Rewrite for Forgery {
         let giver = passage.stanza.from.as_ref();
         let giver = giver.filter(|from| services.contains_key(from.domain())).map(Jid::bare);
         let gave = |by: &str| giver.as_ref().is_some_and(|giver| giver.as_str() == by);
+        let is_foreign = passage.stanza.from.as_ref().is_none_or(|from| !is_ours(from.domain()));
         let sender = passage.session.as_ref().map(|session| session.bare());
         let claims_us = |from: &str| match (&sender, from.parse::<Jid>()) {
             (Some(sender), Ok(jid)) => is_ours(from) && jid.bare() != *sender,
-            _ => true,
+            _ => is_ours(from),
         };
         passage.stanza.retain_children(|child| match (child.name(), child.ns()) {
             // XEP-0359, section 6: an archive's id is the archive's to give.
             ("stanza-id", ns::STANZA_ID) => {
                 child.attr("by").is_some_and(|by| !is_ours(by) || gave(by))
             }
+            // XEP-0280, section 11: copies are made here, and go past this.
+            ("sent" | "received", ns::CARBONS) => false,
             // XEP-0203, section 5: who claims that this server held the message up.
-            ("delay", ns::DELAY) if sender.is_some() => {
+            ("delay", ns::DELAY) if sender.is_some() || is_foreign => {
                 child.attr("from").is_none_or(|from| !claims_us(from))
             }
             _ => true,

@@ -3,9 +3,13 @@
 pub mod acme;
 pub mod admission;
 pub mod c2s;
+pub mod component;
 pub mod ip_network;
 pub mod listener;
 pub mod outbound;
 pub mod proxy_protocol;
+pub mod remote;
+pub mod s2s;
 pub mod socks5;
 pub mod tls;
+pub mod turn;

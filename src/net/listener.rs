@@ -227,7 +227,7 @@ fn admit(
 }
 
 /// Sets the socket's options; gives its local address.
-fn configure(stream: &TcpStream, liveness: Liveness) -> io::Result<SocketAddr> {
+pub(crate) fn configure(stream: &TcpStream, liveness: Liveness) -> io::Result<SocketAddr> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(liveness.keepalive_idle)

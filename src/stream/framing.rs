@@ -3,7 +3,8 @@
 
 use wello_wire::ns;
 use wello_wire::xml::{
-    Element, Limits, ReadError, Reader, StreamEvent, read_document, write_attribute, write_element,
+    Element, Limits, Node, ReadError, Reader, StreamEvent, read_document, write_attribute,
+    write_element, write_escaped_text,
 };
 
 /// Which of the two.
@@ -84,6 +85,8 @@ pub fn framed_event(element: Element) -> StreamEvent {
 #[derive(Debug)]
 pub struct Output {
     framing: Framing,
+    /// Of the stream, where it is one document.
+    content_ns: &'static str,
     bytes: Vec<u8>,
     frame_ends: Vec<usize>,
 
@@ -92,7 +95,17 @@ pub struct Output {
 
 impl Output {
     pub fn new(framing: Framing) -> Output {
-        Output { framing, bytes: Vec::new(), frame_ends: Vec::new(), open: false }
+        Output::with_content(framing, ns::CLIENT)
+    }
+
+    /// A stream of `jabber:server` or of a component.
+    pub fn of_server(content_ns: &'static str) -> Output {
+        Output::with_content(Framing::Stream, content_ns)
+    }
+
+    fn with_content(framing: Framing, content_ns: &'static str) -> Output {
+        let (bytes, frame_ends) = (Vec::new(), Vec::new());
+        Output { framing, content_ns, bytes, frame_ends, open: false }
     }
 
     pub fn framing(&self) -> Framing {
@@ -120,7 +133,7 @@ impl Output {
     /// The namespace that needs no declaration on what is written.
     pub fn default_ns(&self) -> &'static str {
         match self.framing {
-            Framing::Stream => ns::CLIENT,
+            Framing::Stream => self.content_ns,
             Framing::Framed => "",
         }
     }
@@ -130,10 +143,12 @@ impl Output {
         self.open = true;
         match self.framing {
             Framing::Stream => {
-                self.bytes.extend_from_slice(
-                    b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
-                      xmlns:stream='http://etherx.jabber.org/streams'",
-                );
+                self.bytes.extend_from_slice(b"<?xml version='1.0'?><stream:stream xmlns='");
+                self.bytes.extend_from_slice(self.content_ns.as_bytes());
+                self.bytes.extend_from_slice(b"' xmlns:stream='http://etherx.jabber.org/streams'");
+                if self.content_ns == ns::SERVER {
+                    write_attribute(&mut self.bytes, "xmlns:db", ns::DIALBACK);
+                }
                 self.attributes(attributes);
                 self.bytes.push(b'>');
             }
@@ -149,10 +164,10 @@ impl Output {
     pub fn element(&mut self, element: &Element) {
         let default_ns = self.default_ns();
         // COMPAT: many clients look for the prefix, not the namespace.
-        if element.ns() == ns::STREAM {
-            self.prefixed(element);
-        } else {
-            write_element(&mut self.bytes, element, default_ns);
+        match element.ns() {
+            ns::STREAM => self.prefixed(element, "stream"),
+            ns::DIALBACK if self.content_ns == ns::SERVER => self.prefixed(element, "db"),
+            _ => write_element(&mut self.bytes, element, default_ns),
         }
         self.end_frame();
     }
@@ -206,19 +221,30 @@ impl Output {
         attributes.iter().for_each(|(name, value)| write_attribute(&mut self.bytes, name, value));
     }
 
-    fn prefixed(&mut self, element: &Element) {
-        self.bytes.extend_from_slice(b"<stream:");
-        self.bytes.extend_from_slice(element.name().as_bytes());
+    /// Writes an element by the prefix that the stream's header declares.
+    fn prefixed(&mut self, element: &Element, prefix: &'static str) {
+        let tag = |bytes: &mut Vec<u8>, begin: &[u8]| {
+            bytes.extend_from_slice(begin);
+            bytes.extend_from_slice(prefix.as_bytes());
+            bytes.push(b':');
+            bytes.extend_from_slice(element.name().as_bytes());
+        };
+        tag(&mut self.bytes, b"<");
         if self.framing == Framing::Framed {
             write_attribute(&mut self.bytes, "xmlns:stream", ns::STREAM);
         }
+        for attr in element.attrs() {
+            write_attribute(&mut self.bytes, &attr.name, &attr.value);
+        }
         self.bytes.push(b'>');
         let default_ns = self.default_ns();
-        for child in element.children() {
-            write_element(&mut self.bytes, child, default_ns);
+        for node in element.nodes() {
+            match node {
+                Node::Element(child) => write_element(&mut self.bytes, child, default_ns),
+                Node::Text(text) => write_escaped_text(&mut self.bytes, text),
+            }
         }
-        self.bytes.extend_from_slice(b"</stream:");
-        self.bytes.extend_from_slice(element.name().as_bytes());
+        tag(&mut self.bytes, b"</");
         self.bytes.push(b'>');
     }
 

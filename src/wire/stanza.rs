@@ -307,12 +307,14 @@ impl Stanza {
         Element::from_parts(name, ns, attrs, nodes)
     }
 
-    /// Appends the stanza where `default_ns` is the default namespace in force.
+    /// Appends the stanza where `default_ns` is the default namespace in force. On the stream of a
+    /// server or a component it takes that stream's namespace, and so do its children: what is written
+    /// without a namespace is in the one around it.
     pub fn write(&self, out: &mut Vec<u8>, default_ns: &str) {
         let name = self.kind.name().as_bytes();
         out.push(b'<');
         out.extend_from_slice(name);
-        if default_ns != ns::CLIENT {
+        if !matches!(default_ns, ns::CLIENT | ns::SERVER | ns::COMPONENT_ACCEPT) {
             write_attribute(out, "xmlns", ns::CLIENT);
         }
         self.write_header(out);

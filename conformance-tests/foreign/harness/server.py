@@ -22,10 +22,12 @@ class Ports:
     https: int
     http: int
     bytestreams: int
+    turn: int
+    turns: int
 
 
 def free_ports() -> Ports:
-    sockets = [socket.socket() for _ in range(5)]
+    sockets = [socket.socket() for _ in range(7)]
     try:
         for each in sockets:
             each.bind((HOST, 0))
@@ -100,6 +102,10 @@ c2s_tls = ["{host}:{tls}"]
 https = ["{host}:{https}"]
 http = ["{host}:{http}"]
 bytestreams = ["{host}:{bytestreams}"]
+turn = ["{host}:{turn}"]
+turns = ["{host}:{turns}"]
+[s2s]
+enabled = false
 """
 
 

@@ -136,10 +136,14 @@ fn base_config(endpoint: &Endpoint, dir: &Path) -> Table {
     listeners.insert("https".into(), listen(endpoint.https));
     listeners.insert("http".into(), listen(endpoint.http));
     listeners.insert("bytestreams".into(), listen(0));
+    listeners.insert("turn".into(), Value::Array(Vec::new()));
+    listeners.insert("turns".into(), Value::Array(Vec::new()));
     let mut config = Table::new();
     config.insert("hosts".into(), Value::from(vec![DOMAIN, SECOND_DOMAIN]));
     config.insert("data_dir".into(), dir.join("data").to_string_lossy().as_ref().into());
     config.insert("listen".into(), listeners.into());
+    let alone = Table::from_iter([("enabled".to_owned(), Value::from(false))]);
+    config.insert("s2s".into(), alone.into());
     let auth = Table::from_iter([
         // All scripts come from one address, and many of them fail to log in or register on purpose.
         ("max_failures".to_owned(), Value::from(1_000_000)),

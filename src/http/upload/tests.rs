@@ -189,6 +189,7 @@ async fn web_clients_of_other_origins_may_upload_and_resume() {
     assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     let methods = answer.headers()[header::ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap();
     assert!(["PUT", "GET", "HEAD"].iter().all(|method| methods.contains(method)), "{methods}");
+    // `*` would not cover `Authorization`, so what is asked for is allowed.
     assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS], "content-type");
     assert_eq!(put(&server, &path, "image/png", TEN).await, StatusCode::CREATED);
     let (answer, _) = get(&server, &path, &[(header::ORIGIN, "https://chat.example")]).await;

@@ -10,6 +10,7 @@ impl Default for Config {
             hosts: vec!["localhost".into()],
             host: Vec::new(),
             external_service: Vec::new(),
+            component: Vec::new(),
             data_dir: "./data".into(),
             listen: Listen::default(),
             tls: Tls::default(),
@@ -17,6 +18,7 @@ impl Default for Config {
             storage: Storage::default(),
             auth: Auth::default(),
             limits: LimitsConfig::default(),
+            s2s: S2s::default(),
             sessions: Sessions::default(),
             archive: Archive::default(),
             offline: Offline::default(),
@@ -27,6 +29,7 @@ impl Default for Config {
             uploads: Uploads::default(),
             push: Push::default(),
             ptt: Ptt::default(),
+            turn: Turn::default(),
             log: Log::default(),
             contact: Contact::default(),
         }
@@ -42,6 +45,9 @@ impl Default for Listen {
             https: everywhere(5443),
             http: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5280))],
             bytestreams: everywhere(7777),
+            turn: everywhere(3478),
+            turns: everywhere(5349),
+            components: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))],
         }
     }
 }

@@ -5,7 +5,9 @@ mod defaults;
 mod env;
 mod mistake;
 mod privacy;
+mod s2s;
 mod services;
+mod turn;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,9 @@ pub use audience::Audience;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
+pub use s2s::{Component, S2s};
 pub use services::{ExternalService, Transport};
+pub use turn::Turn;
 
 /// `config.toml` with all defaults filled in.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -29,6 +33,7 @@ pub struct Config {
     pub hosts: Vec<String>,
     pub host: Vec<HostFiles>,
     pub external_service: Vec<ExternalService>,
+    pub component: Vec<Component>,
     pub data_dir: PathBuf,
     pub listen: Listen,
     pub tls: Tls,
@@ -36,6 +41,7 @@ pub struct Config {
     pub storage: Storage,
     pub auth: Auth,
     pub limits: LimitsConfig,
+    pub s2s: S2s,
     pub sessions: Sessions,
     pub archive: Archive,
     pub offline: Offline,
@@ -46,6 +52,7 @@ pub struct Config {
     pub uploads: Uploads,
     pub push: Push,
     pub ptt: Ptt,
+    pub turn: Turn,
     pub log: Log,
     pub contact: Contact,
 }
@@ -69,6 +76,11 @@ pub struct Listen {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub bytestreams: Vec<SocketAddr>,
+    /// STUN and TURN by UDP and TCP.
+    pub turn: Vec<SocketAddr>,
+    /// The same by TLS.
+    pub turns: Vec<SocketAddr>,
+    pub components: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -447,6 +459,10 @@ impl Config {
             return Err(value("limits.outbox_bytes", "must hold at least one stanza_bytes"));
         }
         self.external_service.iter().try_for_each(ExternalService::check)?;
+        self.turn.check()?;
+        self.s2s.check()?;
+        let hosts = self.domains();
+        self.component.iter().try_for_each(|component| component.check(&hosts))?;
         self.auth.check()
     }
 }

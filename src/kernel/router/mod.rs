@@ -84,6 +84,32 @@ impl Kernel {
         }
     }
 
+    /// Takes a stanza from another server or a component. Both addresses are there, and the sender's
+    /// domain has been verified.
+    pub async fn handle_remote(self: &Arc<Self>, stanza: Stanza) -> Option<Ticket> {
+        self.metrics.remote_stanzas_received.count(stanza.kind);
+        let known = stanza.kind != Kind::Presence || stanza.presence_type().is_some();
+        let work = async {
+            match known {
+                true => self.route(stanza.clone()).await,
+                false => {
+                    let error = StanzaError::bad_request("unknown presence type");
+                    self.refuse(None, &stanza, &error).await;
+                    None
+                }
+            }
+        };
+        match std::panic::AssertUnwindSafe(work).catch_unwind().await {
+            Ok(ticket) => ticket,
+            Err(_) => {
+                tracing::error!(from = ?stanza.from, kind = stanza.kind.name(), "handler panicked");
+                self.metrics.handler_panics.inc();
+                self.refuse(None, &stanza, &StanzaError::internal_server_error("")).await;
+                None
+            }
+        }
+    }
+
     /// Sends a stanza of the server's own, or one that came in from elsewhere with its sender
     /// verified. Boxed, because answers are routed by what is routed.
     pub fn route(self: &Arc<Self>, stanza: Stanza) -> BoxFuture<'_, Option<Ticket>> {
@@ -162,7 +188,7 @@ impl Kernel {
     }
 
     pub(crate) async fn send_remote(self: &Arc<Self>, stanza: Stanza) -> Result<(), StanzaError> {
-        match &self.remote {
+        match self.remote.get() {
             Some(remote) => remote.send(self, stanza).await,
             None => Err(StanzaError::remote_server_not_found("this server does not federate")),
         }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use wello_kernel::config::{Config, Registration};
+use wello_net::outbound;
+use wello_net::turn::PeerPolicy;
 
 use super::dns::{Records, Target};
 use super::finding::Finding;
@@ -55,6 +57,53 @@ pub fn settings(config: &Config) -> Vec<Finding> {
             ),
         ));
     }
+    findings
+}
+
+/// What the TURN server tells others of itself; `own` is this machine's address on the way to the
+/// internet.
+pub fn relay(config: &Config, own: Option<IpAddr>) -> Vec<Finding> {
+    const SUBJECT: &str = "calls";
+    let (listen, turn) = (&config.listen, &config.turn);
+    if listen.turn.is_empty() && listen.turns.is_empty() {
+        let text = "no relay: listen.turn is empty";
+        return match config.external_service.iter().any(|one| one.kind.starts_with("turn")) {
+            true => vec![Finding::ok(SUBJECT, "the relay is another server")],
+            false => vec![Finding::note(SUBJECT, text)],
+        };
+    }
+    let mut findings = Vec::new();
+    if let Err(error) = PeerPolicy::new(turn) {
+        findings.push(Finding::error(SUBJECT, format!("turn.allowed_peers: {error}")));
+    }
+    let wrong = turn.external_address.iter().find(|address| !outbound::is_public(**address));
+    let relayed = turn.relay_address.first().copied().or(own);
+    let is_public = config.domains().into_iter().any(is_public);
+    findings.push(match (wrong, turn.external_address.first(), relayed) {
+        (Some(wrong), ..) => Finding::warning(
+            SUBJECT,
+            format!("turn.external_address: {wrong} is not reachable from the internet"),
+        ),
+        (None, Some(external), _) => Finding::ok(
+            SUBJECT,
+            format!(
+                "relayed at {external}, if the router passes UDP {}-{} on to this machine",
+                turn.min_port, turn.max_port
+            ),
+        ),
+        (None, None, Some(own)) if is_public && !outbound::is_public(own) => Finding::warning(
+            SUBJECT,
+            format!(
+                "relayed at {own}, which only this network reaches: set turn.external_address to \
+                 the address that the internet sees, and have the router pass UDP {}-{} on",
+                turn.min_port, turn.max_port
+            ),
+        ),
+        (None, None, Some(own)) => Finding::ok(SUBJECT, format!("relayed at {own}")),
+        (None, None, None) => {
+            Finding::note(SUBJECT, "this machine has no route to the internet now")
+        }
+    });
     findings
 }
 
@@ -174,6 +223,26 @@ mod tests {
         ] {
             assert_eq!(is_public(domain), public, "{domain}");
         }
+    }
+
+    #[test]
+    fn where_calls_are_relayed() {
+        let level = |text: &str, own: &str| {
+            let config = Config::parse(text, []).unwrap();
+            let found = relay(&config, own.parse().ok());
+            found.iter().map(|found| found.level).collect::<Vec<_>>()
+        };
+        let public = "hosts = ['a.example']\n";
+        assert_eq!(level("", "10.0.0.1"), [Level::Ok]);
+        assert_eq!(level(public, "8.8.8.8"), [Level::Ok]);
+        assert_eq!(level(public, "10.0.0.1"), [Level::Warning]);
+        assert_eq!(level(public, ""), [Level::Note]);
+        let outside = |ip: &str| format!("{public}[turn]\nexternal_address = ['{ip}']");
+        assert_eq!(level(&outside("8.8.8.8"), "10.0.0.1"), [Level::Ok]);
+        assert_eq!(level(&outside("10.0.0.1"), "10.0.0.1"), [Level::Warning]);
+        let wrong = "[turn]\nallowed_peers = ['10.0.0.0/99']";
+        assert_eq!(level(wrong, "8.8.8.8"), [Level::Error, Level::Ok]);
+        assert_eq!(level("[listen]\nturn = []\nturns = []", "8.8.8.8"), [Level::Note]);
     }
 
     #[test]

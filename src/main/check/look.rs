@@ -1,6 +1,5 @@
 //! Looks at files, the database and ports.
 
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -176,22 +175,34 @@ fn misnamed(apns: &Apns) -> Option<Finding> {
 
 pub fn ports(config: &Config, running: bool) -> Vec<Finding> {
     let listen = &config.listen;
-    let all = [&listen.c2s, &listen.c2s_tls, &listen.https, &listen.http, &listen.bytestreams];
-    if all.iter().all(|addresses| addresses.is_empty()) {
+    let all = [&listen.c2s, &listen.c2s_tls, &listen.https, &listen.http, &listen.bytestreams]
+        .into_iter()
+        .chain([&listen.turn, &listen.turns]);
+    if all.clone().all(Vec::is_empty) {
         let mend = "every list under [listen] is empty: nobody can connect";
         return vec![Finding::error("port", mend)];
     }
-    all.into_iter().flatten().map(|address| port(*address, running)).collect()
+    let tcp = all.flatten().map(|address| {
+        let bound = Listener::bind(*address, ListenOptions::default());
+        port(&address.to_string(), bound.map(drop).map_err(|error| error.to_string()), running)
+    });
+    let udp = listen.turn.iter().map(|address| {
+        let bound = wello_net::turn::try_udp(*address);
+        let name = format!("{address}/udp");
+        let mend = |error| format!("cannot listen on {name}: {error} (ss -ulnp shows who does)");
+        port(&name, bound.map_err(mend), running)
+    });
+    tcp.chain(udp).collect()
 }
 
-fn port(address: SocketAddr, running: bool) -> Finding {
-    match Listener::bind(address, ListenOptions::default()) {
+fn port(address: &str, bound: Result<(), String>, running: bool) -> Finding {
+    match bound {
         Ok(_) if running => Finding::warning(
             "port",
             format!("{address} is free although the server runs: restart it if this was changed"),
         ),
         Ok(_) => Finding::ok("port", format!("{address} is free")),
         Err(_) if running => Finding::ok("port", format!("{address} is in use; the server runs")),
-        Err(error) => Finding::error("port", error.to_string()),
+        Err(error) => Finding::error("port", error),
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use wello_kernel::config::Config;
+use wello_net::turn;
 
 use finding::{Finding, Level};
 
@@ -41,6 +42,7 @@ async fn all(config: &Config) -> Vec<Finding> {
     findings.extend(look::certificates(config));
     findings.extend(look::ports(config, running));
     findings.extend(judge::settings(config));
+    findings.extend(judge::relay(config, turn::own_address(false)));
     findings.extend(look::push(config));
     for domain in config.domains() {
         if judge::is_public(domain) {

@@ -30,7 +30,7 @@ use wello_wire::ns;
 use wello_wire::stanza::Stanza;
 
 use crate::pubsub::PubSub;
-use policy::{Away, is_woken, wake};
+use policy::{Away, is_answer, is_woken, wake};
 use publish::Notice;
 use rooms::{Bookmarks, is_marked, is_mentioned, is_woken_absent, is_woken_inside, room_of};
 use sending::Sending;
@@ -121,6 +121,7 @@ impl Module for Push {
 #[async_trait]
 impl After for Push {
     async fn after(&self, kernel: &Arc<Kernel>, passage: &Passage) {
+        self.shared.stop_ringing(kernel, passage).await;
         let Some(account) = &passage.recipient else { return };
         if passage.stanza.has_child("pubsub", ns::PUBSUB) {
             return requests::handle_affiliation(kernel, account, &passage.stanza).await;
@@ -204,6 +205,17 @@ fn is_own(stanza: &Stanza, account: &BareJid) -> bool {
 }
 
 impl Shared {
+    /// A call that one device has answered rings no more on those that were woken for it.
+    async fn stop_ringing(&self, kernel: &Arc<Kernel>, passage: &Passage) {
+        let Some(session) = &passage.session else { return };
+        if !is_answer(&passage.stanza) {
+            return;
+        }
+        let copies = passage.copies.iter().filter(|copy| copy.side == Side::Sender);
+        let got: Vec<_> = copies.map(|copy| &copy.session).collect();
+        self.wake_away(kernel, &session.bare(), &passage.stanza, Wake::Quiet, &got).await;
+    }
+
     /// Wakes the devices of an account that are away, for a stanza that these sessions got.
     async fn wake_away(
         &self,

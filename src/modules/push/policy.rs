@@ -44,6 +44,13 @@ pub(super) fn wake(stanza: &Stanza) -> (Option<Wake>, &'static str) {
     if calls("retract") {
         return (Some(Wake::Quiet), "call is over");
     }
+    // The same by XEP-0482, in rooms too.
+    if stanza.has_child("invite", ns::CALL_INVITES) {
+        return (Some(Wake::Call), "invitation to a call");
+    }
+    if stanza.has_child("retract", ns::CALL_INVITES) {
+        return (Some(Wake::Quiet), "call is over");
+    }
     if stanza.has_child("no-store", ns::HINTS) {
         return (None, "passing");
     }
@@ -75,6 +82,18 @@ pub(super) fn wake(stanza: &Stanza) -> (Option<Wake>, &'static str) {
         return (Some(Wake::Quiet), "to be stored");
     }
     (None, "nothing to read")
+}
+
+/// Whether an account's own message says that one of its devices has taken or refused a call:
+/// the others are to stop ringing.
+pub(super) fn is_answer(stanza: &Stanza) -> bool {
+    let says = |ns: &'static str, names: &[&str]| {
+        stanza.children().any(|child| child.ns() == ns && names.contains(&child.name()))
+    };
+    stanza.kind == Kind::Message
+        && matches!(stanza.message_type(), MessageType::Chat | MessageType::Normal)
+        && (says(ns::JINGLE_MESSAGE, &["proceed", "accept", "reject"])
+            || says(ns::CALL_INVITES, &["accept", "reject"]))
 }
 
 fn wrapped(copy: &Element) -> Option<Stanza> {

@@ -3,7 +3,7 @@
 use wello_store::{PushService, Timestamp};
 use wello_wire::stanza::Stanza;
 
-use super::policy::{Away, is_woken, wake};
+use super::policy::{Away, is_answer, is_woken, wake};
 use super::publish::{Outcome, outcome};
 use super::wake::Wake;
 
@@ -48,6 +48,10 @@ fn what_a_device_is_woken_for() {
         ("chat", call("propose") + no_store, CALL),
         ("chat", call("retract"), QUIET),
         ("chat", call("accept"), None),
+        ("chat", "<invite xmlns='urn:xmpp:call-invites:0'/>".to_owned(), CALL),
+        ("groupchat", "<invite xmlns='urn:xmpp:call-invites:0'/>".to_owned(), CALL),
+        ("chat", "<retract xmlns='urn:xmpp:call-invites:0' id='1'/>".to_owned(), QUIET),
+        ("chat", "<accept xmlns='urn:xmpp:call-invites:0' id='1'/>".to_owned(), None),
         ("chat", format!("{body}{no_store}"), None),
         ("groupchat", "<subject>x</subject>".to_owned(), None),
         ("groupchat", "<mention xmlns='urn:xmpp:mentions:0'/>".to_owned(), LOUD),
@@ -68,6 +72,29 @@ fn what_a_device_is_woken_for() {
     assert_eq!(wake(&stanza("<presence type='subscribe'/>")).0, Some(Wake::Request));
     for other in ["<presence id='1'/>", "<presence type='subscribed'/>", "<iq type='set'/>"] {
         assert_eq!(wake(&stanza(other)).0, None, "{other}");
+    }
+}
+
+#[test]
+fn what_ends_the_ringing_of_the_other_devices() {
+    let answers = |type_: &str, child: &str, ns: &str| {
+        is_answer(&stanza(&format!(
+            "<message type='{type_}'><{child} xmlns='{ns}' id='1'/></message>"
+        )))
+    };
+    let (jmi, invites) = ("urn:xmpp:jingle-message:0", "urn:xmpp:call-invites:0");
+    for (child, by_jmi, by_invites) in [
+        ("proceed", true, false),
+        ("accept", true, true),
+        ("reject", true, true),
+        ("propose", false, false),
+        ("ringing", false, false),
+        ("finish", false, false),
+        ("invite", false, false),
+    ] {
+        assert_eq!(answers("chat", child, jmi), by_jmi, "{child}");
+        assert_eq!(answers("chat", child, invites), by_invites, "{child}");
+        assert!(!answers("error", child, jmi) && !answers("groupchat", child, invites));
     }
 }
 

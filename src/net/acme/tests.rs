@@ -22,7 +22,8 @@ use super::testing::check_tls_alpn;
 use super::*;
 use crate::tls::testing::options as tls_options;
 use crate::tls::{
-    CertificateOrigin, CertificateStore, DnsName, HostCertificate, ListenerKind, TlsAcceptor,
+    CertificateOrigin, CertificateStore, DnsName, HostCertificate, ListenerKind, SERVICES,
+    TlsAcceptor,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -219,7 +220,7 @@ async fn certificate_by_either_challenge() {
             assert_eq!(mode & 0o777, 0o600);
         }
         let tokens = world.net.tokens.lock().clone();
-        assert_eq!(tokens.len(), 7);
+        assert_eq!(tokens.len(), 1 + SERVICES.len());
         assert!(tokens.iter().all(|token| world.challenges.lookup(token).is_none()));
         running.stop().await;
     }

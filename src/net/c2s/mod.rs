@@ -32,8 +32,10 @@ use crate::admission::ConnectionPermit;
 use crate::listener::Accepted;
 use crate::tls::{ListenerKind, TlsAcceptor, TlsInfo};
 
+pub(crate) use bucket::Bucket;
 use hibernate::Sleeper;
 use task::{Peer, Secured, Task};
+pub(crate) use transport::poll_read;
 pub use transport::{Frames, Transport};
 
 /// Serves clients on whatever transport they come.

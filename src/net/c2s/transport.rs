@@ -105,7 +105,7 @@ impl Transport {
     }
 }
 
-fn poll_read(
+pub(crate) fn poll_read(
     stream: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
     pending: &mut Vec<u8>,

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
+use super::client::client_config;
 use super::client_auth::AnyCertificate;
 use super::error::CertificateError;
 use super::fingerprint;
@@ -44,6 +45,8 @@ pub struct HostCertificate {
     ticketer: Arc<dyn ProducesTickets>,
     /// One for each of `ListenerKind::ALL`, in that order.
     configs: Vec<Arc<ServerConfig>>,
+    /// To other servers: by STARTTLS, and direct.
+    clients: [Arc<ClientConfig>; 2],
 }
 
 /// What a host certificate is built from.
@@ -79,6 +82,11 @@ impl HostCertificate {
             .map(|kind| server_config(&key, &ticketer, kind, source.options).map(Arc::new))
             .collect::<Result<_, _>>()
             .map_err(|e| invalid(path, &e))?;
+        let client = |direct| {
+            let config = client_config(&key, source.options.tls12, direct);
+            config.map(Arc::new).map_err(|e| invalid(path, &e))
+        };
+        let clients = [client(false)?, client(true)?];
         Ok(Self {
             domain: source.domain.to_owned(),
             host: source.host,
@@ -90,6 +98,7 @@ impl HostCertificate {
             problem,
             ticketer,
             configs,
+            clients,
         })
     }
 
@@ -141,6 +150,11 @@ impl HostCertificate {
 
     pub(crate) fn config(&self, kind: ListenerKind) -> Arc<ServerConfig> {
         Arc::clone(&self.configs[kind as usize])
+    }
+
+    /// For a connection to another server. `direct`: TLS comes first (XEP-0368).
+    pub(crate) fn client_config(&self, direct: bool) -> Arc<ClientConfig> {
+        Arc::clone(&self.clients[usize::from(direct)])
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod challenge;
+mod client;
 mod client_auth;
 mod error;
 mod fingerprint;

@@ -17,8 +17,8 @@ use super::names::{DnsPattern, HostName, SubjectNames, XmppAddr};
 use super::pem::{CertificateFiles, load_chain, read_text, unusable, write_file};
 
 /// The services below each host.
-pub(crate) const SERVICES: [&str; 7] =
-    ["conference", "upload", "pubsub", "push", "calls", "proxy", "queue"];
+pub(crate) const SERVICES: [&str; 8] =
+    ["conference", "upload", "pubsub", "push", "search", "calls", "proxy", "queue"];
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most that Apple's platforms take from a certificate the user trusts by hand.

@@ -370,7 +370,7 @@ impl C2s {
 }
 
 /// RFC 6120, section 4.9.3: which stream error says what was wrong with the XML.
-fn read_failure(error: ReadError) -> StreamError {
+pub(crate) fn read_failure(error: ReadError) -> StreamError {
     let condition = match error {
         ReadError::NotWellFormed(_) => StreamCondition::NotWellFormed,
         ReadError::Restricted(_) => StreamCondition::RestrictedXml,

@@ -177,6 +177,19 @@ impl Element {
         self.nodes.retain(|node| node.as_element().is_none_or(&mut keep));
     }
 
+    /// Moves everything of namespace `from` in this tree to `to`, as between the streams of servers
+    /// and those of clients (RFC 6120, section 4.8.3).
+    pub fn rename_ns(&mut self, from: &str, to: &Ns) {
+        if *self.ns == *from {
+            self.ns = to.clone();
+        }
+        for node in &mut self.nodes {
+            if let Node::Element(child) = node {
+                child.rename_ns(from, to);
+            }
+        }
+    }
+
     pub fn into_children(self) -> impl Iterator<Item = Element> {
         self.nodes.into_iter().filter_map(|node| match node {
             Node::Element(child) => Some(child),

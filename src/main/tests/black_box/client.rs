@@ -1,5 +1,6 @@
 //! A client that shares no code with the server.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,12 +27,24 @@ pub struct Gone;
 pub struct Client<Io = TlsStream<TcpStream>> {
     pub io: Io,
     cutter: Cutter,
+    domain: String,
 }
 
 impl Client {
     /// Direct TLS, PLAIN, and a bound resource.
     pub async fn login(server: &Server, user: &str, resource: &str) -> Result<Client, Gone> {
-        let mut client = Client::new(secure(server).await?);
+        Client::login_at(server.address("c2s_tls"), server.domain(), user, resource).await
+    }
+
+    /// The same at any server.
+    pub async fn login_at(
+        address: SocketAddr,
+        domain: &str,
+        user: &str,
+        resource: &str,
+    ) -> Result<Client, Gone> {
+        let mut client = Client::new(secure(address).await?);
+        domain.clone_into(&mut client.domain);
         client.open().await?;
         let secret = base64::prelude::BASE64_STANDARD.encode(format!("\0{user}\0{PASSWORD}"));
         let auth = format!(
@@ -40,7 +53,7 @@ impl Client {
         client.send(&auth).await?;
         let answer = client.next().await?;
         assert!(answer.starts_with("<success"), "{answer}");
-        client.cutter = Cutter::default();
+        client.restart();
         client.open().await?;
         let bind = format!(
             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
@@ -55,16 +68,22 @@ impl Client {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
     pub fn new(io: Io) -> Client<Io> {
-        Client { io, cutter: Cutter::default() }
+        Client { io, cutter: Cutter::default(), domain: "localhost".to_owned() }
+    }
+
+    /// What comes next is a new stream.
+    pub fn restart(&mut self) {
+        self.cutter.depth = 0;
     }
 
     /// Opens the stream; returns the features.
     pub async fn open(&mut self) -> Result<String, Gone> {
-        self.send(
+        let header = format!(
             "<?xml version='1.0'?><stream:stream xmlns='jabber:client' version='1.0' \
-             xmlns:stream='http://etherx.jabber.org/streams' to='localhost'>",
-        )
-        .await?;
+             xmlns:stream='http://etherx.jabber.org/streams' to='{}'>",
+            self.domain
+        );
+        self.send(&header).await?;
         self.next().await?;
         self.next().await
     }
@@ -99,8 +118,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
     }
 }
 
-async fn secure(server: &Server) -> Result<TlsStream<TcpStream>, Gone> {
-    let stream = TcpStream::connect(server.address("c2s_tls")).await.map_err(|_| Gone)?;
+async fn secure(address: SocketAddr) -> Result<TlsStream<TcpStream>, Gone> {
+    let stream = TcpStream::connect(address).await.map_err(|_| Gone)?;
     stream.set_nodelay(true).map_err(|_| Gone)?;
     let name = ServerName::try_from("localhost").unwrap();
     connector().connect(name, stream).await.map_err(|_| Gone)

@@ -22,8 +22,10 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "hosts = [\"localhost\"]\ndata_dir = {:?}\n\
-             [listen]\nbytestreams = []\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+             [listen]\nbytestreams = []\nturn = [\"127.0.0.1:0\"]\n\
+             turns = [\"127.0.0.1:0\"]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
              https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
+             [s2s]\nenabled = false\n\
              [storage]\nurl = {storage:?}\n\
              [auth]\nscram_iterations = 4096\nmax_failures = 1000000\n{more}",
             folder.path().join("data")
@@ -80,6 +82,10 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.process.as_ref().and_then(Child::id).unwrap()
+    }
+
+    pub fn domain(&self) -> &'static str {
+        "localhost"
     }
 
     /// Of a listener, by its name in the configuration.

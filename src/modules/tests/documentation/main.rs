@@ -9,12 +9,16 @@ use wello_kernel::module::{Spec, Status};
 
 /// What the layers below the modules implement.
 const BELOW: &[Spec] = &[
-    spec("RFC 6120", "XMPP Core", "2011", Status::Partial("client streams only")),
+    spec("RFC 6120", "XMPP Core", "2011", Status::Complete),
     spec("RFC 7590", "Use of TLS in XMPP", "2015", Status::Complete),
     spec("RFC 7622", "XMPP Address Format", "2015", Status::Complete),
-    spec("XEP-0198", "Stream Management", "1.6.3", Status::Complete),
+    spec("XEP-0114", "Jabber Component Protocol", "1.6", Status::Complete),
+    spec("XEP-0178", "SASL EXTERNAL with Certificates", "1.2", Status::Complete),
+    spec("XEP-0185", "Dialback Key Generation and Validation", "1.0", Status::Complete),
+    spec("XEP-0198", "Stream Management", "1.6.3", Status::Partial("not between servers")),
+    spec("XEP-0220", "Server Dialback", "1.1.1", Status::Complete),
     spec("XEP-0352", "Client State Indication", "1.0.0", Status::Complete),
-    spec("XEP-0368", "SRV records for XMPP over TLS", "1.1.0", Status::Partial("clients only")),
+    spec("XEP-0368", "SRV records for XMPP over TLS", "1.1.0", Status::Complete),
     spec("XEP-0386", "Bind 2", "1.1.0", Status::Complete),
     spec("XEP-0388", "Extensible SASL Profile", "1.0.4", Status::Complete),
     spec("XEP-0440", "SASL Channel-Binding Type Capability", "1.0.0", Status::Complete),

@@ -1,0 +1,12 @@
+//! Servers that speak with each other, in processes of their own, with a name server of the tests.
+
+mod attacks;
+mod certificates;
+#[path = "../black_box/client.rs"]
+mod client;
+mod components;
+mod dns;
+mod errors;
+mod peers;
+mod server;
+mod talk;

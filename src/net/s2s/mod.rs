@@ -1,0 +1,228 @@
+//! Streams with other servers: those that they open to us, and those that we open to them.
+
+mod connect;
+mod incoming;
+mod lookup;
+mod outbox;
+mod outgoing;
+mod policy;
+mod socket;
+mod trust;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wello_kernel::Kernel;
+use wello_kernel::config::S2s;
+use wello_stream::s2s::{DialbackSecret, Domain, Pair, Settings, Verdict, Verification};
+use wello_wire::error::StanzaError;
+use wello_wire::stanza::{Kind, PresenceType, Stanza};
+
+use crate::ip_network::{InvalidNetwork, IpNetwork};
+use crate::listener::Accepted;
+use crate::tls::{CertificateStore, ListenerKind, TlsAcceptor};
+
+use lookup::Resolver;
+use outbox::{Outboxes, Question, Unserved};
+
+pub use lookup::{LookupError, Target};
+pub(crate) use socket::Socket;
+
+/// Pairs of domains that one stream may carry: a server with hosts and services of its own has a dozen.
+const MAX_PAIRS: usize = 64;
+
+/// Why there is no federation.
+#[derive(Debug, Error)]
+pub enum S2sError {
+    #[error("s2s.private_networks: {0}")]
+    Network(#[from] InvalidNetwork),
+    #[error("name servers: {0}")]
+    Resolver(String),
+}
+
+/// Speaks with other servers.
+pub struct S2sServer {
+    kernel: Arc<Kernel>,
+    acceptor: TlsAcceptor,
+    certificates: Arc<CertificateStore>,
+    roots: RootCertStore,
+    settings: Arc<Settings>,
+    resolver: Resolver,
+    outboxes: Outboxes,
+    /// Streams that other domains have opened and proved.
+    accepted: Mutex<HashMap<Domain, usize>>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl S2sServer {
+    /// `roots`: whose certificates are good.
+    pub fn new(
+        kernel: Arc<Kernel>,
+        acceptor: TlsAcceptor,
+        certificates: Arc<CertificateStore>,
+        roots: RootCertStore,
+        shutdown: CancellationToken,
+    ) -> Result<Arc<S2sServer>, S2sError> {
+        let config = &kernel.config.s2s;
+        let networks = config.private_networks.iter().map(|text| text.parse::<IpNetwork>());
+        let networks = networks.collect::<Result<Vec<_>, _>>()?;
+        let resolver = Resolver::new(config.nameserver, networks);
+        let resolver = resolver.map_err(|error| S2sError::Resolver(error.to_string()))?;
+        Ok(Arc::new(S2sServer {
+            settings: Arc::new(settings(&kernel)),
+            outboxes: Outboxes::new(config.outbox_bytes, config.domains),
+            resolver,
+            acceptor,
+            certificates,
+            roots,
+            accepted: Mutex::default(),
+            shutdown,
+            tasks: TaskTracker::new(),
+            kernel,
+        }))
+    }
+
+    fn config(&self) -> &S2s {
+        &self.kernel.config.s2s
+    }
+
+    /// A server that begins in plain text.
+    pub fn serve_tcp(self: &Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, permit, .. } = accepted;
+        let task = incoming::Task::new(Arc::clone(self), Socket::Tcp(stream), peer, None, permit);
+        self.tasks.spawn(task.run());
+    }
+
+    /// A server that begins with TLS (XEP-0368).
+    pub fn serve_direct_tls(self: &Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, peer, permit, .. } = accepted;
+        let server = Arc::clone(self);
+        self.tasks.spawn(async move {
+            match server.acceptor.accept(stream, ListenerKind::S2sDirect).await {
+                Ok(Some((stream, info))) => {
+                    let socket = Socket::Tls(Box::new(stream));
+                    let shown = Some(info.client_certificates);
+                    incoming::Task::new(server, socket, peer, shown, permit).run().await;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%peer, %error, "handshake failed"),
+            }
+        });
+    }
+
+    /// Takes a stanza for another server. Its sender gets an error later if it cannot be sent.
+    pub fn post(self: &Arc<Self>, stanza: Stanza) -> Result<(), StanzaError> {
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
+            return Err(StanzaError::bad_request("a stanza to another server needs addresses"));
+        };
+        let pair = Pair { from: Domain::of(from), to: Domain::of(to) };
+        // What others sent goes to nobody but us.
+        if !self.settings.domains.contains(&pair.from) {
+            return Err(StanzaError::not_allowed("this server sends for its own domains"));
+        }
+        let (verdict, reason) = policy::decide(self.config(), &pair.to);
+        if verdict == policy::Verdict::Denied {
+            tracing::debug!(%pair, reason, "not sent");
+            return Err(StanzaError::not_allowed("this server does not talk to that one"));
+        }
+        let unserved = self.outboxes.post(pair, stanza)?;
+        self.serve(unserved);
+        Ok(())
+    }
+
+    /// Asks the server of `verification.pair.from`.
+    async fn verify(self: &Arc<Self>, verification: Verification) -> Verdict {
+        let (answer, told) = oneshot::channel();
+        match self.outboxes.ask(Question { verification, answer }) {
+            Ok(unserved) => self.serve(unserved),
+            Err(error) => return Verdict::Unknown(error),
+        }
+        let late = || Verdict::Unknown(StanzaError::remote_server_timeout("no answer"));
+        match tokio::time::timeout(self.config().connect(), told).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(_)) | Err(_) => late(),
+        }
+    }
+
+    fn serve(self: &Arc<Self>, unserved: Unserved) {
+        if let Some(outbox) = unserved {
+            self.tasks.spawn(outgoing::run(Arc::clone(self), outbox));
+        }
+    }
+
+    /// Whether these certificates are good for the domain.
+    fn trusts(
+        &self,
+        chain: &[CertificateDer<'_>],
+        domain: &Domain,
+    ) -> Result<(), trust::Untrusted> {
+        trust::check(chain, &self.roots, domain, self.kernel.clock.now())
+    }
+
+    /// Tells the senders of what could not be sent.
+    async fn give_back(self: &Arc<Self>, stanzas: Vec<Stanza>, error: &StanzaError) {
+        for stanza in stanzas {
+            self.kernel.metrics.remote_stanzas_returned.count(stanza.kind);
+            // Whoever leaves or looks around does not care, and a client at its login probes hundreds.
+            let is_told = match stanza.kind {
+                Kind::Presence => matches!(
+                    stanza.presence_type(),
+                    Some(PresenceType::Available | PresenceType::Subscribe)
+                ),
+                Kind::Message | Kind::Iq => true,
+            };
+            if is_told && let Some(refusal) = stanza.refusal(error) {
+                self.kernel.route(refusal).await;
+            }
+        }
+    }
+
+    /// One more stream that `domain` has proved its own; `false` if there are too many.
+    fn count(&self, domain: &Domain) -> bool {
+        let mut accepted = self.accepted.lock();
+        let count = accepted.entry(domain.clone()).or_insert(0);
+        let room = *count < self.config().connections_per_domain;
+        *count += usize::from(room);
+        if *count == 0 {
+            accepted.remove(domain);
+        }
+        room
+    }
+
+    fn uncount(&self, domain: &Domain) {
+        let mut accepted = self.accepted.lock();
+        if let Some(count) = accepted.get_mut(domain) {
+            *count -= 1;
+            if *count == 0 {
+                accepted.remove(domain);
+            }
+        }
+    }
+
+    /// Waits until all streams are closed.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn settings(kernel: &Kernel) -> Settings {
+    let services = kernel.hooks().services.keys();
+    let components = kernel.config.component.iter().map(|component| &component.domain);
+    let domains = kernel.hosts.iter().chain(services).chain(components);
+    Settings {
+        domains: domains.filter_map(|name| Domain::parse(name)).collect(),
+        secret: DialbackSecret::random(),
+        limits_before_login: kernel.config.limits.before_login(),
+        limits: kernel.config.s2s.stream(&kernel.config.limits),
+        pairs: MAX_PAIRS,
+    }
+}
