@@ -1,6 +1,7 @@
-// The web client against a real server: run.mjs SERVER [--only TEXT] [--pictures FOLDER]
+// The web client against a real server: run.mjs SERVER [--only TEXT] [--pictures FOLDER] [--like CONFIG]
 
 import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { Browser } from "./browser.mjs";
@@ -14,12 +15,17 @@ const MILLISECONDS = 120_000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: "string", default: "" }, pictures: { type: "string" } },
+  options: {
+    only: { type: "string", default: "" },
+    pictures: { type: "string" },
+    // The configuration whose listeners the server has.
+    like: { type: "string", default: fileURLToPath(new URL("../../config.toml", import.meta.url)) },
+  },
 });
 if (values.pictures) mkdirSync(values.pictures, { recursive: true });
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
-const server = await Server.start(positionals[0]);
+const server = await Server.start(positionals[0], values.like);
 const browser = await Browser.launch(server);
 
 async function run(name, body) {

@@ -60,7 +60,7 @@ export async function join(room: string, media: LocalMedia): Promise<void> {
   const conference: Conference = { room, focus, media, down: new Map(), tries: 0 };
   current = conference;
   const show = () => meeting.setState({ sending: media.sending, local: media.video });
-  media.onTrack = (kind, track) => void conference.up?.sender(kind)?.replaceTrack(track ?? null);
+  media.onTrack = (kind, track) => conference.up?.replaceTrack(kind, track);
   media.onChange = () => {
     show();
     void tellMuted(conference);
@@ -77,6 +77,7 @@ export function leave(): void {
   conference.up?.terminate("success");
   close(conference);
   conference.media.onChange = () => {};
+  conference.media.onTrack = () => {};
   conference.media.close();
   meeting.setState(idle, true);
 }

@@ -107,10 +107,13 @@ export class Peer {
     await this.send("session-info", info);
   }
 
-  /** The sender of a kind, which is there from the first offer on. */
-  sender(kind: "audio" | "video"): RTCRtpSender | undefined {
+  /** Sends another track of a kind that was offered, or none. */
+  replaceTrack(kind: "audio" | "video", track: MediaStreamTrack | undefined): void {
+    if (this.over) return;
     const all = this.connection.getTransceivers();
-    return all.find(({ receiver }) => receiver.track.kind === kind)?.sender;
+    const sender = all.find(({ receiver }) => receiver.track.kind === kind)?.sender;
+    // Refused when the session ends in the meantime.
+    sender?.replaceTrack(track ?? null).catch(() => {});
   }
 
   terminate(reason: string): void {
