@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { isAccessible } from "./accessible.mjs";
 import { Browser } from "./browser.mjs";
 import * as calls from "./calls.test.mjs";
 import * as chat from "./chat.test.mjs";
@@ -34,8 +35,9 @@ async function run(name, body) {
   const t = {
     browser,
     server,
-    /** Keeps what a page shows for whoever wants to look at it. */
+    /** A page worth looking at: tries whether everybody can use it, and keeps what it shows on demand. */
     async picture(page, what) {
+      await isAccessible(page);
       if (values.pictures) await page.screenshot({ path: `${values.pictures}/${what}.png` });
     },
     /** Fails the test if something broke in one of these devices. */

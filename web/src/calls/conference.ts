@@ -14,6 +14,13 @@ import { parseRoster } from "./roster";
 
 const RETRY = { milliseconds: 2_000, times: 10 };
 
+/** The worst first; each receiver gets the one that its connection has room for. */
+const LAYERS: RTCRtpEncodingParameters[] = [
+  { rid: "l", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "m", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "h", maxBitrate: 1_700_000 },
+];
+
 interface Conference {
   room: string;
   focus: string;
@@ -125,7 +132,8 @@ async function connect(conference: Conference): Promise<void> {
   dispatch.register(focus, sid, up);
   // Without a track it is a place for one that comes later.
   up.connection.addTransceiver(media.audio ?? "audio", { direction: "sendonly" });
-  up.connection.addTransceiver(media.video ?? "video", { direction: "sendonly" });
+  const sendEncodings = LAYERS;
+  up.connection.addTransceiver(media.video ?? "video", { direction: "sendonly", sendEncodings });
   try {
     await up.initiate();
     await tellMuted(conference);
