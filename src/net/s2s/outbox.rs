@@ -266,7 +266,7 @@ mod tests {
         let post = || boxes.post(pair("b.example"), message());
         let outbox = post().unwrap().unwrap();
         post().unwrap();
-        assert_eq!(post().unwrap_err().condition, Condition::ResourceConstraint);
+        assert_eq!(post().err().unwrap().condition, Condition::ResourceConstraint);
         assert_eq!(outbox.take(1).len(), 1);
         assert!(post().is_ok());
     }
@@ -280,7 +280,7 @@ mod tests {
         for _ in 0..3 {
             let outbox = post().unwrap().unwrap();
             assert_eq!(outbox.give_up(&error).len(), 1);
-            assert_eq!(post().unwrap_err(), error, "nothing is queued for it");
+            assert_eq!(post().err().unwrap(), error, "nothing is queued for it");
             boxes.forget(&outbox.pair);
             tokio::time::advance(rest - Duration::from_millis(1)).await;
             assert!(post().is_err());
@@ -299,7 +299,7 @@ mod tests {
         let first = boxes.post(pair("b.example"), message()).unwrap().unwrap();
         boxes.post(pair("c.example"), message()).unwrap();
         let third = || boxes.post(pair("d.example"), message());
-        assert_eq!(third().unwrap_err().condition, Condition::ResourceConstraint);
+        assert_eq!(third().err().unwrap().condition, Condition::ResourceConstraint);
         first.give_up(&StanzaError::remote_server_timeout(""));
         assert!(third().is_err());
         tokio::time::advance(2 * LONGEST_REST).await;

@@ -49,7 +49,7 @@ mod tests {
     fn a_source_has_a_rate_of_its_own() {
         let mut limiter = Limiter::new(10);
         let one: IpAddr = "192.0.2.1".parse().unwrap();
-        let mut flood = |limiter: &mut Limiter, from: IpAddr, at| {
+        let flood = |limiter: &mut Limiter, from: IpAddr, at| {
             (0..1000).filter(|_| limiter.admit(from, Duration::from_secs(at))).count()
         };
         assert_eq!(flood(&mut limiter, one, 100), 41);
