@@ -36,6 +36,7 @@ use wello_store::{Location, Options, Store};
 use crate::control;
 use crate::invite;
 use crate::lock::{self, DataDirLock};
+use crate::media;
 
 pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let _lock = DataDirLock::take(&config.data_dir, "start another, or give this one its own")?;
@@ -44,6 +45,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let store = open_store(&config, Some(&metrics)).await?;
     let bytestreams = bind_bytestreams(&mut config);
     let relays = turn::bind(&mut config)?;
+    let media = media::bind(&mut config);
     if config.push.app_server {
         Keys::open(&config)?;
     }
@@ -76,6 +78,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         addresses.extend(listen_s2s(&kernel, s2s, &shutdown)?);
     }
     addresses.extend(listen_components(&kernel, &components, &shutdown)?);
+    let media = media::start(&kernel, media, &mut addresses, &shutdown)?;
     let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
@@ -108,6 +111,10 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
     if tokio::time::timeout(drain, components.drained()).await.is_err() {
         tracing::warn!("some components did not close in time");
+    }
+    // Media ends at once: its thread waits for nothing.
+    if let Some(media) = media {
+        let _ = tokio::task::spawn_blocking(|| media.join()).await;
     }
     // A chore that is at work ends what it has begun in the store.
     let _ = chores.await;
