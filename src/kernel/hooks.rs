@@ -150,6 +150,12 @@ pub trait Chore: Send + Sync {
     async fn run(&self, kernel: &Arc<Kernel>);
 }
 
+/// What the media engine tells.
+#[async_trait]
+pub trait MediaEvents: Send + Sync {
+    async fn media(&self, kernel: &Arc<Kernel>, event: wello_sfu::api::Event);
+}
+
 /// Accounts coming and going.
 #[async_trait]
 pub trait AccountEvents: Send + Sync {
@@ -375,6 +381,7 @@ pub struct Hooks {
     pub(crate) sessions: Vec<Arc<dyn SessionEvents>>,
     pub(crate) announcements: Vec<Arc<dyn Announcement>>,
     pub(crate) chores: Vec<Arc<dyn Chore>>,
+    pub media: Vec<Arc<dyn MediaEvents>>,
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
     pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,

@@ -10,6 +10,7 @@ pub mod files;
 pub mod hooks;
 pub mod inbox;
 pub mod lifecycle;
+pub mod media;
 pub mod metrics;
 pub mod module;
 pub mod outbound;
@@ -32,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::files::Files;
 use crate::hooks::{Hooks, RemoteRoute};
+use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
 use crate::outbound::Outbound;
@@ -54,6 +56,7 @@ pub struct Kernel {
     pub privacy: Privacy,
     pub questions: Questions,
     pub outbound: Outbound,
+    pub media: Media,
     modules: Vec<Arc<dyn Module>>,
     hooks: Hooks,
     remote: OnceLock<Arc<dyn RemoteRoute>>,
@@ -96,6 +99,7 @@ impl Kernel {
             privacy: Privacy::default(),
             questions: Questions::default(),
             outbound: Outbound::default(),
+            media: Media::default(),
             modules,
             hooks,
             remote: OnceLock::new(),

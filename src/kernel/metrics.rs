@@ -10,6 +10,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use wello_wire::stanza::Kind;
 
+use crate::media::MediaMetrics;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StanzaLabels {
     kind: KindLabel,
@@ -137,6 +139,7 @@ pub struct Metrics {
     pub rooms: Gauge,
     pub room_occupants: Gauge,
     pub turn: TurnMetrics,
+    pub media: MediaMetrics,
     pub store_batch_seconds: Histogram,
     pub store_messages: Counter<u64, AtomicU64>,
 }
@@ -163,6 +166,7 @@ impl Default for Metrics {
             rooms: Gauge::default(),
             room_occupants: Gauge::default(),
             turn: TurnMetrics::default(),
+            media: MediaMetrics::default(),
             // From a tenth of a millisecond to three seconds.
             store_batch_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             store_messages: Counter::default(),
@@ -184,6 +188,7 @@ impl Default for Metrics {
         registry.register("rooms", "Rooms with somebody in them", m.rooms.clone());
         registry.register("room_occupants", "Occupants of all rooms", m.room_occupants.clone());
         m.turn.register(&mut registry);
+        m.media.register(&mut registry);
         let help = "Waiting to be written to clients";
         registry.register_with_unit("queued", help, Unit::Bytes, m.queued_bytes.clone());
         let help = "From taking a batch to its commit";

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::hooks::{
     AccountEvents, After, Announcement, Archive, BeforeLogin, BindInline, Chore, Copy, Discovery,
-    Guard, Hooks, IqHandler, IqScope, Rewrite, Screen, Service, SessionEvents, StreamFeatures,
-    Undelivered,
+    Guard, Hooks, IqHandler, IqScope, MediaEvents, Rewrite, Screen, Service, SessionEvents,
+    StreamFeatures, Undelivered,
 };
 
 /// How much of a specification is there.
@@ -90,6 +90,10 @@ impl<'a> Registrar<'a> {
 
     pub fn chore(&mut self, hook: Arc<dyn Chore>) {
         self.hooks.chores.push(hook);
+    }
+
+    pub fn media(&mut self, hook: Arc<dyn MediaEvents>) {
+        self.hooks.media.push(hook);
     }
 
     pub fn accounts(&mut self, hook: Arc<dyn AccountEvents>) {

@@ -34,6 +34,7 @@ use crate::control;
 use crate::federation::Federation;
 use crate::invite;
 use crate::lock::{self, DataDirLock};
+use crate::media;
 
 pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let _lock = DataDirLock::take(&config.data_dir, "start another, or give this one its own")?;
@@ -42,6 +43,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let store = open_store(&config, Some(&metrics)).await?;
     let bytestreams = bind_bytestreams(&mut config);
     let relays = turn::bind(&mut config)?;
+    let media = media::bind(&mut config);
     if config.push.app_server {
         Keys::open(&config)?;
     }
@@ -66,6 +68,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let early = Early { bytestreams, relays };
     let mut addresses = listen(&kernel, &c2s, &router, &acceptor, early, &shutdown)?;
     addresses.extend(federation.listen(&kernel, &shutdown)?);
+    let media = media::start(&kernel, media, &mut addresses, &shutdown)?;
     let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
@@ -91,6 +94,10 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
     // Other servers are told what the end of the sessions meant to them.
     federation.close(drain).await;
+    // Media ends at once: its thread waits for nothing.
+    if let Some(media) = media {
+        let _ = tokio::task::spawn_blocking(|| media.join()).await;
+    }
     // A chore that is at work ends what it has begun in the store.
     let _ = chores.await;
     match c2s.save_sessions().await {

@@ -3,6 +3,7 @@
 mod archive;
 mod blocking;
 mod bytestreams;
+mod calls;
 mod caps;
 mod carbons;
 mod client_access;
@@ -83,6 +84,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     modules.extend(proxy.map(|proxy| Arc::new(proxy) as _));
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules.extend(push::app_server::AppServer::new(config).map(|server| Arc::new(server) as _));
-    modules.push(Arc::new(muc::Muc::new(config, blocking, strangers, push)));
+    let muc = Arc::new(muc::Muc::new(config, blocking, strangers, push));
+    modules.push(Arc::clone(&muc) as _);
+    modules.extend(calls::Calls::new(config, muc).map(|calls| Arc::new(calls) as _));
     modules
 }

@@ -6,6 +6,7 @@ pub mod c2s;
 pub mod component;
 pub mod ip_network;
 pub mod listener;
+pub mod media_udp;
 pub mod outbound;
 pub mod proxy_protocol;
 pub mod remote;

@@ -138,6 +138,7 @@ fn base_config(endpoint: &Endpoint, dir: &Path) -> Table {
     listeners.insert("bytestreams".into(), listen(0));
     listeners.insert("turn".into(), Value::Array(Vec::new()));
     listeners.insert("turns".into(), Value::Array(Vec::new()));
+    listeners.insert("media".into(), listen(0));
     let mut config = Table::new();
     config.insert("hosts".into(), Value::from(vec![DOMAIN, SECOND_DOMAIN]));
     config.insert("data_dir".into(), dir.join("data").to_string_lossy().as_ref().into());

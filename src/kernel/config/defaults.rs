@@ -25,6 +25,7 @@ impl Default for Config {
             privacy: Privacy::default(),
             pubsub: PubSub::default(),
             rooms: Rooms::default(),
+            calls: Calls::default(),
             http: Http::default(),
             uploads: Uploads::default(),
             push: Push::default(),
@@ -48,6 +49,7 @@ impl Default for Listen {
             turn: everywhere(3478),
             turns: everywhere(5349),
             components: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))],
+            media: everywhere(10000),
         }
     }
 }

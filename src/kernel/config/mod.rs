@@ -1,6 +1,7 @@
 //! The configuration file: every key has a default, unknown keys are errors.
 
 mod audience;
+mod calls;
 mod defaults;
 mod env;
 mod mistake;
@@ -19,6 +20,7 @@ use wello_stream::sasl::Mechanism;
 use wello_wire::xml::Limits;
 
 pub use audience::Audience;
+pub use calls::Calls;
 pub use env::overrides_from_env;
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
@@ -48,6 +50,7 @@ pub struct Config {
     pub privacy: Privacy,
     pub pubsub: PubSub,
     pub rooms: Rooms,
+    pub calls: Calls,
     pub http: Http,
     pub uploads: Uploads,
     pub push: Push,
@@ -81,6 +84,8 @@ pub struct Listen {
     /// The same by TLS.
     pub turns: Vec<SocketAddr>,
     pub components: Vec<SocketAddr>,
+    /// UDP, all media of conferences; one is used.
+    pub media: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -463,6 +468,7 @@ impl Config {
         self.s2s.check()?;
         let hosts = self.domains();
         self.component.iter().try_for_each(|component| component.check(&hosts))?;
+        self.calls.check()?;
         self.auth.check()
     }
 }

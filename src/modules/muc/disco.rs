@@ -105,6 +105,9 @@ impl Muc {
             })
             .await?;
         info.node = node.map(str::to_owned);
+        if node.is_none() {
+            info.forms.extend(self.focus_form(&ask.room));
+        }
         Ok(Some(info.to_element()))
     }
 

@@ -18,8 +18,9 @@ mod run;
 mod search;
 mod service;
 mod talk;
+mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::OnceCell;
 use wello_kernel::config::Config;
@@ -27,6 +28,7 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 
 use self::interest::Interest;
 use self::registry::Registry;
+pub(crate) use self::watch::{Parted, RoomWatch};
 use crate::blocking::Blocking;
 use crate::push::Push;
 use crate::strangers::Strangers;
@@ -43,10 +45,12 @@ pub struct Muc {
     throttle: wello_kernel::accounts::Throttle,
     /// Presence by room and account.
     presences: wello_kernel::accounts::Windows<Box<str>>,
+    /// Who wants to know what happens in rooms.
+    watcher: OnceLock<Weak<dyn RoomWatch>>,
 }
 
 /// The service's domain is this label below a host.
-const LABEL: &str = "conference";
+pub(crate) const LABEL: &str = "conference";
 
 impl Muc {
     pub(crate) fn new(
@@ -65,6 +69,7 @@ impl Muc {
             secret: OnceCell::new(),
             throttle: wello_kernel::accounts::Throttle::new(&config.auth),
             presences: wello_kernel::accounts::Windows::new(60),
+            watcher: OnceLock::new(),
         }
     }
 }

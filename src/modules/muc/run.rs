@@ -14,6 +14,7 @@ use super::Muc;
 use super::refusals::store_failed;
 use super::registry::{self, Live, State};
 use super::room::{Archived, Effects, Room};
+use super::watch;
 use crate::archive::searchable_text;
 
 /// What a request made of a room.
@@ -87,7 +88,8 @@ impl Muc {
         work: &mut impl FnMut(&mut Room, &mut Effects) -> Result<T, StanzaError>,
     ) -> Option<Result<Done<T>, StanzaError>> {
         let mut fx = Effects::default();
-        let (value, later, write) = {
+        let watcher = self.watcher_of(live);
+        let (value, later, write, parted) = {
             let mut state = live.state.lock();
             if state.closed {
                 return None;
@@ -96,10 +98,11 @@ impl Muc {
             let value = work(&mut state.room, &mut fx);
             count(kernel, before, state.room.occupant_count());
             // Under the lock, so that everybody gets everything in the same order.
+            let parted = watcher.as_ref().map(|_| watch::parted(&fx.out)).unwrap_or_default();
             let later = self.post_all(kernel, session, std::mem::take(&mut fx.out));
             let write = write(&mut state, &mut fx);
             state.holds += u32::from(write.is_some());
-            (value, later, write)
+            (value, later, write, parted)
         };
         if fx.destroyed {
             self.rooms.remove(live);
@@ -107,6 +110,9 @@ impl Muc {
         let room = live.state.lock().room.jid.clone();
         for stanza in later {
             kernel.route(stanza).await;
+        }
+        if let Some(watcher) = watcher {
+            watcher.changed(kernel, &room, parted).await;
         }
         let spoken = self.whisper_all(kernel, std::mem::take(&mut fx.private)).await;
         let archived = match fx.archive.take() {

@@ -21,6 +21,7 @@ pub mod external_services;
 pub mod forward;
 pub mod hints;
 pub mod invite;
+pub mod jingle;
 pub mod last;
 pub mod mam;
 pub mod private;

@@ -19,10 +19,19 @@ pub struct Server {
 impl Server {
     /// Makes the accounts and starts. `more` is appended to the configuration.
     pub async fn start(storage: &str, accounts: &[String], more: &str) -> Server {
+        Server::start_with(storage, accounts, "media = []", more).await
+    }
+
+    /// The same with a port for media.
+    pub async fn start_with_media(storage: &str, accounts: &[String], more: &str) -> Server {
+        Server::start_with(storage, accounts, "media = [\"127.0.0.1:0\"]", more).await
+    }
+
+    async fn start_with(storage: &str, accounts: &[String], media: &str, more: &str) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "hosts = [\"localhost\"]\ndata_dir = {:?}\n\
-             [listen]\nbytestreams = []\nturn = [\"127.0.0.1:0\"]\n\
+             [listen]\nbytestreams = []\n{media}\nturn = [\"127.0.0.1:0\"]\n\
              turns = [\"127.0.0.1:0\"]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
              https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\n\
              [s2s]\nenabled = false\n\

@@ -87,7 +87,7 @@ fn spawn(dir: &Path, command: &mut Command, ready: &str) -> Server {
 fn obtain(authority: &Authority, challenge: &str) -> (TempDir, Server, String) {
     let dir = tempfile::tempdir().unwrap();
     let config = format!(
-        "hosts = [\"chat.test\"]\ndata_dir = {:?}\n[listen]\nbytestreams = []\nturn = []\nturns = []\nc2s = []\nc2s_tls = []\n\
+        "hosts = [\"chat.test\"]\ndata_dir = {:?}\n[listen]\nbytestreams = []\nmedia = []\nturn = []\nturns = []\nc2s = []\nc2s_tls = []\n\
          https = [\"{}\"]\nhttp = [\"{}\"]\n[s2s]\nenabled = false\n[acme]\nenabled = true\nchallenge = \"{challenge}\"\n\
          directory = \"https://{}/dir\"\nroot = {:?}\n",
         dir.path().join("data"),

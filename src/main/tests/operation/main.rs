@@ -21,7 +21,7 @@ fn folder(storage: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config = format!(
-        "hosts = [\"localhost\"]\ndata_dir = {:?}\n[listen]\nbytestreams = []\nturn = []\nturns = []\nc2s = []\nc2s_tls = []\n\
+        "hosts = [\"localhost\"]\ndata_dir = {:?}\n[listen]\nbytestreams = []\nmedia = []\nturn = []\nturns = []\nc2s = []\nc2s_tls = []\n\
          https = []\nhttp = [\"{free}\"]\n[s2s]\nenabled = false\n[storage]\nurl = {storage:?}\n",
         dir.path().join("data")
     );

@@ -1,0 +1,47 @@
+//! Conferences and their media.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calls {
+    /// Conferences in rooms, at `calls.D`.
+    pub conferences: bool,
+    /// Where clients reach `listen.media`; empty: the addresses that this machine knows.
+    pub addresses: Vec<IpAddr>,
+    /// Of one conference.
+    pub participants: usize,
+    /// Streams that one participant may send, such as camera and screen.
+    pub streams: usize,
+    /// Transports of the whole server: one for each stream that is sent or received.
+    pub transports: usize,
+}
+
+impl Default for Calls {
+    fn default() -> Calls {
+        Calls {
+            conferences: true,
+            addresses: Vec::new(),
+            participants: 50,
+            streams: 3,
+            transports: 5000,
+        }
+    }
+}
+
+impl Calls {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let value = |key, reason: &str| Err(ConfigError::Value { key, reason: reason.to_owned() });
+        if self.participants == 0 || self.streams == 0 || self.transports == 0 {
+            return value("calls", "participants, streams and transports must be at least 1");
+        }
+        if self.addresses.iter().any(|address| address.is_unspecified() || address.is_multicast()) {
+            return value("calls.addresses", "must be addresses of this server");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Conferences through the built program: clients that speak Jingle over XMPP, with peer
+//! connections of another WebRTC implementation.
+
+#[path = "../black_box/client.rs"]
+#[allow(dead_code)]
+mod client;
+mod participant;
+mod peer;
+mod sdp;
+#[path = "../black_box/server.rs"]
+#[allow(dead_code)]
+mod server;
+
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
+use wello_wire::payload::jingle::{Action, Condition, Jingle};
+
+use participant::{FOCUS, Participant, ROOM};
+use server::Server;
+
+const CALLS: &str = "[calls]\naddresses = [\"127.0.0.1\"]\n";
+
+async fn serve(accounts: &[&str]) -> Server {
+    let accounts: Vec<String> = accounts.iter().map(|name| (*name).to_owned()).collect();
+    Server::start_with_media("sqlite:wello.db", &accounts, CALLS).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hear_and_see_each_other() {
+    let server = serve(&["juliet", "romeo"]).await;
+    let mut juliet = Participant::enter(&server, "juliet").await;
+    juliet.unlock().await;
+    juliet.call().await;
+    let mut romeo = Participant::enter(&server, "romeo").await;
+    romeo.call().await;
+    romeo.receive("juliet").await;
+    juliet.receive("romeo").await;
+    for (listener, speaker) in [(&mut juliet, "romeo"), (&mut romeo, "juliet")] {
+        listener.hears(RtpCodecKind::Audio, speaker).await;
+        listener.hears(RtpCodecKind::Video, speaker).await;
+    }
+    // One leaves: the other is told.
+    romeo.say(&Jingle::new(Action::SessionTerminate, "up-romeo")).await;
+    let ended = juliet.jingle(Action::SessionTerminate).await;
+    assert_eq!(ended.reason.unwrap().condition, Condition::Success);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_kicked_is_out_of_the_call() {
+    let server = serve(&["juliet", "romeo"]).await;
+    let mut juliet = Participant::enter(&server, "juliet").await;
+    juliet.unlock().await;
+    juliet.call().await;
+    let mut romeo = Participant::enter(&server, "romeo").await;
+    romeo.call().await;
+    juliet.receive("romeo").await;
+    let kick = format!(
+        "<iq type='set' id='kick' to='{ROOM}'>\
+         <query xmlns='http://jabber.org/protocol/muc#admin'><item nick='romeo' role='none'/></query></iq>"
+    );
+    juliet.client.send(&kick).await.unwrap();
+    let ended = romeo.jingle(Action::SessionTerminate).await;
+    assert_eq!(ended.reason.unwrap().condition, Condition::SecurityError);
+    let ended = juliet.jingle(Action::SessionTerminate).await;
+    assert_eq!(ended.reason.unwrap().condition, Condition::Success);
+    // And cannot come back without entering the room.
+    let refused = romeo.try_call("again").await;
+    assert!(refused.contains("<forbidden"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_tells_where_its_calls_are() {
+    let server = serve(&["juliet"]).await;
+    let mut juliet = Participant::enter(&server, "juliet").await;
+    juliet.unlock().await;
+    let ask = |to: &str| {
+        format!(
+            "<iq type='get' id='disco' to='{to}'>\
+             <query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
+        )
+    };
+    juliet.client.send(&ask(ROOM)).await.unwrap();
+    let answer = juliet.client.find("<iq").await.unwrap();
+    assert!(answer.contains("urn:voice.channel:voice:0") && answer.contains(FOCUS), "{answer}");
+    juliet.client.send(&ask(FOCUS)).await.unwrap();
+    let answer = juliet.client.find("<iq").await.unwrap();
+    assert!(answer.contains("urn:xmpp:jingle:av-conferences:0"), "{answer}");
+    assert!(answer.contains("audio-video"), "{answer}");
+}

@@ -1,0 +1,153 @@
+//! Somebody with a client of XMPP, in a room, who joins its call.
+
+use std::time::Duration;
+
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use wello_wire::ns;
+use wello_wire::payload::jingle::{Action, Jingle};
+use wello_wire::stanza::{IqType, Stanza};
+use wello_wire::xml::Element;
+
+use crate::client::{Client, attribute};
+use crate::peer::{Heard, Peer};
+use crate::sdp::{contents, sdp};
+use crate::server::Server;
+
+pub const ROOM: &str = "hall@conference.localhost";
+pub const FOCUS: &str = "hall@calls.localhost";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Participant {
+    pub client: Client,
+    name: String,
+    peers: Vec<Peer>,
+    heard: mpsc::Receiver<Heard>,
+    hearing: mpsc::Sender<Heard>,
+    /// What the focus has sent and nobody has looked at.
+    waiting: Vec<Jingle>,
+}
+
+impl Participant {
+    pub async fn enter(server: &Server, name: &str) -> Participant {
+        let mut client = Client::login(server, name, "one").await.unwrap();
+        let presence = format!(
+            "<presence to='{ROOM}/{name}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        );
+        client.send(&presence).await.unwrap();
+        // The subject ends entering (XEP-0045, section 7.2.15).
+        client.find("<message").await.unwrap();
+        let (hearing, heard) = mpsc::channel(64);
+        let (name, waiting) = (name.to_owned(), Vec::new());
+        Participant { client, name, peers: Vec::new(), heard, hearing, waiting }
+    }
+
+    /// Opens a new room to others, as it is.
+    pub async fn unlock(&mut self) {
+        let submit = format!(
+            "<iq type='set' id='unlock' to='{ROOM}'>\
+             <query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='submit'/></query></iq>"
+        );
+        self.client.send(&submit).await.unwrap();
+        let answer = self.client.find("<iq").await.unwrap();
+        assert_eq!(attribute(&answer, "type"), Some("result"), "{answer}");
+    }
+
+    /// Joins with microphone and camera.
+    pub async fn call(&mut self) {
+        let mut peer = Peer::new(self.hearing.clone()).await;
+        let offer = peer.offer(&self.name).await;
+        let mut jingle = Jingle::new(Action::SessionInitiate, &format!("up-{}", self.name));
+        jingle.contents = contents(&offer);
+        jingle.bundle = jingle.contents.iter().map(|content| content.name.clone()).collect();
+        self.say(&jingle).await;
+        let answer = self.jingle(Action::SessionAccept).await;
+        assert!(answer.others.iter().any(|other| other.is("conference-info", ns::COIN)));
+        peer.accepted(sdp(&answer, "recvonly")).await;
+        peer.connected().await;
+        self.peers.push(peer);
+    }
+
+    /// Offers a session once more; returns the answer.
+    pub async fn try_call(&mut self, sid: &str) -> String {
+        let mut peer = Peer::new(self.hearing.clone()).await;
+        let mut jingle = Jingle::new(Action::SessionInitiate, sid);
+        jingle.contents = contents(&peer.offer(&self.name).await);
+        peer.stop();
+        let iq = format!("<iq type='set' id='try' to='{FOCUS}'>{}</iq>", jingle.to_element());
+        self.client.send(&iq).await.unwrap();
+        loop {
+            let answer = self.client.find("<iq").await.unwrap();
+            if attribute(&answer, "id") == Some("try") {
+                return answer;
+            }
+        }
+    }
+
+    /// Takes what the focus offers of another one.
+    pub async fn receive(&mut self, from: &str) {
+        let offer = self.jingle(Action::SessionInitiate).await;
+        let occupant = format!("{ROOM}/{from}");
+        let tag = offer.others.iter().find(|other| other.is("stream", ns::CALLS)).unwrap();
+        assert_eq!(tag.attr("occupant"), Some(occupant.as_str()));
+        let mut peer = Peer::new(self.hearing.clone()).await;
+        let answer = peer.answer(sdp(&offer, "sendonly")).await;
+        let mut jingle = Jingle::new(Action::SessionAccept, &offer.sid);
+        jingle.contents = contents(&answer);
+        self.say(&jingle).await;
+        peer.connected().await;
+        self.peers.push(peer);
+    }
+
+    /// Waits until something of somebody has come.
+    pub async fn hears(&mut self, kind: RtpCodecKind, from: &str) {
+        let mut seen = Vec::new();
+        loop {
+            let heard = timeout(PATIENCE, self.heard.recv()).await;
+            let (what, payload) =
+                heard.unwrap_or_else(|_| panic!("{} gets {seen:?}", self.name)).unwrap();
+            if what == kind && payload.ends_with(from.as_bytes()) {
+                return;
+            }
+            seen.push((what, payload.len()));
+        }
+    }
+
+    pub async fn say(&mut self, jingle: &Jingle) {
+        let iq = format!("<iq type='set' id='say' to='{FOCUS}'>{}</iq>", jingle.to_element());
+        self.client.send(&iq).await.unwrap();
+    }
+
+    /// The next action of this kind; others wait.
+    pub async fn jingle(&mut self, action: Action) -> Jingle {
+        if let Some(place) = self.waiting.iter().position(|jingle| jingle.action == action) {
+            return self.waiting.remove(place);
+        }
+        loop {
+            let text = self.client.find("<iq").await.unwrap();
+            // The namespace of the stream is not said again in its children.
+            let text = text.replacen("<iq", "<iq xmlns='jabber:client'", 1);
+            let stanza = Stanza::from_element(text.parse::<Element>().unwrap()).unwrap();
+            assert_ne!(stanza.iq_type(), Some(IqType::Error), "{text}");
+            if stanza.iq_type() == Some(IqType::Result) {
+                continue;
+            }
+            let id = stanza.id.as_deref().unwrap_or_default();
+            self.client.send(&format!("<iq type='result' id='{id}' to='{FOCUS}'/>")).await.unwrap();
+            let Some(jingle) = stanza.child("jingle", ns::JINGLE) else { continue };
+            let jingle = Jingle::parse(jingle).unwrap();
+            if jingle.action == action {
+                return jingle;
+            }
+            self.waiting.push(jingle);
+        }
+    }
+}
+
+impl Drop for Participant {
+    fn drop(&mut self) {
+        self.peers.iter().for_each(Peer::stop);
+    }
+}

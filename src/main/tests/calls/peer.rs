@@ -1,0 +1,201 @@
+//! Peer connections of the crate `webrtc`, which shares nothing with what the server is built on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use webrtc::media_stream::track_local::TrackLocal;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
+use webrtc::peer_connection::{
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
+    RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, Registry,
+    register_default_interceptors,
+};
+use webrtc::runtime::default_runtime;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Something that came: audio or video, and its payload.
+pub type Heard = (RtpCodecKind, Vec<u8>);
+
+pub struct Peer {
+    connection: Arc<dyn PeerConnection>,
+    gathered: Option<oneshot::Receiver<()>>,
+    connected: Option<oneshot::Receiver<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+struct Handler {
+    gathered: parking_lot::Mutex<Option<oneshot::Sender<()>>>,
+    connected: parking_lot::Mutex<Option<oneshot::Sender<()>>>,
+    heard: mpsc::Sender<Heard>,
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete
+            && let Some(gathered) = self.gathered.lock().take()
+        {
+            let _ = gathered.send(());
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        if state == RTCPeerConnectionState::Connected
+            && let Some(connected) = self.connected.lock().take()
+        {
+            let _ = connected.send(());
+        }
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        let heard = self.heard.clone();
+        tokio::spawn(async move {
+            let kind = track.kind().await;
+            while let Some(event) = track.poll().await {
+                if let TrackRemoteEvent::OnRtpPacket(packet) = event {
+                    // Whoever listens has heard enough.
+                    let _ = heard.try_send((kind, packet.payload.to_vec()));
+                }
+            }
+        });
+    }
+}
+
+impl Peer {
+    pub async fn new(heard: mpsc::Sender<Heard>) -> Peer {
+        let mut media = MediaEngine::default();
+        media.register_default_codecs().unwrap();
+        let registry = register_default_interceptors(Registry::new(), &mut media).unwrap();
+        let (gathered, on_gathered) = oneshot::channel();
+        let (connected, on_connected) = oneshot::channel();
+        let handler = Handler {
+            gathered: parking_lot::Mutex::new(Some(gathered)),
+            connected: parking_lot::Mutex::new(Some(connected)),
+            heard,
+        };
+        let connection = PeerConnectionBuilder::new()
+            .with_media_engine(media)
+            .with_interceptor_registry(registry)
+            .with_handler(Arc::new(handler))
+            .with_runtime(default_runtime().unwrap())
+            .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
+            .build()
+            .await
+            .unwrap();
+        Peer {
+            connection: Arc::new(connection),
+            gathered: Some(on_gathered),
+            connected: Some(on_connected),
+            stop: Arc::default(),
+        }
+    }
+
+    /// An offer of a microphone and a camera; what they send ends with `name`.
+    pub async fn offer(&mut self, name: &str) -> String {
+        self.send(RtpCodecKind::Audio, "audio/opus", 48_000, 2, 111, name).await;
+        self.send(RtpCodecKind::Video, "video/VP8", 90_000, 0, 96, name).await;
+        let offer = self.connection.create_offer(None).await.unwrap();
+        self.connection.set_local_description(offer).await.unwrap();
+        self.description().await
+    }
+
+    pub async fn accepted(&mut self, sdp: String) {
+        let answer = RTCSessionDescription::answer(sdp).unwrap();
+        self.connection.set_remote_description(answer).await.unwrap();
+    }
+
+    pub async fn answer(&mut self, offer: String) -> String {
+        let offer = RTCSessionDescription::offer(offer).unwrap();
+        self.connection.set_remote_description(offer).await.unwrap();
+        let answer = self.connection.create_answer(None).await.unwrap();
+        self.connection.set_local_description(answer).await.unwrap();
+        self.description().await
+    }
+
+    pub async fn connected(&mut self) {
+        let connected = self.connected.take().unwrap();
+        timeout(PATIENCE, connected).await.expect("it connects in time").unwrap();
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    async fn description(&mut self) -> String {
+        let gathered = self.gathered.take().unwrap();
+        timeout(PATIENCE, gathered).await.expect("it gathers in time").unwrap();
+        self.connection.local_description().await.unwrap().sdp
+    }
+
+    async fn send(
+        &self,
+        kind: RtpCodecKind,
+        mime: &str,
+        clock_rate: u32,
+        channels: u16,
+        pt: u8,
+        name: &str,
+    ) {
+        let ssrc = u32::from(pt) * 1000 + u32::from(name.as_bytes()[0]);
+        let track = MediaStreamTrack::new(
+            format!("stream-{name}"),
+            format!("track-{kind}"),
+            format!("label-{kind}"),
+            kind,
+            vec![RTCRtpEncodingParameters {
+                rtp_coding_parameters: RTCRtpCodingParameters {
+                    ssrc: Some(ssrc),
+                    ..Default::default()
+                },
+                codec: RTCRtpCodec {
+                    mime_type: mime.to_owned(),
+                    clock_rate,
+                    channels,
+                    sdp_fmtp_line: String::new(),
+                    rtcp_feedback: Vec::new(),
+                },
+                ..Default::default()
+            }],
+        );
+        let track = Arc::new(TrackLocalStaticRTP::new(track));
+        self.connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await.unwrap();
+        let (stop, name) = (Arc::clone(&self.stop), name.to_owned());
+        tokio::spawn(async move {
+            // VP8: the first partition of a picture that stands alone.
+            let payload = match kind {
+                RtpCodecKind::Video => {
+                    [&[0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0][..], name.as_bytes()].concat()
+                }
+                _ => [&[0xf8][..], name.as_bytes()].concat(),
+            };
+            let mut frames = tokio::time::interval(Duration::from_millis(20));
+            let mut number = 0_u16;
+            while !stop.load(Ordering::Relaxed) {
+                frames.tick().await;
+                number = number.wrapping_add(1);
+                let header = rtp::header::Header {
+                    version: 2,
+                    marker: true,
+                    payload_type: pt,
+                    sequence_number: number,
+                    timestamp: u32::from(number) * clock_rate / 50,
+                    ssrc,
+                    ..Default::default()
+                };
+                let packet = rtp::Packet { header, payload: payload.clone().into() };
+                // Before it is connected there is nowhere to send to.
+                let _ = track.write_rtp(packet).await;
+            }
+        });
+    }
+}

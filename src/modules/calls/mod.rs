@@ -1,0 +1,94 @@
+//! The focus of conferences in rooms, at `calls.HOST` (docs/protocols/calls.md): Jingle on one side,
+//! the media engine on the other, and the room's own rules for who may be in it.
+
+mod conference;
+mod focus;
+mod negotiate;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+use wello_kernel::config::Config;
+use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_wire::jid::BareJid;
+
+use self::conference::Conference;
+use crate::muc::Muc;
+
+pub struct Calls {
+    /// Those of the focus with those of the rooms.
+    domains: Vec<(String, String)>,
+    muc: Arc<Muc>,
+    /// By room. Nobody who holds a room's lock takes this one.
+    conferences: Mutex<HashMap<BareJid, Conference>>,
+    next: AtomicU64,
+}
+
+/// The service's domain is this label below a host.
+const LABEL: &str = "calls";
+
+impl Calls {
+    /// `None` when there is no port for media, or the operator does not want it.
+    pub fn new(config: &Config, muc: Arc<Muc>) -> Option<Calls> {
+        if !config.calls.conferences || config.listen.media.is_empty() {
+            return None;
+        }
+        let domains = config
+            .domains()
+            .into_iter()
+            .map(|host| (format!("{LABEL}.{host}"), format!("{}.{host}", crate::muc::LABEL)));
+        Some(Calls {
+            domains: domains.collect(),
+            muc,
+            conferences: Mutex::default(),
+            next: AtomicU64::new(1),
+        })
+    }
+}
+
+const fn spec(
+    id: &'static str,
+    title: &'static str,
+    version: &'static str,
+    status: Status,
+) -> Spec {
+    Spec { id, title, version, status, host_features: &[], account_features: &[] }
+}
+
+const SPECS: &[Spec] = &[
+    spec("XEP-0166", "Jingle", "1.1.2", Status::Partial("the focus of conferences")),
+    spec("XEP-0167", "Jingle RTP Sessions", "1.2.3", Status::Partial("the focus of conferences")),
+    spec("XEP-0176", "Jingle ICE-UDP Transport Method", "1.1.1", Status::Complete),
+    spec("XEP-0293", "Jingle RTP Feedback Negotiation", "1.0.1", Status::Complete),
+    spec("XEP-0294", "Jingle RTP Header Extensions Negotiation", "1.1.1", Status::Complete),
+    spec(
+        "XEP-0298",
+        "Delivering Conference Information to Jingle Participants (Coin)",
+        "0.2",
+        Status::Complete,
+    ),
+    spec("XEP-0320", "Use of DTLS-SRTP in Jingle Sessions", "1.0.0", Status::Complete),
+    spec("XEP-0338", "Jingle Grouping Framework", "1.0.0", Status::Partial("BUNDLE")),
+    spec("XEP-0339", "Source-Specific Media Attributes in Jingle", "1.0.1", Status::Complete),
+    spec("XEP-0507", "Jingle Content Category", "0.1.0", Status::Complete),
+];
+
+impl Module for Calls {
+    fn name(&self) -> &'static str {
+        "calls"
+    }
+
+    fn specs(&self) -> &'static [Spec] {
+        SPECS
+    }
+
+    fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
+        for (focus, _) in &self.domains {
+            registrar.service(focus.clone(), Arc::clone(&self) as _);
+        }
+        self.muc.watch(Arc::downgrade(&self) as _);
+        registrar.media(self);
+    }
+}

@@ -1,0 +1,235 @@
+//! Many datagrams at a time, in and out.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use wello_sfu::Outgoing;
+
+/// What the kernel of the system may hold for us: half a second of 100 Mbit/s.
+const BUFFER: usize = 4 * 1024 * 1024;
+/// Messages read with one call; each may hold many datagrams of one sender.
+const MESSAGES: usize = 16;
+/// Bytes of one message.
+const MESSAGE: usize = 64 * 1024;
+/// Rounds of reading before others get their turn.
+const ROUNDS: usize = 8;
+/// Bytes sent with one call.
+const MAX_BURST: usize = 60 * 1024;
+
+/// Bound, before its thread runs.
+pub struct MediaSocket {
+    socket: std::net::UdpSocket,
+    local: SocketAddr,
+}
+
+impl MediaSocket {
+    /// An address `[::]` serves IPv4 too.
+    pub fn bind(address: SocketAddr) -> io::Result<MediaSocket> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.set_nonblocking(true)?;
+        // The system may allow less; that is enough for small conferences.
+        let _ = socket.set_recv_buffer_size(BUFFER);
+        let _ = socket.set_send_buffer_size(BUFFER);
+        socket.bind(&address.into())?;
+        let socket: std::net::UdpSocket = socket.into();
+        let local = socket.local_addr()?;
+        Ok(MediaSocket { socket, local })
+    }
+
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// On the runtime that is going to use it.
+    pub(super) fn open(self) -> io::Result<Open> {
+        let state = UdpSocketState::new((&self.socket).into())?;
+        let socket = UdpSocket::from_std(self.socket)?;
+        Ok(Open {
+            socket,
+            state,
+            local: self.local,
+            buffers: vec![0; MESSAGES * MESSAGE],
+            burst: Burst::default(),
+        })
+    }
+}
+
+pub(super) struct Open {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+    buffers: Vec<u8>,
+    burst: Burst,
+}
+
+/// Datagrams of one size to one address, which the system sends in one go.
+#[derive(Default)]
+struct Burst {
+    route: Option<(SocketAddr, SocketAddr)>,
+    /// All but the last one are this long.
+    size: usize,
+    count: usize,
+    contents: Vec<u8>,
+    /// Nothing more fits: the last one was shorter.
+    closed: bool,
+}
+
+impl Open {
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Gives what has come, with where it came from and where it was sent to.
+    pub fn receive(&mut self, mut take: impl FnMut(SocketAddr, SocketAddr, &[u8])) {
+        for _ in 0..ROUNDS {
+            let mut metas = [RecvMeta::default(); MESSAGES];
+            let mut chunks = self.buffers.chunks_mut(MESSAGE);
+            let mut slices: [IoSliceMut<'_>; MESSAGES] =
+                std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+            let received = self.socket.try_io(Interest::READABLE, || {
+                self.state.recv((&self.socket).into(), &mut slices, &mut metas)
+            });
+            // Errors that come back from where we sent to (ICMP) are of no use here.
+            let Ok(count) = received else { return };
+            drop(slices);
+            for (meta, buffer) in metas[..count].iter().zip(self.buffers.chunks(MESSAGE)) {
+                let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+                let to = meta.dst_ip.unwrap_or(self.local.ip()).to_canonical();
+                let destination = SocketAddr::new(to, self.local.port());
+                let stride = meta.stride.max(1);
+                for datagram in buffer[..meta.len.min(MESSAGE)].chunks(stride) {
+                    take(source, destination, datagram);
+                }
+            }
+            if count < MESSAGES {
+                return;
+            }
+        }
+    }
+
+    /// Sends now or with those that follow; [`Open::finish`] sends what is left.
+    pub fn send(&mut self, outgoing: Outgoing) {
+        let most = self.state.max_gso_segments();
+        if !self.burst.takes(&outgoing, most) {
+            self.finish();
+        }
+        self.burst.put(&outgoing);
+    }
+
+    pub fn finish(&mut self) {
+        let Some((source, destination)) = self.burst.route.take() else { return };
+        let transmit = Transmit {
+            destination: self.reachable(destination),
+            ecn: None,
+            contents: &self.burst.contents,
+            segment_size: (self.burst.count > 1).then_some(self.burst.size),
+            src_ip: Some(source.ip()),
+        };
+        // A full buffer of the system loses packets, as a full link does: the receiver asks again.
+        let sent = self
+            .socket
+            .try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit));
+        if let Err(error) = sent {
+            tracing::trace!(%error, "datagrams not sent");
+        }
+        self.burst.clear();
+    }
+
+    /// A socket for both families wants IPv4 addresses as IPv6.
+    fn reachable(&self, address: SocketAddr) -> SocketAddr {
+        match (self.local, address.ip()) {
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => {
+                let mapped: Ipv6Addr = v4.to_ipv6_mapped();
+                SocketAddr::new(mapped.into(), address.port())
+            }
+            _ => address,
+        }
+    }
+}
+
+impl Burst {
+    fn takes(&self, outgoing: &Outgoing, most: usize) -> bool {
+        let length = outgoing.contents.len();
+        self.route.is_none()
+            || (self.route == Some((outgoing.source, outgoing.destination))
+                && !self.closed
+                && length <= self.size
+                && self.count < most
+                && self.contents.len() + length <= MAX_BURST)
+    }
+
+    fn put(&mut self, outgoing: &Outgoing) {
+        if self.route.is_none() {
+            self.route = Some((outgoing.source, outgoing.destination));
+            self.size = outgoing.contents.len();
+        }
+        self.closed = outgoing.contents.len() < self.size;
+        self.count += 1;
+        self.contents.extend_from_slice(&outgoing.contents);
+    }
+
+    fn clear(&mut self) {
+        self.route = None;
+        self.count = 0;
+        self.closed = false;
+        self.contents.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outgoing(port: u16, length: usize) -> Outgoing {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Outgoing { source: address(1), destination: address(port), contents: vec![0; length] }
+    }
+
+    #[test]
+    fn a_burst_is_of_one_size_and_one_address() {
+        let mut burst = Burst::default();
+        burst.put(&outgoing(2, 100));
+        assert!(burst.takes(&outgoing(2, 100), 64) && burst.takes(&outgoing(2, 50), 64));
+        assert!(!burst.takes(&outgoing(2, 101), 64) && !burst.takes(&outgoing(3, 100), 64));
+        assert!(!burst.takes(&outgoing(2, 100), 1));
+        burst.put(&outgoing(2, 50));
+        assert!(!burst.takes(&outgoing(2, 50), 64));
+        burst.clear();
+        assert!(burst.takes(&outgoing(3, 7), 64));
+    }
+
+    #[tokio::test]
+    async fn datagrams_come_and_go_with_both_addresses() {
+        let bound = MediaSocket::bind("[::]:0".parse().unwrap()).unwrap();
+        let port = bound.local().port();
+        let mut open = bound.open().unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let here = SocketAddr::from(([127, 0, 0, 1], port));
+        client.send_to(b"question", here).await.unwrap();
+        let mut got = Vec::new();
+        while got.is_empty() {
+            open.readable().await.unwrap();
+            open.receive(|source, to, contents| got.push((source, to, contents.to_vec())));
+        }
+        let there = client.local_addr().unwrap();
+        assert_eq!(got, [(there, here, b"question".to_vec())]);
+        for contents in [&b"one"[..], b"two", b"3"] {
+            let contents = contents.to_vec();
+            open.send(Outgoing { source: here, destination: there, contents });
+        }
+        open.finish();
+        let mut buffer = [0; 100];
+        for expected in [&b"one"[..], b"two", b"3"] {
+            let (count, from) = client.recv_from(&mut buffer).await.unwrap();
+            assert_eq!((&buffer[..count], from), (expected, here));
+        }
+    }
+}

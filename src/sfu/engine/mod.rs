@@ -1,0 +1,334 @@
+//! Takes packets from those who send and gives them to those who receive.
+
+mod commands;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use crate::api::{ConferenceId, Event, LegId, TrackId, Why};
+use crate::demux::{Directory, Kind, kind};
+use crate::leg::Leg;
+use crate::output::Verdict;
+use crate::peer::webrtc::WebRtc;
+use crate::peer::{Datagram, Packet, Peer, PeerError, Polled};
+use crate::speaker::Speakers;
+use crate::track::Track;
+
+/// The engine of one shard: all legs of a conference are in the same one.
+///
+/// After each call of a `handle_…` what has to be sent waits in [`Engine::poll_outgoing`], once
+/// [`Engine::flush`] has been called; several datagrams may be handled before it.
+pub struct Engine<P: Peer = WebRtc> {
+    common: P::Common,
+    here: Vec<SocketAddr>,
+    limits: Limits,
+    legs: HashMap<LegId, Leg<P>>,
+    tracks: HashMap<TrackId, Track>,
+    conferences: HashMap<ConferenceId, Conference>,
+    directory: Directory,
+    timers: BinaryHeap<Reverse<(Instant, LegId)>>,
+    dirty: Vec<LegId>,
+    outgoing: VecDeque<Outgoing>,
+    events: VecDeque<Event>,
+    totals: Totals,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Transports at once.
+    pub legs: usize,
+}
+
+/// A datagram to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The address of ours that it comes from.
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+    pub contents: Vec<u8>,
+}
+
+/// Counted since the engine began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub legs: usize,
+    pub tracks: usize,
+    pub conferences: usize,
+    /// Media packets that came, and copies that were sent.
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Datagrams that belong to no leg.
+    pub foreign: u64,
+    /// Pictures that stand alone that were asked for.
+    pub keyframes: u64,
+    /// Mistakes of the implementation that ended a leg.
+    pub panics: u64,
+}
+
+#[derive(Default)]
+struct Conference {
+    legs: usize,
+    speakers: Speakers,
+}
+
+impl<P: Peer> Engine<P> {
+    /// `here`: where its socket is reached.
+    pub fn new(common: P::Common, here: Vec<SocketAddr>, limits: Limits) -> Engine<P> {
+        Engine {
+            common,
+            here,
+            limits,
+            legs: HashMap::new(),
+            tracks: HashMap::new(),
+            conferences: HashMap::new(),
+            directory: Directory::default(),
+            timers: BinaryHeap::new(),
+            dirty: Vec::new(),
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    pub fn handle_datagram(&mut self, datagram: &Datagram<'_>, now: Instant) {
+        let kind = kind(datagram.contents);
+        let id = match kind {
+            Kind::Check(ufrag) => self.directory.named(ufrag),
+            Kind::Answer | Kind::Secured => self.directory.at(datagram.source),
+            Kind::Foreign => None,
+        };
+        let Some((id, leg)) = id.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
+            self.totals.foreign += 1;
+            return;
+        };
+        let is_check = matches!(kind, Kind::Check(_));
+        if kind != Kind::Secured
+            && !guarded(|| Ok(leg.peer.accepts(datagram, now))).unwrap_or(false)
+        {
+            self.totals.foreign += 1;
+            return;
+        }
+        if is_check {
+            self.directory.proven(id, datagram.source);
+        }
+        let received = guarded(|| leg.peer.receive(datagram, now));
+        match received {
+            Ok(()) => self.poll(id, now),
+            Err(error) => self.fail(id, error),
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(Reverse((at, id))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            let Some(leg) = self.legs.get_mut(&id) else { continue };
+            if leg.timer == Some(at) {
+                leg.timer = None;
+            }
+            if leg.is_given_up(now) {
+                self.close(id, Some(Why::Unreachable));
+            } else {
+                self.drive(id, now);
+            }
+        }
+    }
+
+    /// When [`Engine::handle_timeout`] is to be called, if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Sends what was written since the last time.
+    pub fn flush(&mut self, now: Instant) {
+        while let Some(id) = self.dirty.pop() {
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.dirty = false;
+                self.drive(id, now);
+            }
+        }
+    }
+
+    pub fn poll_outgoing(&mut self) -> Option<Outgoing> {
+        self.outgoing.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub fn totals(&self) -> Totals {
+        Totals {
+            legs: self.legs.len(),
+            tracks: self.tracks.len(),
+            conferences: self.conferences.len(),
+            ..self.totals
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn common_for_tests(&self) -> &P::Common {
+        &self.common
+    }
+
+    fn drive(&mut self, id: LegId, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        match guarded(|| leg.peer.tick(now)) {
+            Ok(()) => self.poll(id, now),
+            Err(error) => self.fail(id, error),
+        }
+    }
+
+    /// Takes all that a leg has to say.
+    fn poll(&mut self, id: LegId, now: Instant) {
+        while let Some(leg) = self.legs.get_mut(&id) {
+            match guarded(|| leg.peer.poll()) {
+                Ok(Polled::Until(until)) => return self.rest(id, until),
+                Ok(Polled::Send { source, destination, contents }) => {
+                    self.outgoing.push_back(Outgoing { source, destination, contents });
+                }
+                Ok(Polled::Connected) => {
+                    leg.connect();
+                    self.events.push_back(Event::Connected { leg: id });
+                }
+                Ok(Polled::Lost) => leg.lose(now),
+                Ok(Polled::Found) => leg.find(),
+                Ok(Polled::Packet(packet)) => self.distribute(&packet, now),
+                Ok(Polled::KeyframeWanted(source)) => self.keyframe_wanted(id, source, now),
+                Ok(Polled::Nothing) => {}
+                Ok(Polled::Closed) => return self.close(id, Some(Why::Hangup)),
+                Err(error) => return self.fail(id, error),
+            }
+        }
+    }
+
+    fn rest(&mut self, id: LegId, until: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let due = leg.due(until);
+        if leg.timer.is_none_or(|timer| due < timer) {
+            leg.timer = Some(due);
+            self.timers.push(Reverse((due, id)));
+        }
+    }
+
+    fn distribute(&mut self, packet: &Packet, now: Instant) {
+        self.totals.packets_in += 1;
+        self.totals.bytes_in += packet.payload.len() as u64;
+        let Some(track) = self.tracks.get_mut(&packet.track).filter(|track| track.forwarded) else {
+            return;
+        };
+        track.seen(packet.layer, now);
+        let Some(codec) = track.codec(packet.pt) else { return };
+        let mut outputs = std::mem::take(&mut track.outputs);
+        for output in &mut outputs {
+            let Some(leg) = self.legs.get_mut(&output.leg).filter(|leg| leg.connected) else {
+                continue;
+            };
+            let target = track.target(output.most, now);
+            match output.take(packet, codec, target) {
+                Verdict::Send(sending) => {
+                    self.totals.packets_out += 1;
+                    self.totals.bytes_out += packet.payload.len() as u64;
+                    leg.peer.write(sending);
+                    mark(&mut self.dirty, leg);
+                }
+                Verdict::NeedKeyframe(layer) => track.want(layer),
+                Verdict::Drop => {}
+            }
+        }
+        track.outputs = outputs;
+        self.listen(packet, now);
+        self.ask(packet.track, packet.layer, now);
+    }
+
+    /// Who speaks?
+    fn listen(&mut self, packet: &Packet, now: Instant) {
+        let Some(level) = packet.marks.level else { return };
+        let Some(track) = self.tracks.get(&packet.track) else { return };
+        let Some(conference) = self.conferences.get_mut(&track.conference) else { return };
+        conference.speakers.heard(packet.track, level, now);
+        if let Some(speaker) = conference.speakers.decide(now) {
+            self.events.push_back(Event::Speaker { conference: track.conference, track: speaker });
+        }
+    }
+
+    fn keyframe_wanted(&mut self, id: LegId, source: u32, now: Instant) {
+        let Some(leg) = self.legs.get(&id) else { return };
+        let Some(sent) = leg.outputs.iter().find(|sent| sent.source == source) else { return };
+        let track_id = sent.track;
+        let Some(track) = self.tracks.get_mut(&track_id) else { return };
+        let output = track.outputs.iter().find(|output| output.leg == id);
+        let Some(layer) = output.map(|output| output.layer(track.target(output.most, now))) else {
+            return;
+        };
+        track.want(layer);
+        self.ask(track_id, layer, now);
+    }
+
+    /// Asks the sender, when somebody wants it and it was not asked a moment ago.
+    fn ask(&mut self, id: TrackId, layer: usize, now: Instant) {
+        let Some(track) = self.tracks.get_mut(&id) else { return };
+        if !track.ask(layer, now) {
+            return;
+        }
+        self.totals.keyframes += 1;
+        let Some(leg) = self.legs.get_mut(&track.leg) else { return };
+        leg.peer.request_keyframe(id, layer);
+        mark(&mut self.dirty, leg);
+    }
+
+    fn fail(&mut self, id: LegId, error: PeerError) {
+        if error == PeerError::Setup(PANICKED) {
+            self.totals.panics += 1;
+            tracing::error!(leg = id.0, "a leg panicked and is closed");
+        }
+        let why = match error {
+            PeerError::Handshake => Why::Insecure,
+            PeerError::Transport | PeerError::Setup(_) => Why::Hangup,
+        };
+        self.close(id, Some(why));
+    }
+
+    fn close(&mut self, id: LegId, why: Option<Why>) {
+        let Some(leg) = self.legs.remove(&id) else { return };
+        self.directory.forget(id);
+        for track in &leg.tracks {
+            self.tracks.remove(track);
+        }
+        for sent in &leg.outputs {
+            if let Some(track) = self.tracks.get_mut(&sent.track) {
+                track.outputs.retain(|output| (output.leg, output.source) != (id, sent.source));
+            }
+        }
+        if let Some(conference) = self.conferences.get_mut(&leg.conference) {
+            leg.tracks.iter().for_each(|track| conference.speakers.forget(*track));
+            conference.legs -= 1;
+            if conference.legs == 0 {
+                self.conferences.remove(&leg.conference);
+            }
+        }
+        if let Some(why) = why {
+            self.events.push_back(Event::Closed { leg: id, why });
+        }
+    }
+}
+
+const PANICKED: &str = "it panicked";
+
+/// What a stranger sends must not end the calls of others, even if it finds a mistake.
+fn guarded<T>(work: impl FnOnce() -> Result<T, PeerError>) -> Result<T, PeerError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PeerError::Setup(PANICKED)))
+}
+
+fn mark<P>(dirty: &mut Vec<LegId>, leg: &mut Leg<P>) {
+    if !leg.dirty {
+        leg.dirty = true;
+        dirty.push(leg.id);
+    }
+}

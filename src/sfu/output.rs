@@ -1,0 +1,286 @@
+//! One source as one receiver gets it: which packets, and the numbers that make one stream of them.
+
+use std::time::Instant;
+
+use crate::api::{Codec, LegId, Media, OutputSpec};
+use crate::peer::bitstream::{self, Vp8Numbers};
+use crate::peer::{Packet, Sending};
+
+/// Clock rates of RTP timestamps (RFC 7587, section 4.1; RFC 7741, section 4.1 and the like).
+const AUDIO_CLOCK: u128 = 48_000;
+const VIDEO_CLOCK: u128 = 90_000;
+/// Picture ids of VP8 have 15 bits.
+const PICTURES: u16 = 0x7fff;
+/// Sequence numbers begin low: the receiver cannot know how often they have wrapped.
+const FIRST: u64 = 0x3fff;
+
+pub struct Output {
+    pub leg: LegId,
+    pub source: u32,
+    pub paused: bool,
+    /// The place of the best layer that the receiver wants.
+    pub most: Option<usize>,
+    media: Media,
+    payloads: Vec<(u8, u8)>,
+    current: Option<Current>,
+    last: Option<Last>,
+}
+
+/// What is sent now, and how its numbers become ours.
+#[derive(Clone, Copy)]
+struct Current {
+    layer: usize,
+    /// What is older belongs to what was sent before.
+    first: u64,
+    seq: u64,
+    timestamp: u32,
+    picture: u16,
+    base_layer: u8,
+}
+
+/// The newest packet that was sent.
+#[derive(Clone, Copy)]
+struct Last {
+    layer: usize,
+    seq: u64,
+    timestamp: u32,
+    arrived: Instant,
+    /// What is added to timestamps of its layer.
+    shift: u32,
+    vp8: Option<Vp8Numbers>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Send(Sending),
+    /// Not for this receiver, or too late.
+    Drop,
+    /// The receiver cannot begin with it: a picture of this layer that stands alone is needed.
+    NeedKeyframe(usize),
+}
+
+impl Output {
+    pub fn new(leg: LegId, spec: &OutputSpec) -> Output {
+        Output {
+            leg,
+            source: spec.source,
+            paused: false,
+            most: None,
+            media: spec.media,
+            payloads: spec.payloads.clone(),
+            current: None,
+            last: None,
+        }
+    }
+
+    /// The layer that is sent, or that is waited for.
+    pub fn layer(&self, target: usize) -> usize {
+        self.current.map_or(target, |current| current.layer)
+    }
+
+    /// From now on nothing is sent; it begins again with a picture that stands alone.
+    pub fn interrupt(&mut self) {
+        self.current = None;
+    }
+
+    /// What becomes of a packet when `target` is the layer to be sent.
+    pub fn take(&mut self, packet: &Packet, codec: Codec, target: usize) -> Verdict {
+        let Some((_, pt)) = self.payloads.iter().find(|(theirs, _)| *theirs == packet.pt) else {
+            return Verdict::Drop;
+        };
+        let pt = *pt;
+        if self.paused {
+            return Verdict::Drop;
+        }
+        let numbers = match codec {
+            Codec::Vp8 => bitstream::vp8_numbers(&packet.payload),
+            _ => None,
+        };
+        let current = match self.current {
+            Some(current) if current.layer == packet.layer => current,
+            _ if packet.layer != target => return Verdict::Drop,
+            _ if !bitstream::begins(codec, &packet.payload) => {
+                return Verdict::NeedKeyframe(packet.layer);
+            }
+            _ => self.begin(packet, numbers),
+        };
+        if packet.seq < current.first {
+            return Verdict::Drop;
+        }
+        Verdict::Send(self.renumber(packet, pt, numbers, current))
+    }
+
+    /// Goes on where the last packet was, with a packet that stands alone.
+    fn begin(&mut self, packet: &Packet, numbers: Option<Vp8Numbers>) -> Current {
+        let seq = self.last.map_or(packet.seq & FIRST, |last| last.seq + 1);
+        let mut begun = Current {
+            layer: packet.layer,
+            first: packet.seq,
+            seq: seq.wrapping_sub(packet.seq),
+            timestamp: 0,
+            picture: 0,
+            base_layer: 0,
+        };
+        if let Some(last) = self.last {
+            begun.timestamp = if last.layer == packet.layer {
+                last.shift
+            } else {
+                let next = last.timestamp.wrapping_add(self.elapsed(last.arrived, packet.arrived));
+                next.wrapping_sub(packet.timestamp)
+            };
+            if let (Some(before), Some(now)) = (last.vp8, numbers) {
+                begun.picture = before.picture.wrapping_add(1).wrapping_sub(now.picture) & PICTURES;
+                begun.base_layer = before.base_layer.wrapping_add(1).wrapping_sub(now.base_layer);
+            }
+        }
+        self.current = Some(begun);
+        begun
+    }
+
+    /// In ticks of the clock; at least one, so that no two pictures are of the same time.
+    fn elapsed(&self, before: Instant, now: Instant) -> u32 {
+        let clock = match self.media {
+            Media::Audio => AUDIO_CLOCK,
+            Media::Video => VIDEO_CLOCK,
+        };
+        let ticks = now.saturating_duration_since(before).as_micros() * clock / 1_000_000;
+        // Timestamps wrap.
+        (ticks & u128::from(u32::MAX)).try_into().unwrap_or(u32::MAX).max(1)
+    }
+
+    fn renumber(
+        &mut self,
+        packet: &Packet,
+        pt: u8,
+        numbers: Option<Vp8Numbers>,
+        current: Current,
+    ) -> Sending {
+        let seq = packet.seq.wrapping_add(current.seq);
+        let timestamp = packet.timestamp.wrapping_add(current.timestamp);
+        let renumbered = numbers.map(|numbers| Vp8Numbers {
+            picture: numbers.picture.wrapping_add(current.picture) & PICTURES,
+            base_layer: numbers.base_layer.wrapping_add(current.base_layer),
+        });
+        if self.last.is_none_or(|last| seq > last.seq) {
+            self.last = Some(Last {
+                layer: packet.layer,
+                seq,
+                timestamp,
+                arrived: packet.arrived,
+                shift: current.timestamp,
+                vp8: renumbered.or(self.last.and_then(|last| last.vp8)),
+            });
+        }
+        Sending {
+            source: self.source,
+            pt,
+            seq,
+            timestamp,
+            marker: packet.marker,
+            marks: packet.marks,
+            arrived: packet.arrived,
+            payload: packet.payload.clone(),
+            vp8: renumbered.filter(|_| numbers != renumbered),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::{Mid, TrackId};
+    use crate::peer::Marks;
+
+    fn output() -> Output {
+        let spec = OutputSpec {
+            track: TrackId(1),
+            mid: Mid::new("0").unwrap(),
+            media: Media::Video,
+            source: 7,
+            rtx: None,
+            payloads: vec![(96, 100)],
+        };
+        Output::new(LegId(1), &spec)
+    }
+
+    /// VP8 with a picture id of 15 bits and a number of the base layer.
+    fn packet(layer: usize, seq: u64, timestamp: u32, key: bool, arrived: Instant) -> Packet {
+        let picture = (seq & 0x7fff) as u16;
+        let [high, low] = (picture | 0x8000).to_be_bytes();
+        let payload = [0x90, 0xe0, high, low, seq as u8, 0, u8::from(!key), 0, 0];
+        Packet {
+            track: TrackId(1),
+            layer,
+            pt: 96,
+            seq,
+            timestamp,
+            marker: true,
+            marks: Marks::default(),
+            arrived,
+            payload: payload[..].into(),
+        }
+    }
+
+    fn sent(verdict: Verdict) -> Sending {
+        match verdict {
+            Verdict::Send(sending) => sending,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn a_switch_of_layers_cannot_be_seen_in_the_numbers() {
+        let now = Instant::now();
+        let mut output = output();
+        let mut take = |packet: Packet, target| output.take(&packet, Codec::Vp8, target);
+        assert_eq!(take(packet(0, 70_000, 5, false, now), 0), Verdict::NeedKeyframe(0));
+        let first = sent(take(packet(0, 70_001, 900, true, now), 0));
+        assert_eq!((first.pt, first.source, first.timestamp, first.vp8), (100, 7, 900, None));
+        assert!(first.seq < 1 << 15);
+        // Older than what it began with.
+        assert_eq!(take(packet(0, 70_000, 5, false, now), 0), Verdict::Drop);
+        let second = sent(take(packet(0, 70_003, 3900, false, now), 0));
+        assert_eq!(second.seq, first.seq + 2);
+        let late = sent(take(packet(0, 70_002, 900, false, now), 0));
+        assert_eq!(late.seq, first.seq + 1);
+        // The other layer waits for a picture that stands alone; until then the first goes on.
+        let after = now + Duration::from_millis(100);
+        assert_eq!(take(packet(1, 9, 77, false, after), 1), Verdict::NeedKeyframe(1));
+        let third = sent(take(packet(0, 70_004, 6900, false, after), 1));
+        let switched = sent(take(packet(1, 10, 77, true, after), 1));
+        assert_eq!(switched.seq, third.seq + 1);
+        assert_eq!(switched.timestamp, third.timestamp + 1);
+        let picture = (70_004_u64 & 0x7fff) as u16;
+        assert_eq!(switched.vp8.map(|numbers| numbers.picture), Some(picture + 1));
+        assert_eq!(take(packet(0, 70_005, 9900, true, after), 1), Verdict::Drop);
+        let next = sent(take(packet(1, 11, 3077, false, after), 1));
+        assert_eq!((next.seq, next.timestamp), (switched.seq + 1, switched.timestamp + 3000));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn a_pause_leaves_no_gap() {
+        let now = Instant::now();
+        let mut output = output();
+        let first = sent(output.take(&packet(0, 1, 0, true, now), Codec::Vp8, 0));
+        output.paused = true;
+        output.interrupt();
+        assert_eq!(output.take(&packet(0, 2, 3000, true, now), Codec::Vp8, 0), Verdict::Drop);
+        output.paused = false;
+        let needs = output.take(&packet(0, 99, 9000, false, now), Codec::Vp8, 0);
+        assert_eq!(needs, Verdict::NeedKeyframe(0));
+        let again = sent(output.take(&packet(0, 100, 12_000, true, now), Codec::Vp8, 0));
+        assert_eq!((again.seq, again.timestamp), (first.seq + 1, 12_000));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn what_the_receiver_does_not_take_is_not_sent() {
+        let mut other = packet(0, 1, 0, true, Instant::now());
+        other.pt = 97;
+        assert_eq!(output().take(&other, Codec::Vp8, 0), Verdict::Drop);
+    }
+}

@@ -1,0 +1,136 @@
+//! What the engine needs of a WebRTC implementation for one leg.
+
+pub mod bitstream;
+pub mod webrtc;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use thiserror::Error;
+
+use crate::api::{Credentials, LegSpec, OutputSpec, TrackId, TrackSpec};
+
+/// The other side of a leg: connectivity checks, encryption, retransmissions and reports.
+///
+/// After each call that takes `&mut self`, [`Peer::poll`] has to be called until it says
+/// [`Polled::Until`].
+pub trait Peer: Sized {
+    /// What all legs of an engine share, such as its certificate.
+    type Common;
+
+    /// `here`: where the engine's socket is reached.
+    fn open(
+        common: &Self::Common,
+        here: &[SocketAddr],
+        spec: &LegSpec,
+        now: Instant,
+    ) -> Result<Self, PeerError>;
+
+    /// Whether a datagram is for this leg: of a connectivity check, only when its password is right.
+    fn accepts(&self, datagram: &Datagram<'_>, now: Instant) -> bool;
+
+    fn receive(&mut self, datagram: &Datagram<'_>, now: Instant) -> Result<(), PeerError>;
+
+    /// Time has passed.
+    fn tick(&mut self, now: Instant) -> Result<(), PeerError>;
+
+    fn poll(&mut self) -> Result<Polled, PeerError>;
+
+    fn restart(&mut self, local: &Credentials, remote: &Credentials);
+
+    fn add_track(&mut self, track: &TrackSpec) -> Result<(), PeerError>;
+
+    fn remove_track(&mut self, track: TrackId);
+
+    fn add_output(&mut self, output: &OutputSpec) -> Result<(), PeerError>;
+
+    fn remove_output(&mut self, source: u32);
+
+    /// Asks the sender for a picture that stands alone (RFC 4585, section 6.3.1).
+    fn request_keyframe(&mut self, track: TrackId, layer: usize);
+
+    /// Sends at the next [`Peer::tick`].
+    fn write(&mut self, packet: Sending);
+}
+
+/// What came out of the socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    pub source: SocketAddr,
+    /// The address of ours that it was sent to.
+    pub destination: SocketAddr,
+    pub contents: &'a [u8],
+}
+
+#[derive(Debug)]
+pub enum Polled {
+    /// Nothing more until then.
+    Until(Instant),
+    Send {
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: Vec<u8>,
+    },
+    Connected,
+    /// Connectivity checks have failed for a while; it may come back.
+    Lost,
+    Found,
+    Closed,
+    Packet(Packet),
+    /// The receiver of this source asks for a picture that stands alone.
+    KeyframeWanted(u32),
+    /// Of no interest here.
+    Nothing,
+}
+
+/// Of a header extension, to be passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// RFC 6464: in dBov, 0 is the loudest.
+    pub level: Option<i8>,
+    pub voice: Option<bool>,
+    /// 3GPP TS 26.114, section 7.4.5: quarters of a turn.
+    pub orientation: Option<u8>,
+}
+
+/// A packet as it came, decrypted; retransmissions look like what they repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    pub track: TrackId,
+    /// Its place among the layers of the track.
+    pub layer: usize,
+    pub pt: u8,
+    /// Extended by how often it has wrapped.
+    pub seq: u64,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub marks: Marks,
+    pub arrived: Instant,
+    pub payload: Arc<[u8]>,
+}
+
+/// A packet to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sending {
+    pub source: u32,
+    pub pt: u8,
+    pub seq: u64,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub marks: Marks,
+    pub arrived: Instant,
+    pub payload: Arc<[u8]>,
+    /// New numbers for the VP8 payload descriptor (RFC 7741, section 4.2).
+    pub vp8: Option<bitstream::Vp8Numbers>,
+}
+
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum PeerError {
+    #[error("it cannot be set up like this: {0}")]
+    Setup(&'static str),
+    #[error("the handshake failed")]
+    Handshake,
+    #[error("the transport failed")]
+    Transport,
+}
