@@ -40,7 +40,7 @@ export class Browser {
       ...options,
     });
     context.setDefaultTimeout(MILLISECONDS);
-    await context.addInitScript(keepSockets);
+    await context.addInitScript(keepConnections);
     const page = await context.newPage();
     const device = new Device(this, account, page);
     page.on("console", (message) => device.say(message.text()));
@@ -173,8 +173,15 @@ export async function pair(browser, options) {
 }
 
 /** Runs in the page, before its own scripts. */
-function keepSockets() {
+function keepConnections() {
   window.sockets = [];
+  window.peers = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...values) {
+      super(...values);
+      window.peers.push(this);
+    }
+  };
   window.WebSocket = class extends WebSocket {
     constructor(...values) {
       super(...values);

@@ -124,6 +124,28 @@ export const tests = {
     assert.equal(await romeo.messages().count(), 2);
   },
 
+  "who looks elsewhere is notified, without the text": async (t) => {
+    const [romeo, juliet] = await pair(t.browser);
+    t.watch(romeo, juliet);
+    await juliet.page.context().grantPermissions(["notifications"]);
+    await juliet.page.getByRole("link", { name: "Settings" }).click();
+    await juliet.page.getByLabel("Notifications while this page is in the background").check();
+    await juliet.page.evaluate(() => {
+      window.shown = [];
+      window.Notification = class {
+        static permission = "granted";
+        constructor(title, { body }) {
+          window.shown.push(`${title}: ${body}`);
+        }
+      };
+      Object.defineProperty(document, "visibilityState", { value: "hidden" });
+    });
+    await romeo.write("a secret");
+    await juliet.page.waitForFunction(() => window.shown.length > 0);
+    const shown = await juliet.page.evaluate(() => window.shown);
+    assert.deepEqual(shown, [`${romeo.account.user}: Writes to you`]);
+  },
+
   "a phone shows one thing at a time, in Indonesian and in the dark": async (t) => {
     const phone = {
       viewport: { width: 390, height: 844 },

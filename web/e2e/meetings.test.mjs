@@ -31,6 +31,11 @@ export const tests = {
         ]),
       ),
     );
+    // The best layer of a picture of 640 × 480, at least.
+    await romeo.page.waitForFunction(
+      (label) => document.querySelector(`video[aria-label="${label}"]`).videoWidth >= 640,
+      `Picture of ${juliet.account.user}`,
+    );
     await t.picture(romeo.page, "meeting");
     await juliet.button("Mute microphone").click();
     const tile = romeo.page.locator(`[data-nick="${juliet.account.user}"]`);

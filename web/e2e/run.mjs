@@ -1,8 +1,10 @@
-// The web client against a real server: run.mjs SERVER [--only TEXT] [--pictures FOLDER]
+// The web client against a real server: run.mjs SERVER [--only TEXT] [--pictures FOLDER] [--like CONFIG]
 
 import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { isAccessible } from "./accessible.mjs";
 import { Browser } from "./browser.mjs";
 import * as calls from "./calls.test.mjs";
 import * as chat from "./chat.test.mjs";
@@ -14,12 +16,17 @@ const MILLISECONDS = 120_000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: "string", default: "" }, pictures: { type: "string" } },
+  options: {
+    only: { type: "string", default: "" },
+    pictures: { type: "string" },
+    // The configuration whose listeners the server has.
+    like: { type: "string", default: fileURLToPath(new URL("../../config.toml", import.meta.url)) },
+  },
 });
 if (values.pictures) mkdirSync(values.pictures, { recursive: true });
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
-const server = await Server.start(positionals[0]);
+const server = await Server.start(positionals[0], values.like);
 const browser = await Browser.launch(server);
 
 async function run(name, body) {
@@ -28,8 +35,9 @@ async function run(name, body) {
   const t = {
     browser,
     server,
-    /** Keeps what a page shows for whoever wants to look at it. */
+    /** A page worth looking at: tries whether everybody can use it, and keeps what it shows on demand. */
     async picture(page, what) {
+      await isAccessible(page);
       if (values.pictures) await page.screenshot({ path: `${values.pictures}/${what}.png` });
     },
     /** Fails the test if something broke in one of these devices. */

@@ -12,23 +12,20 @@ const START_MILLISECONDS = 60_000;
 const STOP_MILLISECONDS = 30_000;
 
 export class Server {
-  /** `extra`: further sections of the configuration. */
-  static async start(program, extra = "") {
+  /** `like`: a whole configuration, whose listeners this one gets too, on other ports. */
+  static async start(program, like) {
     const self = new Server();
     self.program = program;
     self.home = mkdtempSync(join(tmpdir(), "wello-web-"));
     self.config = join(self.home, "config.toml");
-    const [c2s, tls, https, http, bytestreams, media] = await freePorts(6);
-    self.https = https;
-    const listen = (name, port) => `${name} = ["127.0.0.1:${port}"]\n`;
+    const names = listeners(readFileSync(like, "utf8"));
+    const ports = await freePorts(names.length);
+    self.https = ports[names.indexOf("https")];
+    const lines = names.map((name, n) => `${name} = ["127.0.0.1:${ports[n]}"]`);
+    const data = join(self.home, "data");
     writeFileSync(
       self.config,
-      `hosts = ["localhost"]\ndata_dir = "${join(self.home, "data")}"\n[listen]\n${listen("c2s", c2s)}` +
-        listen("c2s_tls", tls) +
-        listen("https", https) +
-        listen("http", http) +
-        listen("bytestreams", bytestreams) +
-        extra.replaceAll("MEDIA_PORT", String(media)),
+      `hosts = ["localhost"]\ndata_dir = "${data}"\n[listen]\n${lines.join("\n")}\n`,
     );
     self.process = spawn(program, ["serve", "--config", self.config], { cwd: self.home });
     self.process.stderr.pipe(createWriteStream(join(self.home, "server.log")));
@@ -85,6 +82,12 @@ export class Server {
       });
     });
   }
+}
+
+/** The keys of [listen]. */
+function listeners(text) {
+  const section = text.split(/^\[listen\]$/m)[1].split(/^\[/m)[0];
+  return [...section.matchAll(/^(\w+) = /gm)].map(([, name]) => name);
 }
 
 async function freePorts(count) {

@@ -60,7 +60,7 @@ function Shell() {
           {t("app.waiting")}
         </p>
       )}
-      <div class="flex min-h-0 flex-1">
+      <main class="flex min-h-0 flex-1">
         {!meeting && (
           <div
             class={`${list ? "flex" : "hidden"} w-full flex-col border-line md:flex md:w-80 md:border-r`}
@@ -68,7 +68,7 @@ function Shell() {
             <Sidebar />
           </div>
         )}
-        <main
+        <div
           id="content"
           tabIndex={-1}
           class={`${list ? "hidden md:flex" : "flex"} min-w-0 flex-1 flex-col outline-none`}
@@ -81,8 +81,8 @@ function Shell() {
             <Route path={routes.meeting} component={MeetingPage} />
             <Route default component={HomePage} />
           </Router>
-        </main>
-      </div>
+        </div>
+      </main>
       <CallLayer />
     </div>
   );

@@ -35,7 +35,14 @@ export async function logIn(jid: string, password?: string): Promise<void> {
   current = opened;
   account.setState({ jid: session.bare, refused: undefined });
   session.on("state", (state) => {
-    if (current === opened) account.setState({ state });
+    if (current !== opened) return;
+    account.setState({ state });
+    // Put out for good: what is on the screen belongs to nobody now.
+    if (state === "offline") {
+      current = undefined;
+      leaveCalls();
+      forget();
+    }
   });
   answerDisco(session);
   for (const part of [contacts, chat, rooms, calls, conference]) part.attach(opened);

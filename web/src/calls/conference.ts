@@ -14,6 +14,13 @@ import { parseRoster } from "./roster";
 
 const RETRY = { milliseconds: 2_000, times: 10 };
 
+/** The worst first; each receiver gets the one that its connection has room for. */
+const LAYERS: RTCRtpEncodingParameters[] = [
+  { rid: "l", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "m", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "h", maxBitrate: 1_700_000 },
+];
+
 interface Conference {
   room: string;
   focus: string;
@@ -60,7 +67,7 @@ export async function join(room: string, media: LocalMedia): Promise<void> {
   const conference: Conference = { room, focus, media, down: new Map(), tries: 0 };
   current = conference;
   const show = () => meeting.setState({ sending: media.sending, local: media.video });
-  media.onTrack = (kind, track) => void conference.up?.sender(kind)?.replaceTrack(track ?? null);
+  media.onTrack = (kind, track) => conference.up?.replaceTrack(kind, track);
   media.onChange = () => {
     show();
     void tellMuted(conference);
@@ -77,6 +84,7 @@ export function leave(): void {
   conference.up?.terminate("success");
   close(conference);
   conference.media.onChange = () => {};
+  conference.media.onTrack = () => {};
   conference.media.close();
   meeting.setState(idle, true);
 }
@@ -124,7 +132,8 @@ async function connect(conference: Conference): Promise<void> {
   dispatch.register(focus, sid, up);
   // Without a track it is a place for one that comes later.
   up.connection.addTransceiver(media.audio ?? "audio", { direction: "sendonly" });
-  up.connection.addTransceiver(media.video ?? "video", { direction: "sendonly" });
+  const sendEncodings = LAYERS;
+  up.connection.addTransceiver(media.video ?? "video", { direction: "sendonly", sendEncodings });
   try {
     await up.initiate();
     await tellMuted(conference);

@@ -99,6 +99,20 @@ describe("Jingle", () => {
     ]);
   });
 
+  it("sends layers, and sees from the answer which are taken", () => {
+    const layered = OFFER.replace(
+      "a=recvonly",
+      "a=sendonly\r\na=rid:l send\r\na=simulcast:send l;h",
+    );
+    const [, video] = children(jingle(layered), "content");
+    const description = video && children(video, "description")[0];
+    const layers = children(children(description, "simulcast")[0], "layer");
+    expect(layers.map(({ attrs }) => attrs.rid)).toEqual(["l", "h"]);
+    const section = travelled(layered).sections[1];
+    expect(section && allOf(section, "simulcast")).toEqual(["recv l;h"]);
+    expect(section && allOf(section, "rid")).toEqual(["l recv", "h recv"]);
+  });
+
   it("lets nobody write lines of their own", () => {
     const evil = xml("jingle", {}, ...jingleFromSdp(OFFER, "initiator"));
     const content = children(evil, "content")[0];

@@ -61,6 +61,7 @@ function rtpDescription(section: Section): Element {
     firstOf(section, "extmap-allow-mixed") !== undefined &&
       xml("extmap-allow-mixed", { xmlns: ns.headerExtensions }),
     firstOf(section, "rtcp-mux") !== undefined && xml("rtcp-mux"),
+    simulcast(section),
     ...sources(section),
   );
 }
@@ -100,6 +101,18 @@ function headerExtension(text: string): Element {
   const [id, rest] = cut(text);
   const [uri] = cut(rest);
   return xml("rtp-hdrext", { xmlns: ns.headerExtensions, id: id.split("/")[0], uri });
+}
+
+/** The layers that are sent, the worst first (docs/protocols/calls.md). */
+function simulcast(section: Section): Element | undefined {
+  const [direction, layers] = cut(firstOf(section, "simulcast") ?? "");
+  if (direction !== "send") return undefined;
+  const rids = layers.split(" ")[0]?.split(";") ?? [];
+  return xml(
+    "simulcast",
+    { xmlns: ns.welloCalls },
+    ...rids.map((rid) => xml("layer", { rid: rid.replace(/^~/, "") })),
+  );
 }
 
 function sources(section: Section): Element[] {
@@ -187,6 +200,7 @@ function sectionFrom(content: Element, role: Role): Section {
       ...children(description, "rtp-hdrext").map(({ attrs }) => `extmap:${attrs.id} ${attrs.uri}`),
       ...payloads.flatMap(payloadAttributes),
       ...children(description, "rtcp-fb").map((one) => feedbackAttribute("*", one)),
+      ...layerAttributes(description),
       ...sourceAttributes(description),
     ],
   };
@@ -222,6 +236,15 @@ function payloadAttributes(payload: Element): string[] {
 
 function feedbackAttribute(id: string, { attrs }: Element): string {
   return `rtcp-fb:${id} ${attrs.type}${attrs.subtype ? ` ${attrs.subtype}` : ""}`;
+}
+
+/** Of an answer: the layers of ours that are taken. */
+function layerAttributes(description: Element | undefined): string[] {
+  const rids = children(children(description, "simulcast")[0], "layer").map(
+    ({ attrs }) => attrs.rid,
+  );
+  if (rids.length === 0) return [];
+  return [...rids.map((rid) => `rid:${rid} recv`), `simulcast:recv ${rids.join(";")}`];
 }
 
 function sourceAttributes(description: Element | undefined): string[] {

@@ -144,9 +144,7 @@ function connected(): Client {
 function begin(call: Call): LocalMedia {
   const local = new LocalMedia();
   running = { media: local };
-  local.onTrack = (kind, track) => {
-    void running?.peer?.sender(kind)?.replaceTrack(track ?? null);
-  };
+  local.onTrack = (kind, track) => running?.peer?.replaceTrack(kind, track);
   local.onChange = () => {
     changeCall({ local: local.video, sending: local.sending });
     void tellMuted();

@@ -39,7 +39,10 @@ export class Peer {
   private early: Element[] = [];
   /** Ours that were found before the other side knows of the session. */
   private found: RTCIceCandidate[] | undefined = [];
-  private described = false;
+  /** What the other side said last of itself, with what ICE has become since. */
+  private remote: Element | undefined;
+  /** New credentials of ours wait for theirs. */
+  private restarting = false;
   private over = false;
   private recovery: ReturnType<typeof setTimeout> | undefined;
 
@@ -64,7 +67,7 @@ export class Peer {
 
   /** Takes the session that the other side offered. `prepare` adds what this side sends. */
   async accept(offer: Element, prepare?: () => Promise<void>): Promise<void> {
-    await this.describe("offer", sdpFromJingle(offer, "initiator"));
+    await this.describe("offer", offer);
     await prepare?.();
     await this.connection.setLocalDescription();
     await this.send("session-accept", ...this.description());
@@ -76,7 +79,7 @@ export class Peer {
     this.options.events.onJingle?.(jingle);
     switch (jingle.attrs.action) {
       case "session-accept":
-        await this.describe("answer", sdpFromJingle(jingle, "responder", this.sections()));
+        await this.describe("answer", jingle);
         break;
       case "transport-info":
         await this.takeCandidates(children(jingle, "content"));
@@ -107,10 +110,13 @@ export class Peer {
     await this.send("session-info", info);
   }
 
-  /** The sender of a kind, which is there from the first offer on. */
-  sender(kind: "audio" | "video"): RTCRtpSender | undefined {
+  /** Sends another track of a kind that was offered, or none. */
+  replaceTrack(kind: "audio" | "video", track: MediaStreamTrack | undefined): void {
+    if (this.over) return;
     const all = this.connection.getTransceivers();
-    return all.find(({ receiver }) => receiver.track.kind === kind)?.sender;
+    const sender = all.find(({ receiver }) => receiver.track.kind === kind)?.sender;
+    // Refused when the session ends in the meantime.
+    sender?.replaceTrack(track ?? null).catch(() => {});
   }
 
   terminate(reason: string): void {
@@ -133,29 +139,41 @@ export class Peer {
       clearTimeout(this.recovery);
       this.recovery = undefined;
       this.options.events.onConnected();
-    } else if (connectionState === "disconnected") {
-      this.recovery ??= setTimeout(
-        () => this.terminate("connectivity-error"),
-        RECOVERY_MILLISECONDS,
-      );
-    } else if (connectionState === "failed") {
-      this.terminate("connectivity-error");
+    } else if (connectionState === "disconnected" || connectionState === "failed") {
+      if (this.recovery) return;
+      this.recovery = setTimeout(() => this.terminate("connectivity-error"), RECOVERY_MILLISECONDS);
+      // One side begins, so that they do not cross.
+      if (this.options.role === "initiator") void this.restart().catch(() => {});
     }
   }
 
-  private async describe(type: RTCSdpType, sdp: string): Promise<void> {
+  /** Looks for another way, as after a change of networks (XEP-0176, section 6.4). */
+  private async restart(): Promise<void> {
+    this.restarting = true;
+    this.found = [];
+    const offer = await this.connection.createOffer({ iceRestart: true });
+    await this.connection.setLocalDescription(offer);
+    await this.send("transport-info", ...this.transports());
+    this.flush();
+  }
+
+  private async describe(type: RTCSdpType, jingle: Element): Promise<void> {
+    const other = this.options.role === "initiator" ? "responder" : "initiator";
+    const offered = type === "answer" ? this.sections() : undefined;
+    const sdp = sdpFromJingle(jingle, other, offered);
     await this.connection.setRemoteDescription({ type, sdp });
-    this.described = true;
+    this.remote = jingle;
     const early = this.early;
     this.early = [];
     await this.takeCandidates(early);
   }
 
   private async takeCandidates(contents: Element[]): Promise<void> {
-    if (!this.described) {
+    if (!this.remote) {
       this.early.push(...contents);
       return;
     }
+    await this.takeRestart(contents);
     for (const content of contents) {
       const transport = children(content, "transport")[0];
       for (const element of children(transport, "candidate")) {
@@ -167,6 +185,29 @@ export class Peer {
         await this.connection.addIceCandidate(init).catch(() => {});
       }
     }
+  }
+
+  /** Answers new credentials of the other side by new ones, or takes them for the answer to ours. */
+  private async takeRestart(contents: Element[]): Promise<void> {
+    const { ufrag, pwd } = children(contents[0], "transport")[0]?.attrs ?? {};
+    const known = children(this.remote, "content").flatMap((one) => children(one, "transport"));
+    if (!this.remote || !ufrag || !pwd || known[0]?.attrs.ufrag === ufrag) return;
+    for (const transport of known) {
+      // All contents are bundled.
+      Object.assign(transport.attrs, { ufrag, pwd });
+      transport.children = transport.children.filter(
+        (child) => typeof child === "string" || child.name !== "candidate",
+      );
+    }
+    if (this.restarting) {
+      this.restarting = false;
+      return this.describe("answer", this.remote);
+    }
+    this.found = [];
+    await this.describe("offer", this.remote);
+    await this.connection.setLocalDescription();
+    await this.send("transport-info", ...this.transports());
+    this.flush();
   }
 
   private takeInfo(jingle: Element): void {
@@ -197,6 +238,15 @@ export class Peer {
 
   private description(): Element[] {
     return jingleFromSdp(this.connection.localDescription?.sdp ?? "", this.options.role);
+  }
+
+  /** The contents without what they are. */
+  private transports(): Element[] {
+    return this.description().flatMap((content) => {
+      if (content.name !== "content") return [];
+      const { creator, name } = content.attrs;
+      return [xml("content", { creator, name }, ...children(content, "transport"))];
+    });
   }
 
   private flush(): void {

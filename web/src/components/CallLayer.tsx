@@ -83,7 +83,6 @@ function CallScreen({ view }: { view: CallView }) {
     <section
       aria-label={t("call.region", { name })}
       class="fixed inset-0 z-40 flex flex-col bg-gray-900 text-white"
-      data-theme="dark"
     >
       <div class="relative min-h-0 flex-1 overflow-hidden">
         <Video

@@ -49,7 +49,7 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
     void navigator.clipboard.writeText(location.href).then(() => notify(t("meet.copied")));
   };
   return (
-    <div class="flex min-h-0 flex-1 flex-col bg-gray-900 text-white" data-theme="dark">
+    <div class="flex min-h-0 flex-1 flex-col bg-gray-900 text-white">
       <div class="flex items-center gap-3 px-4 py-2">
         <h1 class="min-w-0 flex-1 truncate font-semibold">{name}</h1>
         <IconButton icon="copy" label={t("meet.copy")} class="hover:bg-gray-700" onClick={copy} />

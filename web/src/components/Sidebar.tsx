@@ -28,6 +28,8 @@ export function Sidebar() {
   const close = () => setDialog(undefined);
   return (
     <nav aria-label={t("nav.main")} class="flex min-h-0 flex-1 flex-col bg-raised">
+      {/* On narrow screens this is the page. */}
+      <h1 class="sr-only md:hidden">{t("nav.main")}</h1>
       <div class="flex min-h-16 items-center gap-2 border-b border-line px-3">
         <Avatar name={nameOf(me)} seed={me} picture={picture} size="small" />
         <span class="min-w-0 flex-1 truncate font-semibold" title={me}>

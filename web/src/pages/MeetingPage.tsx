@@ -4,7 +4,7 @@ import { useLocation, useRoute } from "preact-iso";
 import { open } from "../app/chat";
 import { t } from "../app/i18n";
 import * as roomsApp from "../app/rooms";
-import { roomPath } from "../app/routes";
+import { roomPath, routes } from "../app/routes";
 import { join, leave } from "../calls/conference";
 import { LocalMedia } from "../calls/media";
 import { DeviceChoice } from "../components/DeviceChoice";
@@ -39,7 +39,7 @@ export function MeetingPage() {
   if (!jid || !services.calls) {
     return (
       <>
-        <Header title={t("meet.title", { name })} />
+        <Header title={t("meet.title", { name })} back={routes.home} />
         <p class="m-auto p-8 text-muted">{t("meet.none")}</p>
       </>
     );
@@ -97,7 +97,7 @@ function Lobby({
   const wrong = error ?? (reason && (reason === "none" ? t("meet.none") : explainRoom(reason)));
   return (
     <>
-      <Header title={t("meet.title", { name: room?.name ?? name })} />
+      <Header title={t("meet.title", { name: room?.name ?? name })} back={roomPath(jid)} />
       <div class="min-h-0 flex-1 overflow-y-auto">
         <div class="mx-auto max-w-xl space-y-5 p-6">
           <div class="flex aspect-video items-center justify-center overflow-hidden rounded-2xl bg-gray-900 text-white">
@@ -128,11 +128,16 @@ function Lobby({
           >
             {t("meet.withCamera")}
           </Checkbox>
-          <DeviceChoice onChange={() => void media.reopen()} />
           <div role="alert">{wrong && !busy && <p class="text-danger">{wrong}</p>}</div>
           <Button icon="camera" class="w-full" disabled={busy} onClick={() => void enter()}>
             {busy ? t("call.connecting") : t("meet.join")}
           </Button>
+          <details>
+            <summary class="min-h-8 cursor-pointer font-medium">{t("call.devices")}</summary>
+            <div class="pt-3">
+              <DeviceChoice onChange={() => void media.reopen()} />
+            </div>
+          </details>
         </div>
       </div>
     </>

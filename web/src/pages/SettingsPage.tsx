@@ -2,13 +2,15 @@ import { useState } from "preact/hooks";
 
 import { logOut } from "../app/client";
 import { chooseLanguage, LANGUAGES, type Language, t, useLanguage } from "../app/i18n";
+import { switchNotifications, wantsNotifications } from "../app/notifications";
 import { chooseTheme, chosenTheme, type Theme } from "../app/theme";
 import { DeviceChoice } from "../components/DeviceChoice";
 import { Header } from "../components/Header";
+import { notify } from "../state/notices";
 import { account } from "../state/stores";
 import { useStore } from "../state/use";
 import { Button } from "../ui/Button";
-import { Select } from "../ui/Field";
+import { Checkbox, Select } from "../ui/Field";
 
 const THEMES: Theme[] = ["auto", "light", "dark"];
 
@@ -16,6 +18,12 @@ export function SettingsPage() {
   const jid = useStore(account, (state) => state.jid);
   const language = useLanguage();
   const [theme, setTheme] = useState(chosenTheme());
+  const [notifies, setNotifies] = useState(wantsNotifications());
+  const choose = async (on: boolean) => {
+    const granted = await switchNotifications(on);
+    setNotifies(granted);
+    if (on && !granted) notify(t("settings.notifyDenied"), "error");
+  };
   return (
     <>
       <Header title={t("settings.title")} />
@@ -40,6 +48,9 @@ export function SettingsPage() {
                 chooseTheme(chosen);
               }}
             />
+            <Checkbox checked={notifies} onChange={(on) => void choose(on)}>
+              {t("settings.notify")}
+            </Checkbox>
           </section>
           <section class="space-y-4">
             <h2 class="text-lg font-semibold">{t("settings.devices")}</h2>

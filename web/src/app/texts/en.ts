@@ -177,6 +177,9 @@ export const en = {
   "meet.withCamera": "Camera on",
   "meet.withMicrophone": "Microphone on",
 
+  "notify.message": "Writes to you",
+  "notify.call": "Is calling you",
+
   "settings.title": "Settings",
   "settings.account": "Account",
   "settings.language": "Language",
@@ -184,6 +187,8 @@ export const en = {
   "settings.theme.auto": "As the device",
   "settings.theme.light": "Light",
   "settings.theme.dark": "Dark",
+  "settings.notify": "Notifications while this page is in the background",
+  "settings.notifyDenied": "The browser does not allow notifications.",
   "settings.logOut": "Log out",
   "settings.devices": "Devices for calls",
   "settings.askDevices": "Show devices",

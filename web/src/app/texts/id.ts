@@ -180,6 +180,9 @@ export const id: Record<keyof typeof en, string> = {
   "meet.withCamera": "Kamera menyala",
   "meet.withMicrophone": "Mikrofon menyala",
 
+  "notify.message": "Menulis kepada Anda",
+  "notify.call": "Menelepon Anda",
+
   "settings.title": "Pengaturan",
   "settings.account": "Akun",
   "settings.language": "Bahasa",
@@ -187,6 +190,8 @@ export const id: Record<keyof typeof en, string> = {
   "settings.theme.auto": "Sesuai perangkat",
   "settings.theme.light": "Terang",
   "settings.theme.dark": "Gelap",
+  "settings.notify": "Pemberitahuan saat halaman ini di latar belakang",
+  "settings.notifyDenied": "Peramban tidak mengizinkan pemberitahuan.",
   "settings.logOut": "Keluar",
   "settings.devices": "Perangkat untuk panggilan",
   "settings.askDevices": "Tampilkan perangkat",
