@@ -8,6 +8,7 @@ mod health;
 mod invite;
 mod lock;
 mod logging;
+mod media;
 mod restore;
 mod serve;
 mod transfer;

@@ -22,7 +22,6 @@ use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
 use wello_net::component::ComponentServer;
 use wello_net::ip_network::IpNetwork;
 use wello_net::listener::{Accepted, ListenOptions, Listener};
-use wello_net::media_udp::{self, MediaSocket};
 use wello_net::outbound::OutboundClient;
 use wello_net::remote::Remote;
 use wello_net::s2s::S2sServer;
@@ -37,6 +36,7 @@ use wello_store::{Location, Options, Store};
 use crate::control;
 use crate::invite;
 use crate::lock::{self, DataDirLock};
+use crate::media;
 
 pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let _lock = DataDirLock::take(&config.data_dir, "start another, or give this one its own")?;
@@ -45,7 +45,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let store = open_store(&config, Some(&metrics)).await?;
     let bytestreams = bind_bytestreams(&mut config);
     let relays = turn::bind(&mut config)?;
-    let media = bind_media(&mut config);
+    let media = media::bind(&mut config);
     if config.push.app_server {
         Keys::open(&config)?;
     }
@@ -78,7 +78,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         addresses.extend(listen_s2s(&kernel, s2s, &shutdown)?);
     }
     addresses.extend(listen_components(&kernel, &components, &shutdown)?);
-    let media = start_media(&kernel, media, &mut addresses, &shutdown)?;
+    let media = media::start(&kernel, media, &mut addresses, &shutdown)?;
     let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
         obtain_certificates(&kernel.config, &certificates, challenges, &shutdown)?;
@@ -333,34 +333,6 @@ fn bind_bytestreams(config: &mut Config) -> Vec<Listener> {
 struct Early {
     bytestreams: Vec<Listener>,
     relays: turn::Bound,
-}
-
-/// Binds the port for media, and leaves it in the configuration if there is one. Without it there
-/// are no conferences: no reason to serve nobody.
-fn bind_media(config: &mut Config) -> Option<MediaSocket> {
-    let wanted = config.listen.media.first().copied().filter(|_| config.calls.conferences);
-    let bound = wanted.and_then(|address| {
-        let bound = MediaSocket::bind(address);
-        let told = |error: &std::io::Error| {
-            tracing::warn!("listen.media: no conferences: {address}: {error}");
-        };
-        bound.inspect_err(told).ok()
-    });
-    config.listen.media = bound.iter().map(MediaSocket::local).collect();
-    bound
-}
-
-fn start_media(
-    kernel: &Arc<Kernel>,
-    socket: Option<MediaSocket>,
-    addresses: &mut Vec<String>,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Option<std::thread::JoinHandle<()>>> {
-    let Some(socket) = socket else { return Ok(None) };
-    addresses.push(format!("media={}", socket.local()));
-    let told = &kernel.config.calls.addresses;
-    let thread = media_udp::start(kernel, socket, told, shutdown.clone()).context("media")?;
-    Ok(Some(thread))
 }
 
 /// Binds every listener but those that are bound already, then accepts; returns the addresses.

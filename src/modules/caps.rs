@@ -11,7 +11,7 @@ use wello_kernel::Kernel;
 use wello_kernel::hooks::{DiscoQuery, Discovery, IqScope, SessionEvents, StreamFeatures};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::sessions::{Session, SessionId};
-use wello_wire::jid::{BareJid, Jid};
+use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::caps::{Caps, CapsHash, Verdict, verification_string};
 use wello_wire::payload::disco::DiscoInfo;
@@ -138,9 +138,40 @@ impl EntityCaps {
         let caps = announced(&session.presence()?)?;
         self.known.find(kernel, session.id, &caps).await
     }
+
+    /// What devices of other servers can do that say so by a hash; others are not asked.
+    pub(crate) async fn known_of(&self, kernel: &Kernel, caps: &Caps) -> Option<Arc<DiscoInfo>> {
+        self.known.shared(kernel, caps).await
+    }
+
+    /// Finds out what a device of another server can do, asking it in the name of `account`'s host
+    /// unless the hash is known. `None` when too much is being asked.
+    pub(crate) fn learn_from_elsewhere(
+        &self,
+        kernel: &Arc<Kernel>,
+        account: &BareJid,
+        device: &FullJid,
+        caps: &Caps,
+    ) -> Option<impl Future<Output = Option<Arc<DiscoInfo>>> + Send + use<>> {
+        if !is_checkable(caps) {
+            return None;
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let (kernel, known, caps) = (Arc::clone(kernel), Arc::clone(&self.known), caps.clone());
+        let (from, to) = (Jid::from(account.domain_jid()), Jid::from(device.clone()));
+        Some(async move {
+            let found = match known.shared(&kernel, &caps).await {
+                Some(info) => Some(info),
+                None => known.ask(&kernel, from, to, &caps).await,
+            };
+            drop(permit);
+            found
+        })
+    }
 }
 
-fn announced(presence: &Stanza) -> Option<Caps> {
+/// What a presence says of its sender.
+pub(crate) fn announced(presence: &Stanza) -> Option<Caps> {
     let caps = Caps::parse(presence.child("c", ns::CAPS)?).ok()?;
     (caps.node.len() + caps.ver.len() <= MAX_NAME).then_some(caps)
 }
@@ -185,6 +216,11 @@ impl Known {
         {
             return Some(Arc::clone(info));
         }
+        self.shared(kernel, caps).await
+    }
+
+    /// What a hash stands for, whoever says it.
+    async fn shared(&self, kernel: &Kernel, caps: &Caps) -> Option<Arc<DiscoInfo>> {
         if !is_checkable(caps) {
             return None;
         }
@@ -223,6 +259,33 @@ impl Known {
         asked.insert((key(caps), session))
     }
 
+    /// Asks a device; an answer that the hash does not stand for is not taken.
+    async fn ask(
+        &self,
+        kernel: &Arc<Kernel>,
+        from: Jid,
+        to: Jid,
+        caps: &Caps,
+    ) -> Option<Arc<DiscoInfo>> {
+        let question = DiscoInfo { node: Some(caps.query_node()), ..DiscoInfo::default() };
+        let question = question.to_element();
+        let answer = kernel.ask(from, to, IqType::Get, question, PATIENCE).await?;
+        match read(caps, &answer) {
+            Ok((info, Validity::Everybody)) => Some(self.keep(kernel, caps, info).await),
+            Ok((_, Validity::Sender)) | Err(_) => None,
+        }
+    }
+
+    async fn keep(&self, kernel: &Kernel, caps: &Caps, info: DiscoInfo) -> Arc<DiscoInfo> {
+        let info = Arc::new(info);
+        let xml = info.to_element().to_string();
+        if let Err(error) = kernel.store.caps.put(&key(caps), &xml.into()).await {
+            tracing::warn!(%error, "capabilities not stored");
+        }
+        self.share(key(caps), &info);
+        info
+    }
+
     async fn learn(
         &self,
         kernel: &Arc<Kernel>,
@@ -234,15 +297,7 @@ impl Known {
         let question = question.to_element();
         let answer = kernel.ask(from, to, IqType::Get, question, PATIENCE).await?;
         match read(&caps, &answer) {
-            Ok((info, Validity::Everybody)) => {
-                let info = Arc::new(info);
-                let xml = info.to_element().to_string();
-                if let Err(error) = kernel.store.caps.put(&key(&caps), &xml.into()).await {
-                    tracing::warn!(session = %session.id, %error, "capabilities not stored");
-                }
-                self.share(key(&caps), &info);
-                Some(info)
-            }
+            Ok((info, Validity::Everybody)) => Some(self.keep(kernel, &caps, info).await),
             Ok((info, Validity::Sender)) => {
                 let info = Arc::new(info);
                 self.own.lock().insert(session.id, (caps, Arc::clone(&info)));

@@ -16,14 +16,34 @@ use wello_wire::xml::Element;
 
 pub struct Carbons;
 
-const SPECS: &[Spec] = &[Spec {
-    id: "XEP-0280",
-    title: "Message Carbons",
-    version: "1.0.1",
-    status: Status::Complete,
-    host_features: &[ns::CARBONS, ns::CARBONS_RULES],
-    account_features: &[ns::CARBONS, ns::CARBONS_RULES],
-}];
+const SPECS: &[Spec] = &[
+    Spec {
+        id: "XEP-0280",
+        title: "Message Carbons",
+        version: "1.0.1",
+        status: Status::Complete,
+        host_features: &[ns::CARBONS, ns::CARBONS_RULES],
+        account_features: &[ns::CARBONS, ns::CARBONS_RULES],
+    },
+    // What a server does for calls: every device of both sees what was said, now and in the
+    // archive, and sleeping ones are woken. There is no feature to announce.
+    Spec {
+        id: "XEP-0353",
+        title: "Jingle Message Initiation",
+        version: "0.8.0",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[],
+    },
+    Spec {
+        id: "XEP-0482",
+        title: "Call Invites",
+        version: "0.1.0",
+        status: Status::Complete,
+        host_features: &[],
+        account_features: &[],
+    },
+];
 
 impl Module for Carbons {
     fn name(&self) -> &'static str {

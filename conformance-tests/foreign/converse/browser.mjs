@@ -37,6 +37,7 @@ const PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>
 async function servePage() {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url, "http://localhost").pathname);
+    if (path === "/blank") return response.setHeader("content-type", "text/html").end("<!doctype html><title>-</title>");
     if (path === "/") return response.setHeader("content-type", "text/html").end(PAGE);
     const file = path.startsWith("/dist/") && createReadStream(join(DIST, path.slice(6)));
     if (!file) return response.writeHead(404).end();
@@ -116,6 +117,14 @@ export class Browser {
     const client = new Client(this, account, page);
     await client.visit();
     return client;
+  }
+
+  /** A page without anything in it. */
+  async blank() {
+    const context = await this.browser.newContext();
+    const page = await context.newPage();
+    await page.goto(`http://127.0.0.1:${this.page.address().port}/blank`);
+    return page;
   }
 
   /** Converse, logged in. */

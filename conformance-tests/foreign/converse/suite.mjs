@@ -5,6 +5,7 @@ import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { Browser } from "./browser.mjs";
+import { relayed } from "./relay.mjs";
 
 // Bound on one test.
 const MILLISECONDS = 90_000;
@@ -178,6 +179,18 @@ test("an avatar is seen by the partner", async () => {
   await romeo.send("look at me");
   await juliet.message("look at me").locator("converse-avatar image").waitFor({ state: "attached" });
 });
+
+// WebRTC in Chromium takes no certificate of ours, so TURN by TLS is left to coturn's client.
+for (const transport of ["udp", "tcp"]) {
+  test(`calls by the relay alone, over ${transport}`, async () => {
+    const { jid, password } = browser.account("romeo");
+    const call = await browser.blank();
+    const api = `https://${target.domain}:${target.https}/api/v1`;
+    const { words, candidates } = await call.evaluate(relayed, { api, jid, password, transport });
+    assert.equal(words, "WHEREFORE");
+    assert.deepEqual([...new Set(candidates)], [`relay by ${transport}`]);
+  });
+}
 
 /** The width of a picture once it is decoded. */
 async function decoded(image) {

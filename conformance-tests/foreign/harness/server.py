@@ -104,6 +104,8 @@ http = ["{host}:{http}"]
 bytestreams = ["{host}:{bytestreams}"]
 turn = ["{host}:{turn}"]
 turns = ["{host}:{turns}"]
+[turn]
+relay_address = ["{host}"]
 [s2s]
 enabled = false
 """

@@ -7,6 +7,7 @@
 
 mod config;
 mod discovery;
+mod elsewhere;
 mod event;
 mod features;
 mod host;
@@ -44,6 +45,7 @@ use wello_wire::stanza::{Kind, Stanza};
 use wello_wire::xml::Element;
 
 use crate::caps::EntityCaps;
+use elsewhere::Elsewhere;
 use event::Outcome;
 use host::{Call, Host};
 use own::Own;
@@ -58,6 +60,7 @@ pub struct PubSub {
     caps: EntityCaps,
     served: Served,
     sharers: Sharers,
+    elsewhere: Elsewhere,
     announced: Announced,
     /// `pubsub.D` for each host.
     services: Vec<String>,
@@ -70,6 +73,7 @@ impl PubSub {
             caps,
             served: Served::default(),
             sharers: Sharers::default(),
+            elsewhere: Elsewhere::default(),
             announced: Announced::default(),
             services,
         }
@@ -277,6 +281,9 @@ impl IqHandler for PubSub {
 #[async_trait]
 impl Guard for PubSub {
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
+        if stanza.kind == Kind::Presence {
+            self.handle_presence_from_elsewhere(kernel, stanza).await;
+        }
         let Some(from) = stanza.from.as_ref().filter(|_| stanza.kind == Kind::Message) else {
             return Flow::Next;
         };

@@ -204,6 +204,15 @@ async fn by_presence(
         let Ok(contact) = item.jid.parse::<BareJid>() else { continue };
         let standing = standing(Some(item), affiliations.get(&item.jid));
         interested(service, kernel, &contact, node, &standing, found).await;
+        if !policy::is_subscribed_by_presence(&node.config, &standing) {
+            continue;
+        }
+        for (device, caps) in service.elsewhere.of(account, &contact) {
+            let info = service.caps.known_of(kernel, &caps).await;
+            if info.is_some_and(|info| wants(&info, node.name())) {
+                found.add(device.into());
+            }
+        }
     }
 }
 
@@ -281,12 +290,22 @@ pub(crate) async fn send_last_items(
     wanted: &HashSet<String>,
     open_only: bool,
 ) -> Result<(), Refusal> {
+    send_last_items_to(kernel, account, &session.jid.clone().into(), wanted, open_only).await
+}
+
+/// The same for a device of any server.
+pub(crate) async fn send_last_items_to(
+    kernel: &Arc<Kernel>,
+    account: &BareJid,
+    jid: &Jid,
+    wanted: &HashSet<String>,
+    open_only: bool,
+) -> Result<(), Refusal> {
     if wanted.is_empty() {
         return Ok(());
     }
     let host = Host::Account(account.clone());
-    let jid: Jid = session.jid.clone().into();
-    let call = Call { kernel, host: &host, from: &jid };
+    let call = Call { kernel, host: &host, from: jid };
     let mut viewer = None;
     for row in kernel.store.pubsub.nodes(account.as_str(), "", u32::MAX).await? {
         if !wanted.contains(&row.name) {
@@ -307,7 +326,7 @@ pub(crate) async fn send_last_items(
         if policy::may_read(&node.config, &standing).is_ok()
             && let Some(message) = last_item(kernel, &host, &node).await?
         {
-            send(kernel, message, std::slice::from_ref(&jid)).await;
+            send(kernel, message, std::slice::from_ref(jid)).await;
         }
     }
     Ok(())

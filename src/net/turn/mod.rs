@@ -135,13 +135,13 @@ impl TurnServer {
 
     pub async fn serve_tcp(self, accepted: Accepted) {
         let Accepted { stream, peer, permit, .. } = accepted;
-        stream::serve(self.gate, stream, peer, permit).await;
+        stream::serve(self.gate, stream, peer, permit, false).await;
     }
 
     pub async fn serve_tls(self, accepted: Accepted) {
         let Accepted { stream, peer, permit, .. } = accepted;
         match self.acceptor.accept(stream, ListenerKind::Turns).await {
-            Ok(Some((stream, _))) => stream::serve(self.gate, stream, peer, permit).await,
+            Ok(Some((stream, _))) => stream::serve(self.gate, stream, peer, permit, true).await,
             Ok(None) => {}
             Err(error) => tracing::debug!(%peer, %error, "handshake failed"),
         }

@@ -113,7 +113,7 @@ pub(super) fn judge(
 ) -> Result<Via, Refusal> {
     match allocation.is_over(now) {
         true => Err(Refusal::Mismatch),
-        false => allocation.from_peer(from, length, now),
+        false => allocation.receive_from(from, length, now),
     }
 }
 

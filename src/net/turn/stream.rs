@@ -25,12 +25,13 @@ const PIECE: usize = 16 * 1024;
 /// What is gathered for the client before it is written.
 const OUT: usize = 64 * 1024;
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. `apart`: each message is written by itself.
 pub(super) async fn serve<S>(
     gate: Arc<Gate>,
     stream: S,
     client: SocketAddr,
     permit: ConnectionPermit,
+    apart: bool,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -43,6 +44,7 @@ pub(super) async fn serve<S>(
         input: BytesMut::new(),
         out: Vec::new(),
         deadline: Instant::now() + IDLE,
+        apart,
     };
     while connection.step().await.is_some() {}
 }
@@ -57,6 +59,8 @@ struct Connection<S> {
     out: Vec<u8>,
     /// When there has to be an allocation, or when that is over.
     deadline: Instant,
+    /// Each message is written by itself.
+    apart: bool,
 }
 
 /// What comes next.
@@ -69,11 +73,8 @@ enum Event {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// `None` at the end.
     async fn step(&mut self) -> Option<()> {
-        if self.input.is_empty() {
-            // Most connections wait most of the time.
-            self.input = BytesMut::new();
-        }
-        self.input.reserve(PIECE);
+        // Who has no allocation has nothing long to say.
+        self.input.reserve(if self.held.is_some() { PIECE } else { SHORT });
         let relay = self.held.as_ref().map(|(_, relay)| relay);
         let readable = async {
             match relay {
@@ -176,7 +177,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Some(());
         }
         let writing = async {
-            self.stream.write_all(&self.out).await?;
+            let mut rest = &self.out[..];
+            while !rest.is_empty() {
+                // COMPAT: coturn's client takes the first message of a TLS record and no more.
+                let first = frame(rest).flatten().filter(|_| self.apart).map(|(_, whole)| whole);
+                let (first, more) = rest.split_at(first.unwrap_or(rest.len()).min(rest.len()));
+                self.stream.write_all(first).await?;
+                rest = more;
+            }
             self.stream.flush().await
         };
         timeout(WRITE, writing).await.ok()?.ok()?;

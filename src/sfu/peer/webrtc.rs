@@ -243,6 +243,15 @@ impl WebRtc {
         self.rtc.add_remote_candidate(Candidate::host(address, "udp").unwrap());
     }
 
+    /// For clients in tests: a layer that is sent.
+    #[cfg(test)]
+    pub(crate) fn add_layer(&mut self, mid: &crate::api::Mid, layer: &Rid, source: u32) {
+        let mid = StrMid::from_array(padded(mid.as_str()));
+        let mut direct = self.rtc.direct_api();
+        direct.declare_media(mid, MediaKind::Video);
+        direct.declare_stream_tx(source.into(), None, mid, Some(rid(layer)));
+    }
+
     fn event(&mut self, event: Event) -> Polled {
         match event {
             Event::Connected => {

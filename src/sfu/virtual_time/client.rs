@@ -21,6 +21,7 @@ pub struct Client {
     identity: Identity,
     peer: Option<WebRtc>,
     seq: [u64; 2],
+    layer_seq: [u64; 2],
     /// Answers that go out with the next tick.
     waiting: Vec<Outgoing>,
     /// What it sent last, encrypted.
@@ -47,6 +48,7 @@ impl Client {
             identity,
             peer: None,
             seq: [65_530; 2],
+            layer_seq: [100, 200],
             waiting: Vec::new(),
             last_media: None,
         }
@@ -55,7 +57,8 @@ impl Client {
     /// Opens the mirror image of a leg.
     pub fn begin(&mut self, leg: &LegSpec, server: &Fingerprint, at: SocketAddr) {
         assert_eq!(at, HERE.parse().unwrap());
-        let outputs = leg.tracks.iter().map(|track| OutputSpec {
+        let plain = leg.tracks.iter().filter(|track| track.layers.is_empty());
+        let outputs = plain.map(|track| OutputSpec {
             track: track.track,
             mid: track.mid.clone(),
             media: track.media,
@@ -85,6 +88,11 @@ impl Client {
         let now = Instant::now();
         let mut peer = WebRtc::open(&self.identity, &[self.address], &mirror, now).unwrap();
         peer.add_remote_candidate(at);
+        for track in &leg.tracks {
+            for (place, rid) in track.layers.iter().enumerate() {
+                peer.add_layer(&track.mid, rid, layer_source(place));
+            }
+        }
         self.peer = Some(peer);
     }
 
@@ -169,6 +177,33 @@ impl Client {
         }
     }
 
+    /// A picture that stands alone, of a layer whose place ends its payload.
+    pub fn send_layer(&mut self, layer: usize, now: Instant) {
+        let seq = &mut self.layer_seq[layer];
+        *seq += 1;
+        let payload = [0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0, 0, layer as u8];
+        let sending = Sending {
+            source: layer_source(layer),
+            pt: 96,
+            seq: *seq,
+            timestamp: (*seq * 1800) as u32,
+            marker: true,
+            marks: Marks::default(),
+            arrived: now,
+            payload: payload[..].into(),
+            vp8: None,
+        };
+        if let Some(peer) = &mut self.peer {
+            peer.write(sending);
+        }
+    }
+
+    pub fn restart(&mut self, ours: &Credentials, theirs: &Credentials) {
+        if let Some(peer) = &mut self.peer {
+            peer.restart(ours, theirs);
+        }
+    }
+
     /// The numbers in the payloads that came of a media section.
     pub fn numbers(&self, track: TrackId) -> Vec<u64> {
         let of = self.got.iter().filter(|packet| packet.track == track);
@@ -188,6 +223,10 @@ impl Client {
     pub fn vanish(&mut self) {
         self.peer = None;
     }
+}
+
+fn layer_source(layer: usize) -> u32 {
+    5000 + layer as u32
 }
 
 /// As often as real ones do.

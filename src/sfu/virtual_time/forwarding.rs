@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use super::client::FRAME;
-use super::{World, name, track_id};
-use crate::api::{Command, ConferenceId, Event, LegId, Media, Why};
+use super::{World, name, output, track, track_id};
+use crate::api::{Command, ConferenceId, Credentials, Event, LegId, Media, Rid, TrackSpec, Why};
+use crate::peer::webrtc::RID;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -144,4 +145,82 @@ fn legs_come_and_go() {
     assert_eq!((totals.legs, totals.tracks, totals.conferences), (0, 0, 0));
     world.run(SECOND * 60);
     assert_eq!(world.engine.poll_timeout(), None);
+}
+
+/// A sender of two layers by rid and one receiver.
+fn layered() -> World {
+    let mut world = World::new();
+    let sender = world.connect(|leg| {
+        let layers = ["l", "h"].map(|name| Rid::new(name).unwrap()).to_vec();
+        leg.tracks = vec![TrackSpec { sources: Vec::new(), layers, ..track(0, Media::Video) }];
+        leg.extensions.push((5, RID.to_owned()));
+    });
+    let receiver = world.connect(|leg| {
+        leg.controlling = true;
+        leg.outputs = vec![output(0, Media::Video)];
+    });
+    world.run_until(|world| world.connected(sender) && world.connected(receiver));
+    world
+}
+
+#[test]
+fn a_receiver_gets_one_layer_and_may_choose_it() {
+    let mut world = layered();
+    let frames = |world: &mut World, layers: &[usize], count: usize| {
+        for _ in 0..count {
+            for layer in layers {
+                let now = world.now;
+                // Every picture stands alone, so that the switch needs no waiting.
+                world.clients[0].send_layer(*layer, now);
+            }
+            world.run(FRAME);
+        }
+        let got: Vec<(u64, u8)> = world.clients[1]
+            .got
+            .drain(..)
+            .map(|packet| (packet.seq, packet.payload.last().copied().unwrap_or_default()))
+            .collect();
+        got
+    };
+    // The best one, once it is known to come.
+    let got = frames(&mut world, &[0, 1], 20);
+    assert_eq!(got.last().map(|(_, layer)| *layer), Some(1));
+    assert!(got.len() >= 20 && got.len() <= 21, "{got:?}");
+    assert!(run_of(&got.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()), "{got:?}");
+    let limit = |rid: Option<&str>| Command::Limit {
+        leg: LegId(1),
+        mid: name(Media::Video),
+        layer: rid.and_then(Rid::new),
+    };
+    world.engine.handle_command(limit(Some("l")), world.now);
+    let low = frames(&mut world, &[0, 1], 20);
+    // What comes of the other one before the first picture of this one is sent still.
+    assert!(low[1..].iter().all(|(_, layer)| *layer == 0), "{low:?}");
+    assert_eq!(low[0].0, got.last().unwrap().0 + 1);
+    world.engine.handle_command(limit(None), world.now);
+    assert_eq!(frames(&mut world, &[0, 1], 20).last().map(|(_, layer)| *layer), Some(1));
+    // The sender stops the best one, as browsers do when the network is bad.
+    frames(&mut world, &[0], 150);
+    let low = frames(&mut world, &[0], 20);
+    assert!(low.len() == 20 && low.iter().all(|(_, layer)| *layer == 0), "{low:?}");
+}
+
+#[test]
+fn a_client_may_begin_anew() {
+    let mut world = joined();
+    talk(&mut world, 0, 5, true);
+    let credentials = |side: &str| Credentials {
+        ufrag: format!("{side}-again"),
+        password: format!("{side}-another-long-password"),
+    };
+    let (server, client) = (credentials("server"), credentials("client"));
+    let restart = Command::Restart { leg: LegId(0), local: server.clone(), remote: client.clone() };
+    world.engine.handle_command(restart, world.now);
+    world.clients[0].restart(&client, &server);
+    // Longer than a leg lives without checks that succeed.
+    world.run(SECOND * 60);
+    talk(&mut world, 0, 5, true);
+    let numbers = world.clients[1].numbers(track_id(0, Media::Audio));
+    assert_eq!(numbers.len(), 10, "{numbers:?}");
+    assert!(!world.events.iter().any(|event| matches!(event, Event::Closed { .. })));
 }

@@ -89,7 +89,7 @@ impl Allocation {
     }
 
     /// A packet of `length` bytes for the peer of a channel.
-    pub fn to_channel(
+    pub fn send_by_channel(
         &mut self,
         number: u16,
         length: usize,
@@ -103,7 +103,7 @@ impl Allocation {
 
     /// A packet of `length` bytes for a peer; `open` says whether a port of this machine may be
     /// sent to.
-    pub(super) fn to_peer(
+    pub(super) fn send_to(
         &mut self,
         peer: SocketAddr,
         length: usize,
@@ -119,7 +119,12 @@ impl Allocation {
     }
 
     /// A packet of `length` bytes that a peer sent to the relayed address.
-    pub fn from_peer(&mut self, peer: SocketAddr, length: usize, now: Now) -> Result<Via, Refusal> {
+    pub fn receive_from(
+        &mut self,
+        peer: SocketAddr,
+        length: usize,
+        now: Now,
+    ) -> Result<Via, Refusal> {
         self.permission(peer.ip(), now).ok_or(Refusal::NoPermission)?;
         self.spend(1, length, now)?;
         let channel = self.channels.iter().find(|one| one.peer == peer && now < one.until);

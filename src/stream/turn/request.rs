@@ -77,7 +77,7 @@ fn channel_data<R>(allocation: Option<&mut Allocation>, packet: &[u8], now: Now)
     if length > data.len() {
         return Outcome::Dropped(Refusal::Malformed);
     }
-    match allocation.to_channel(number, length, now) {
+    match allocation.send_by_channel(number, length, now) {
         Ok(peer) => Outcome::Relayed { peer, payload: CHANNEL_HEADER..CHANNEL_HEADER + length },
         Err(refusal) => Outcome::Dropped(refusal),
     }
@@ -102,7 +102,7 @@ impl<'a, H: Host> Exchange<'a, H> {
             return Outcome::Dropped(Refusal::Malformed);
         };
         let open = |peer| self.host.is_open(peer);
-        match allocation.to_peer(peer, payload.len(), self.now, open) {
+        match allocation.send_to(peer, payload.len(), self.now, open) {
             Ok(()) => Outcome::Relayed { peer, payload },
             Err(refusal) => Outcome::Dropped(refusal),
         }

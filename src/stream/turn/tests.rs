@@ -204,7 +204,7 @@ impl Pair {
     }
 
     fn receive(&mut self, peer: &str) -> Result<Via, Refusal> {
-        self.allocation.as_mut().unwrap().from_peer(at(peer), 4, self.now)
+        self.allocation.as_mut().unwrap().receive_from(at(peer), 4, self.now)
     }
 
     fn wait(&mut self, seconds: u64) {

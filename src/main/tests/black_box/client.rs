@@ -43,7 +43,7 @@ impl Client {
         user: &str,
         resource: &str,
     ) -> Result<Client, Gone> {
-        let mut client = Client::new(secure(address).await?);
+        let mut client = Client::new(secure(address, domain).await?);
         domain.clone_into(&mut client.domain);
         client.open().await?;
         let secret = base64::prelude::BASE64_STANDARD.encode(format!("\0{user}\0{PASSWORD}"));
@@ -118,10 +118,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Client<Io> {
     }
 }
 
-async fn secure(address: SocketAddr) -> Result<TlsStream<TcpStream>, Gone> {
+async fn secure(address: SocketAddr, domain: &str) -> Result<TlsStream<TcpStream>, Gone> {
     let stream = TcpStream::connect(address).await.map_err(|_| Gone)?;
     stream.set_nodelay(true).map_err(|_| Gone)?;
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(domain.to_owned()).unwrap();
     connector().connect(name, stream).await.map_err(|_| Gone)
 }
 

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::certificates::{Authority, Flaw};
 use crate::client::{Client, attribute, text};
-use crate::dns::Dns;
+use crate::dns::{Dns, Record};
 use crate::server::{PASSWORD, Plan, Server};
 
 const DOMAIN: &str = "b.example";
@@ -42,8 +42,9 @@ impl Peer {
         let stranger = Authority::new();
         let (chain, key) = trusts.unwrap_or(&stranger).issue(DOMAIN, Flaw::None);
         let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("chain.pem"), &chain).unwrap();
-        std::fs::write(path("key.pem"), &key).unwrap();
+        // As Prosody looks for them.
+        std::fs::write(path("b.example.crt"), &chain).unwrap();
+        std::fs::write(path("b.example.key"), &key).unwrap();
         std::fs::write(path("both.pem"), format!("{chain}{key}")).unwrap();
         trusts.unwrap_or(&stranger).write(folder.path());
         let (c2s, s2s) = (free_port(), free_port());
@@ -124,8 +125,8 @@ storage = "internal"
 c2s_require_encryption = true
 s2s_require_encryption = true
 s2s_secure_auth = false
-ssl = {{ certificate = "{at}/chain.pem", key = "{at}/key.pem", cafile = "{at}/authority.crt" }}
-c2s_direct_tls_ssl = {{ certificate = "{at}/chain.pem", key = "{at}/key.pem" }}
+certificates = "{at}"
+ssl = {{ cafile = "{at}/authority.crt" }}
 VirtualHost "{DOMAIN}"
 Component "conference.{DOMAIN}" "muc"
 restrict_room_creation = false
@@ -211,7 +212,12 @@ impl Verona {
             s2s: if authority.is_some() { "require_certificate = true" } else { "" },
             ..Plan::default()
         };
-        let server = Server::start(&dns, plan).await;
+        let server = Server::launch(&dns, plan).await;
+        // ejabberd asks DNS for SRV records, and the operating system for addresses.
+        for name in ["_xmpp-server._tcp.a.example", "_xmpp-server._tcp.conference.a.example"] {
+            let port = server.address("s2s").port();
+            dns.add(name, Record::Service(1, port, "localhost".to_owned()));
+        }
         let peer = Peer::start(software, &dns, authority).await;
         let mut romeo = Client::login(&server, "romeo", "x").await.unwrap();
         let mut juliet = Client::login_at(peer.address, DOMAIN, "juliet", "y").await.unwrap();

@@ -1,5 +1,7 @@
 //! What two servers that trust each other do.
 
+use sha1::{Digest as _, Sha1};
+
 use crate::certificates::{Authority, Flaw};
 use crate::client::{Client, attribute, text};
 use crate::dns::Dns;
@@ -207,4 +209,61 @@ async fn direct_tls_where_dns_says_so() {
     let message = "<message to='juliet@b.example' type='chat'><body>hi</body></message>";
     romeo.send(message).await.unwrap();
     juliet.find("<message from='romeo@a.example/x'").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_account_publishes_reaches_contacts_elsewhere() {
+    let Verona { mut romeo, mut juliet, servers: _servers } = Verona::dialback().await;
+    juliet.send("<presence to='romeo@a.example' type='subscribe'/>").await.unwrap();
+    romeo.find("<presence from='juliet@b.example'").await.unwrap();
+    romeo.send("<presence to='juliet@b.example' type='subscribed'/>").await.unwrap();
+    juliet.find("<presence from='romeo@a.example/x'").await.unwrap();
+    romeo.send("<presence to='juliet@b.example' type='subscribe'/>").await.unwrap();
+    juliet.find("<presence from='romeo@a.example' ").await.unwrap();
+    juliet.send("<presence to='romeo@a.example' type='subscribed'/>").await.unwrap();
+    romeo.find("<presence from='juliet@b.example/y'").await.unwrap();
+    let publish = |id: &str| {
+        format!(
+            "<iq type='set' id='{id}'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+             <publish node='urn:example:mood'><item id='{id}'><mood xmlns='urn:example:mood'/>\
+             </item></publish></pubsub></iq>"
+        )
+    };
+    romeo.send(&publish("first")).await.unwrap();
+    romeo.find("<iq").await.unwrap();
+    // Her client tells what it can do, by a hash (XEP-0115).
+    let feature = "urn:example:mood+notify";
+    let ver = base64::Engine::encode(
+        &base64::prelude::BASE64_STANDARD,
+        Sha1::digest(format!("client/pc//x<{feature}<")),
+    );
+    let caps = format!(
+        "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='{ver}'/>\
+         </presence>"
+    );
+    juliet.send(&caps).await.unwrap();
+    let mut asked = 0;
+    let heard = loop {
+        let next = juliet.next().await.unwrap();
+        if next.contains("disco#info") && next.starts_with("<iq") {
+            let (from, id) = (attribute(&next, "from").unwrap(), attribute(&next, "id").unwrap());
+            let answer = format!(
+                "<iq type='result' id='{id}' to='{from}'>\
+                 <query xmlns='http://jabber.org/protocol/disco#info' node='n#{ver}'>\
+                 <identity category='client' type='pc' name='x'/><feature var='{feature}'/>\
+                 </query></iq>"
+            );
+            juliet.send(&answer).await.unwrap();
+            asked += 1;
+        } else if next.starts_with("<message") {
+            break next;
+        }
+    };
+    assert!(heard.contains("id='first'"), "the last item: {heard}");
+    assert_eq!(asked, 2, "by her own server and by his");
+    romeo.send(&publish("second")).await.unwrap();
+    let heard = juliet.find("<message").await.unwrap();
+    assert!(heard.contains("id='second'"), "{heard}");
+    assert_eq!(attribute(&heard, "from"), Some("romeo@a.example"), "{heard}");
+    assert_eq!(attribute(&heard, "to"), Some("juliet@b.example/y"), "{heard}");
 }

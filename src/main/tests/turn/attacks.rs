@@ -66,18 +66,19 @@ async fn of_the_server_only_relays_are_reached() {
     let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let service_at = service.local_addr().unwrap();
     let (mut romeo, mut juliet) = (client(&server, "romeo").await, client(&server, "juliet").await);
-    let relayed =
-        |packet: &crate::client::Packet| packet.message().address(XOR_RELAYED_ADDRESS).unwrap();
-    let (at_romeo, at_juliet) =
-        (relayed(&romeo.allocate().await), relayed(&juliet.allocate().await));
+    let at_romeo = romeo.allocate().await.relayed();
+    let at_juliet = juliet.allocate().await.relayed();
     for peer in [service_at, server.address("turn"), server.address("http")] {
         assert_eq!(romeo.permit(peer).await, 0, "the address is that of relays, too");
         romeo.say(peer, b"data").await;
         assert_eq!(romeo.bind(0x4001, peer).await, 403);
     }
-    romeo.say(at_juliet, b"early").await;
     assert!(romeo.settled().await);
     assert!(service.try_recv(&mut [0; 100]).is_err());
+    romeo.say(at_juliet, b"early").await;
+    let dropped =
+        async { while !metrics(&server).await.contains("reason=\"no permission\"} 1") {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), dropped).await.expect("it is dropped");
     assert_eq!(juliet.permit(at_romeo).await, 0);
     romeo.say(at_juliet, b"to juliet").await;
     let packet = juliet.receive().await.unwrap();
@@ -94,6 +95,25 @@ async fn of_the_server_only_relays_are_reached() {
     let over = juliet.ask(Method::Refresh, &|w| w.with(LIFETIME, &[0; 4])).await;
     assert_eq!(over.code(), 0);
     assert_eq!(romeo.bind(0x4002, at_juliet).await, 403, "nobody has that port any more");
+}
+
+/// Relays tell the outside's address, and reach each other by it although no router is there.
+#[tokio::test]
+async fn behind_a_router_relays_have_its_address() {
+    let server = start("external_address = [\"203.0.113.7\"]\n").await;
+    let (mut romeo, mut juliet) = (client(&server, "romeo").await, client(&server, "juliet").await);
+    let at_romeo = romeo.allocate().await.relayed();
+    let at_juliet = juliet.allocate().await.relayed();
+    assert!(at_romeo.ip() == at_juliet.ip() && at_romeo.to_string().starts_with("203.0.113.7:"));
+    assert_eq!(romeo.permit(at_juliet).await, 0);
+    assert_eq!(juliet.permit(at_romeo).await, 0);
+    romeo.say(at_juliet, b"to juliet").await;
+    let packet = juliet.receive().await.unwrap();
+    assert_eq!(packet.message().value(DATA), Some(&b"to juliet"[..]));
+    assert_eq!(packet.message().address(XOR_PEER_ADDRESS), Some(at_romeo));
+    romeo.say(SocketAddr::new(at_juliet.ip(), 22), b"to nobody").await;
+    assert!(romeo.settled().await);
+    assert_eq!(romeo.permit(at("203.0.113.8:1")).await, 403);
 }
 
 #[tokio::test]

@@ -36,6 +36,13 @@ impl Packet {
     }
 }
 
+impl Packet {
+    /// The address that an allocation has.
+    pub fn relayed(&self) -> SocketAddr {
+        self.message().address(XOR_RELAYED_ADDRESS).expect("an allocation")
+    }
+}
+
 pub type Fill<'f> = &'f dyn for<'w> Fn(Writer<'w>) -> Writer<'w>;
 
 impl Client {

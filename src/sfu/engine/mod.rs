@@ -1,18 +1,17 @@
 //! Takes packets from those who send and gives them to those who receive.
 
+mod commands;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use crate::api::{
-    Command, ConferenceId, Credentials, Event, LegId, LegSpec, Mid, OutputSpec, TrackId, TrackSpec,
-    Why,
-};
+use crate::api::{ConferenceId, Event, LegId, TrackId, Why};
 use crate::demux::{Directory, Kind, kind};
-use crate::leg::{Leg, Sent};
-use crate::output::{Output, Verdict};
+use crate::leg::Leg;
+use crate::output::Verdict;
 use crate::peer::webrtc::WebRtc;
 use crate::peer::{Datagram, Packet, Peer, PeerError, Polled};
 use crate::speaker::Speakers;
@@ -93,30 +92,6 @@ impl<P: Peer> Engine<P> {
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
             totals: Totals::default(),
-        }
-    }
-
-    pub fn handle_command(&mut self, command: Command, now: Instant) {
-        match command {
-            Command::Open(spec) => self.open(&spec, now),
-            Command::Restart { leg, local, remote } => self.restart(leg, &local, &remote),
-            Command::AddTrack { leg, track } => self.add_track(leg, &track),
-            Command::RemoveTrack { track } => self.remove_track(track),
-            Command::Forward { track, on } => self.forward(track, on),
-            Command::AddOutput { leg, output } => self.add_output(leg, &output),
-            Command::RemoveOutput { leg, mid } => self.remove_output(leg, &mid),
-            Command::Pause { leg, mid, paused } => {
-                self.change_output(leg, &mid, |_, output| {
-                    output.paused = paused;
-                    output.interrupt();
-                });
-            }
-            Command::Limit { leg, mid, layer } => {
-                self.change_output(leg, &mid, |track_layers, output| {
-                    output.most = layer.as_ref().and_then(track_layers);
-                });
-            }
-            Command::Close { leg } => self.close(leg, None),
         }
     }
 
@@ -308,125 +283,6 @@ impl<P: Peer> Engine<P> {
         mark(&mut self.dirty, leg);
     }
 
-    fn open(&mut self, spec: &LegSpec, now: Instant) {
-        let refused = Event::Closed { leg: spec.leg, why: Why::Refused };
-        let known = self.legs.contains_key(&spec.leg);
-        if known || self.legs.len() >= self.limits.legs {
-            tracing::warn!(leg = spec.leg.0, known, "no place for a leg");
-            self.events.push_back(refused);
-            return;
-        }
-        let peer = guarded(|| P::open(&self.common, &self.here, spec, now));
-        let named = peer.is_ok() && self.directory.name(&spec.local.ufrag, spec.leg);
-        let peer = match peer {
-            Ok(peer) if named => peer,
-            other => {
-                tracing::warn!(leg = spec.leg.0, error = ?other.err(), "leg not opened");
-                self.events.push_back(refused);
-                return;
-            }
-        };
-        let mut leg = Leg::new(peer, spec, now);
-        for track in &spec.tracks {
-            leg.tracks.push(track.track);
-            let made = Track::new(spec.leg, spec.conference, track, &spec.payloads);
-            self.tracks.insert(track.track, made);
-        }
-        self.conferences.entry(spec.conference).or_default().legs += 1;
-        for output in &spec.outputs {
-            attach(&mut self.tracks, &mut leg, output);
-        }
-        self.legs.insert(spec.leg, leg);
-        self.drive(spec.leg, now);
-    }
-
-    fn restart(&mut self, id: LegId, local: &Credentials, remote: &Credentials) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        if self.directory.rename(&local.ufrag, id) {
-            leg.peer.restart(local, remote);
-            mark(&mut self.dirty, leg);
-        }
-    }
-
-    fn add_track(&mut self, id: LegId, spec: &TrackSpec) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        if self.tracks.contains_key(&spec.track) {
-            return;
-        }
-        match guarded(|| leg.peer.add_track(spec)) {
-            Ok(()) => {
-                let track = Track::new(id, leg.conference, spec, &leg.payloads);
-                leg.tracks.push(spec.track);
-                self.tracks.insert(spec.track, track);
-                mark(&mut self.dirty, leg);
-            }
-            Err(error) => tracing::warn!(leg = id.0, %error, "track not added"),
-        }
-    }
-
-    fn remove_track(&mut self, id: TrackId) {
-        let Some(track) = self.tracks.remove(&id) else { return };
-        if let Some(conference) = self.conferences.get_mut(&track.conference) {
-            conference.speakers.forget(id);
-        }
-        if let Some(leg) = self.legs.get_mut(&track.leg) {
-            leg.tracks.retain(|known| *known != id);
-            leg.peer.remove_track(id);
-            mark(&mut self.dirty, leg);
-        }
-    }
-
-    fn forward(&mut self, id: TrackId, on: bool) {
-        let Some(track) = self.tracks.get_mut(&id) else { return };
-        track.forwarded = on;
-        if !on {
-            track.outputs.iter_mut().for_each(Output::interrupt);
-            if let Some(conference) = self.conferences.get_mut(&track.conference) {
-                conference.speakers.forget(id);
-            }
-        }
-    }
-
-    fn add_output(&mut self, id: LegId, spec: &OutputSpec) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        match guarded(|| leg.peer.add_output(spec)) {
-            Ok(()) => {
-                attach(&mut self.tracks, leg, spec);
-                mark(&mut self.dirty, leg);
-            }
-            Err(error) => tracing::warn!(leg = id.0, %error, "output not added"),
-        }
-    }
-
-    fn remove_output(&mut self, id: LegId, mid: &Mid) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        let Some(place) = leg.outputs.iter().position(|sent| sent.mid == *mid) else { return };
-        let sent = leg.outputs.swap_remove(place);
-        leg.peer.remove_output(sent.source);
-        mark(&mut self.dirty, leg);
-        if let Some(track) = self.tracks.get_mut(&sent.track) {
-            track.outputs.retain(|output| (output.leg, output.source) != (id, sent.source));
-        }
-    }
-
-    fn change_output(
-        &mut self,
-        id: LegId,
-        mid: &Mid,
-        change: impl FnOnce(&dyn Fn(&crate::api::Rid) -> Option<usize>, &mut Output),
-    ) {
-        let Some(leg) = self.legs.get(&id) else { return };
-        let Some(sent) = leg.outputs.iter().find(|sent| sent.mid == *mid) else { return };
-        let Some(track) = self.tracks.get_mut(&sent.track) else { return };
-        let mut outputs = std::mem::take(&mut track.outputs);
-        let found =
-            outputs.iter_mut().find(|output| (output.leg, output.source) == (id, sent.source));
-        if let Some(output) = found {
-            change(&|rid| track.place_of(rid), output);
-        }
-        track.outputs = outputs;
-    }
-
     fn fail(&mut self, id: LegId, error: PeerError) {
         if error == PeerError::Setup(PANICKED) {
             self.totals.panics += 1;
@@ -474,13 +330,5 @@ fn mark<P>(dirty: &mut Vec<LegId>, leg: &mut Leg<P>) {
     if !leg.dirty {
         leg.dirty = true;
         dirty.push(leg.id);
-    }
-}
-
-/// A track that is gone meanwhile leaves its output silent.
-fn attach<P>(tracks: &mut HashMap<TrackId, Track>, leg: &mut Leg<P>, spec: &OutputSpec) {
-    leg.outputs.push(Sent { mid: spec.mid.clone(), source: spec.source, track: spec.track });
-    if let Some(track) = tracks.get_mut(&spec.track) {
-        track.outputs.push(Output::new(leg.id, spec));
     }
 }
