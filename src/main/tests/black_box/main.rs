@@ -9,5 +9,6 @@ mod durability;
 mod memory;
 mod offline;
 mod random;
+#[allow(dead_code)] // Tests of other subjects take it too.
 mod server;
 mod uploads;

@@ -1,6 +1,8 @@
 //! Conferences through the built program: clients that speak Jingle over XMPP, with peer
 //! connections of another WebRTC implementation.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on has failed.
+
 #[path = "../black_box/client.rs"]
 #[allow(dead_code)]
 mod client;
