@@ -97,6 +97,16 @@ async fn of_the_server_only_relays_are_reached() {
     assert_eq!(romeo.bind(0x4002, at_juliet).await, 403, "nobody has that port any more");
 }
 
+/// Who cannot reach it otherwise joins a conference through the relay.
+#[tokio::test]
+async fn conferences_of_the_server_are_reached() {
+    let server = Server::start_with_media("sqlite:wello.db", &[], crate::ON_LOOPBACK).await;
+    let mut client = client(&server, "romeo").await;
+    client.allocate().await.relayed();
+    assert_eq!(client.bind(0x4000, server.address("media")).await, 0);
+    assert_eq!(client.bind(0x4001, server.address("turn")).await, 403);
+}
+
 /// Relays tell the outside's address, and reach each other by it although no router is there.
 #[tokio::test]
 async fn behind_a_router_relays_have_its_address() {
