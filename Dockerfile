@@ -1,7 +1,7 @@
 FROM node:22-bookworm-slim AS web
 WORKDIR /src
 COPY web/package.json web/package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
 COPY web .
 RUN npm run build
 
@@ -28,7 +28,7 @@ WORKDIR /etc/wello
 ENV WELLO_DATA_DIR=/data
 VOLUME /data
 USER 10001
-EXPOSE 5222 5223 5443 7777 3478/tcp 3478/udp 5349
+EXPOSE 5222 5223 5269 5270 5443 7777 3478/tcp 3478/udp 5349
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["wello", "health"]
 ENTRYPOINT ["wello"]
 CMD ["serve"]

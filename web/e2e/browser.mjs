@@ -138,17 +138,21 @@ export class Device {
     return this.messages().filter({ hasText: text }).first().waitFor();
   }
 
-  /** Takes the network away, from the open WebSocket too. */
+  /** Takes the way to the server away, and waits until the page knows. */
   async cut() {
-    await this.page.context().setOffline(true);
     await this.page.evaluate(() => {
+      window.isCut = true;
       for (const socket of window.sockets) socket.close();
     });
     await this.page.getByText("No connection. Trying again…").waitFor();
   }
 
+  /** Gives it back, as the browser says when it has a network again. */
   mend() {
-    return this.page.context().setOffline(false);
+    return this.page.evaluate(() => {
+      window.isCut = false;
+      dispatchEvent(new Event("online"));
+    });
   }
 
   button(name) {
@@ -183,8 +187,9 @@ function keepConnections() {
     }
   };
   window.WebSocket = class extends WebSocket {
-    constructor(...values) {
-      super(...values);
+    constructor(url, protocols) {
+      // Nobody listens there.
+      super(window.isCut ? "wss://localhost:1/" : url, protocols);
       window.sockets.push(this);
     }
   };

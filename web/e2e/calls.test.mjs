@@ -1,5 +1,5 @@
 import { pair } from "./browser.mjs";
-import { pictureMoves, soundIsHeard } from "./media.mjs";
+import { findsAnotherWay, pictureMoves, soundIsHeard } from "./media.mjs";
 
 export const tests = {
   "a video call: rings everywhere, is seen and heard, and ends": async (t) => {
@@ -29,7 +29,7 @@ export const tests = {
     await says(juliet, "In a call").waitFor();
     await romeo.button("Switch camera on").click();
     await pictureMoves(juliet.page, `Picture of ${romeo.account.user}`);
-    await anotherWay(romeo, juliet);
+    await findsAnotherWay(romeo.page, -1, juliet.page);
     await pictureMoves(juliet.page, `Picture of ${romeo.account.user}`);
     await juliet.button("Hang up").click();
     await says(romeo, "Call ended").waitFor();
@@ -66,24 +66,6 @@ export const tests = {
     if ((await juliet.messages().count()) !== 2) throw new Error("told more than once");
   },
 };
-
-/** The caller believes that the way between them is gone: both look for one anew. */
-async function anotherWay(caller, other) {
-  const nameOf = () => /ice-ufrag:(\S+)/.exec(window.peers.at(-1).remoteDescription.sdp)[1];
-  const before = await Promise.all([caller, other].map(({ page }) => page.evaluate(nameOf)));
-  await caller.page.evaluate(() => {
-    const peer = window.peers.at(-1);
-    Object.defineProperty(peer, "connectionState", { value: "failed", configurable: true });
-    peer.onconnectionstatechange();
-    delete peer.connectionState;
-  });
-  const isNew = (old) => {
-    const peer = window.peers.at(-1);
-    const name = /ice-ufrag:(\S+)/.exec(peer.remoteDescription.sdp)[1];
-    return name !== old && peer.connectionState === "connected" && peer.signalingState === "stable";
-  };
-  await Promise.all([caller, other].map(({ page }, n) => page.waitForFunction(isNew, before[n])));
-}
 
 /** What the screen of the call says. */
 function says({ page }, text) {

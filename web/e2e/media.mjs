@@ -46,3 +46,31 @@ export function soundIsHeard(page, label) {
     { polling: 50 },
   );
 }
+
+/**
+ * One side believes that the way is gone: until both have found one anew. `which`: of its connections;
+ * `other`: the page at the other end of its last one, if a page it is.
+ */
+export async function findsAnotherWay(page, which, other) {
+  const ends = [{ page, which }, ...(other ? [{ page: other, which: -1 }] : [])];
+  const before = await Promise.all(ends.map(({ page, which }) => page.evaluate(remoteName, which)));
+  await page.evaluate((which) => {
+    const peer = window.peers.at(which);
+    Object.defineProperty(peer, "connectionState", { value: "failed", configurable: true });
+    peer.onconnectionstatechange();
+    delete peer.connectionState;
+  }, which);
+  const isNew = ({ which, old }) => {
+    const peer = window.peers.at(which);
+    const name = /ice-ufrag:(\S+)/.exec(peer.remoteDescription.sdp)[1];
+    return name !== old && peer.connectionState === "connected" && peer.signalingState === "stable";
+  };
+  await Promise.all(
+    ends.map(({ page, which }, n) => page.waitForFunction(isNew, { which, old: before[n] })),
+  );
+}
+
+/** Runs in the page. */
+function remoteName(which) {
+  return /ice-ufrag:(\S+)/.exec(window.peers.at(which).remoteDescription.sdp)[1];
+}

@@ -1,5 +1,5 @@
 import { unique } from "./browser.mjs";
-import { pictureMoves, soundIsHeard } from "./media.mjs";
+import { findsAnotherWay, pictureMoves, soundIsHeard } from "./media.mjs";
 
 export const tests = {
   "a conference: seen and heard, muted, talked in, left": async (t) => {
@@ -37,6 +37,10 @@ export const tests = {
       `Picture of ${juliet.account.user}`,
     );
     await t.picture(romeo.page, "meeting");
+    await findsAnotherWay(romeo.page, 0);
+    await romeo.cut();
+    await romeo.mend();
+    await pictureMoves(juliet.page, `Picture of ${romeo.account.user}`);
     await juliet.button("Mute microphone").click();
     const tile = romeo.page.locator(`[data-nick="${juliet.account.user}"]`);
     await tile.getByText(`${juliet.account.user} is muted`).waitFor({ state: "attached" });
