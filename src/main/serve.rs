@@ -292,8 +292,8 @@ fn listen(
     }
     let relays = early.relays;
     addresses.extend(relays.addresses().into_iter().map(|(name, at)| format!("{name}={at}")));
-    let (server, listeners) = TurnServer::start(relays, kernel, acceptor.clone(), &[], shutdown)
-        .context("turn.allowed_peers")?;
+    let started = TurnServer::start(relays, kernel, acceptor.clone(), shutdown);
+    let (server, listeners) = started.context("turn.allowed_peers")?;
     for listener in listeners.tcp {
         let server = server.clone();
         let serve = Box::new(move |accepted| {

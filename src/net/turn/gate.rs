@@ -37,8 +37,8 @@ pub(super) struct Gate {
     clock: Clock,
     begin: Instant,
     peers: PeerPolicy,
-    /// Of this machine, besides those of relays.
-    open_ports: Vec<u16>,
+    /// Of conferences.
+    media_ports: Vec<u16>,
     /// A bit for each port that a relay has, of IPv4 and then of IPv6.
     relays: Box<[AtomicU64]>,
     counts: Mutex<Counts>,
@@ -67,11 +67,7 @@ pub(super) struct Place {
 }
 
 impl Gate {
-    pub(super) fn new(
-        kernel: &Arc<Kernel>,
-        secret: String,
-        open_ports: &[u16],
-    ) -> Result<Gate, InvalidNetwork> {
+    pub(super) fn new(kernel: &Arc<Kernel>, secret: String) -> Result<Gate, InvalidNetwork> {
         let config = kernel.config.turn.clone();
         let realm = kernel.config.domains().first().copied().unwrap_or("localhost").to_owned();
         Ok(Gate {
@@ -81,7 +77,7 @@ impl Gate {
             config,
             clock: kernel.clock.clone(),
             begin: Instant::now(),
-            open_ports: open_ports.to_vec(),
+            media_ports: kernel.config.listen.media.iter().map(SocketAddr::port).collect(),
             relays: (0..2 * 65_536 / 64).map(|_| AtomicU64::new(0)).collect(),
             counts: Mutex::default(),
             reserved: Mutex::default(),
@@ -97,8 +93,13 @@ impl Gate {
         self.metrics.turn.refusals.get_or_create(&labels).inc();
     }
 
+    /// Whether calls may reach a port of this machine: another relay's, or that of conferences.
+    pub(super) fn is_open(&self, address: SocketAddr) -> bool {
+        self.is_relay(address) || self.media_ports.contains(&address.port())
+    }
+
     /// Whether an allocation has this port now.
-    pub(super) fn is_relay(&self, address: SocketAddr) -> bool {
+    fn is_relay(&self, address: SocketAddr) -> bool {
         let (place, bit) = place_of(address);
         self.relays[place].load(Ordering::Relaxed) & bit != 0
     }
@@ -248,7 +249,7 @@ impl Host for Door<'_> {
     }
 
     fn is_open(&self, peer: SocketAddr) -> bool {
-        self.gate.is_relay(peer) || self.gate.open_ports.contains(&peer.port())
+        self.gate.is_open(peer)
     }
 
     fn open(&self, wish: Wish) -> Result<Opened<Relay>, Refusal> {

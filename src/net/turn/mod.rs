@@ -113,15 +113,14 @@ pub struct TurnServer {
 
 impl TurnServer {
     /// Begins to serve the UDP ports; connections of the listeners are for [`TurnServer::serve_tcp`]
-    /// and [`TurnServer::serve_tls`]. `open_ports`: of this machine, which calls may reach.
+    /// and [`TurnServer::serve_tls`].
     pub fn start(
         bound: Bound,
         kernel: &Arc<Kernel>,
         acceptor: TlsAcceptor,
-        open_ports: &[u16],
         shutdown: &CancellationToken,
     ) -> Result<(TurnServer, Listeners), InvalidNetwork> {
-        let gate = Arc::new(Gate::new(kernel, bound.secret, open_ports)?);
+        let gate = Arc::new(Gate::new(kernel, bound.secret)?);
         for socket in bound.udp {
             let shards = socket.shards.len();
             for port in socket.shards {

@@ -71,11 +71,11 @@ impl Relay {
         })
     }
 
-    /// Behind a router, another relayed address is reached here: not every router takes packets
-    /// back that its own network sends to its outside.
+    /// Behind a router, other relayed addresses and conferences are reached here: not every router
+    /// takes packets back that its own network sends to its outside.
     fn inward(&self, gate: &Gate, peer: SocketAddr) -> SocketAddr {
         let is_ours = self.told.ip() != self.local.ip() && peer.ip() == self.told.ip();
-        match is_ours && gate.is_relay(peer) {
+        match is_ours && gate.is_open(peer) {
             true => SocketAddr::new(self.local.ip(), peer.port()),
             false => peer,
         }
@@ -83,7 +83,7 @@ impl Relay {
 
     fn outward(&self, gate: &Gate, peer: SocketAddr) -> SocketAddr {
         let is_ours = self.told.ip() != self.local.ip() && peer.ip() == self.local.ip();
-        match is_ours && gate.is_relay(peer) {
+        match is_ours && gate.is_open(peer) {
             true => SocketAddr::new(self.told.ip(), peer.port()),
             false => peer,
         }
