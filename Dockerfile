@@ -28,7 +28,7 @@ WORKDIR /etc/wello
 ENV WELLO_DATA_DIR=/data
 VOLUME /data
 USER 10001
-EXPOSE 5222 5223 5443 7777 3478/tcp 3478/udp 5349
+EXPOSE 5222 5223 5269 5270 5443 7777 3478/tcp 3478/udp 5349
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["wello", "health"]
 ENTRYPOINT ["wello"]
 CMD ["serve"]

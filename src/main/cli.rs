@@ -27,10 +27,13 @@ pub enum Command {
     /// Ask the running server whether it lives.
     Health,
     /// Check the configuration, files, database, ports and DNS; says what to mend.
+    #[command(args_conflicts_with_subcommands = true)]
     Check {
         /// Instead of the one of --config.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        #[command(subcommand)]
+        other: Option<CheckOther>,
     },
     /// Copy the database into a new file, also while the server runs (SQLite).
     Backup {
@@ -52,6 +55,16 @@ pub enum Command {
         /// Only this domain.
         #[arg(long)]
         domain: Option<String>,
+    },
+}
+
+/// What else can be looked at.
+#[derive(Debug, Subcommand)]
+pub enum CheckOther {
+    /// Find the server of another domain and connect to it; says what is in the way.
+    Domain {
+        #[arg(value_name = "DOMAIN")]
+        domain: String,
     },
 }
 

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod cli;
 mod control;
+mod federation;
 mod health;
 mod invite;
 mod lock;
@@ -21,7 +22,7 @@ use anyhow::bail;
 use clap::Parser;
 use wello_kernel::config::Config;
 
-use cli::{Cli, Command};
+use cli::{CheckOther, Cli, Command};
 
 const DEFAULT_FILE: &str = "./config.toml";
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Command::Check { file } = cli.command {
+    if let Command::Check { file, other: None } = cli.command {
         return check(file.or(cli.config).as_deref());
     }
     let config = load(cli.config.as_deref())?;
@@ -57,7 +58,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 transfer::export(&config, &file, domain.as_deref()).await
             }
             // Handled above, because it takes a configuration that cannot be read.
-            Command::Check { .. } => Ok(()),
+            Command::Check { other: None, .. } => Ok(()),
+            Command::Check { other: Some(CheckOther::Domain { domain }), .. } => {
+                check::domain(&config, &domain).await
+            }
             Command::Restore { file } => restore::run(&config, &file).await,
             Command::Backup { file } => backup::run(&config, &file).await,
         }

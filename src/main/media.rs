@@ -33,7 +33,10 @@ pub fn start(
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
     let Some(socket) = socket else { return Ok(None) };
     addresses.push(format!("media={}", socket.local()));
-    let told = &kernel.config.calls.addresses;
+    let told = match &kernel.config.calls.addresses {
+        none if none.is_empty() => &kernel.config.turn.external_address,
+        configured => configured,
+    };
     let thread = media_udp::start(kernel, socket, told, shutdown.clone()).context("media")?;
     Ok(Some(thread))
 }

@@ -19,12 +19,9 @@ use wello_modules::push::app_server::Keys;
 use wello_net::acme::{AcmeManager, AcmeOptions, ChallengeKind, ChallengeStore};
 use wello_net::admission::Admission;
 use wello_net::c2s::{C2sServer, HANDSHAKE_TIMEOUT};
-use wello_net::component::ComponentServer;
 use wello_net::ip_network::IpNetwork;
 use wello_net::listener::{Accepted, ListenOptions, Listener};
 use wello_net::outbound::OutboundClient;
-use wello_net::remote::Remote;
-use wello_net::s2s::S2sServer;
 use wello_net::socks5;
 use wello_net::tls::{
     CertificateFiles, CertificateStore, HostTls, TlsAcceptor, TlsOptions, roots_from_file,
@@ -34,6 +31,7 @@ use wello_net::turn::{self, TurnServer};
 use wello_store::{Location, Options, Store};
 
 use crate::control;
+use crate::federation::Federation;
 use crate::invite;
 use crate::lock::{self, DataDirLock};
 use crate::media;
@@ -66,18 +64,10 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     if let Err(error) = control::listen(&kernel, shutdown.clone()) {
         tracing::warn!("commands that change accounts do not reach this server: {error:#}");
     }
-    let federation = CancellationToken::new();
-    let s2s = open_s2s(&kernel, &acceptor, &certificates, &federation)?;
-    check_components(&kernel)?;
-    let components = ComponentServer::new(Arc::clone(&kernel), federation.clone());
-    let remote = Remote { components: Arc::clone(&components), s2s: s2s.clone() };
-    kernel.install_remote(Arc::new(remote));
+    let federation = Federation::open(&kernel, &acceptor, &certificates)?;
     let early = Early { bytestreams, relays };
     let mut addresses = listen(&kernel, &c2s, &router, &acceptor, early, &shutdown)?;
-    if let Some(s2s) = &s2s {
-        addresses.extend(listen_s2s(&kernel, s2s, &shutdown)?);
-    }
-    addresses.extend(listen_components(&kernel, &components, &shutdown)?);
+    addresses.extend(federation.listen(&kernel, &shutdown)?);
     let media = media::start(&kernel, media, &mut addresses, &shutdown)?;
     let chores = tokio::spawn(run_chores(Arc::clone(&kernel), shutdown.clone()));
     if kernel.config.acme.enabled {
@@ -103,15 +93,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         tracing::warn!("some connections did not close in time");
     }
     // Other servers are told what the end of the sessions meant to them.
-    federation.cancel();
-    if let Some(s2s) = &s2s
-        && tokio::time::timeout(drain, s2s.drained()).await.is_err()
-    {
-        tracing::warn!("some streams of other servers did not close in time");
-    }
-    if tokio::time::timeout(drain, components.drained()).await.is_err() {
-        tracing::warn!("some components did not close in time");
-    }
+    federation.close(drain).await;
     // Media ends at once: its thread waits for nothing.
     if let Some(media) = media {
         let _ = tokio::task::spawn_blocking(|| media.join()).await;
@@ -140,94 +122,6 @@ fn install_outbound(kernel: &Kernel) -> anyhow::Result<()> {
     let client = OutboundClient::new(roots, push.private_hosts.iter().cloned())?;
     kernel.outbound.install(Arc::new(client));
     Ok(())
-}
-
-/// Who speaks with other servers; `None` when the operator wants none.
-fn open_s2s(
-    kernel: &Arc<Kernel>,
-    acceptor: &TlsAcceptor,
-    certificates: &Arc<CertificateStore>,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Option<Arc<S2sServer>>> {
-    let config = &kernel.config.s2s;
-    if !config.enabled {
-        return Ok(None);
-    }
-    let mut roots = system_roots().unwrap_or_else(|error| {
-        tracing::warn!("no certificate of another server is known to be good: {error}");
-        RootCertStore::empty()
-    });
-    if let Some(file) = &config.ca {
-        roots.roots.extend(roots_from_file(file).context("s2s.ca")?.roots);
-    }
-    let (kernel, acceptor) = (Arc::clone(kernel), acceptor.clone());
-    let certificates = Arc::clone(certificates);
-    Ok(Some(S2sServer::new(kernel, acceptor, certificates, roots, shutdown.clone())?))
-}
-
-/// Binds the listeners for other servers, then accepts; returns the addresses.
-fn listen_s2s(
-    kernel: &Kernel,
-    s2s: &Arc<S2sServer>,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Vec<String>> {
-    let config = &kernel.config;
-    let per_address = u32::try_from(config.limits.unauthenticated_per_address).unwrap_or(u32::MAX);
-    let admission = Admission::new(config.s2s.connections, per_address);
-    let mut addresses = Vec::new();
-    let plain = config.s2s.listen.iter().map(|address| (address, false));
-    let direct = config.s2s.listen_tls.iter().map(|address| (address, true));
-    for (address, direct) in plain.chain(direct) {
-        let listener = Listener::bind(*address, ListenOptions::default())?;
-        let name = if direct { "s2s_tls" } else { "s2s" };
-        addresses.push(format!("{name}={}", listener.local_addr()?));
-        let (server, admission, stop) = (Arc::clone(s2s), admission.clone(), shutdown.clone());
-        tokio::spawn(async move {
-            let serve = |accepted| match direct {
-                true => server.serve_direct_tls(accepted),
-                false => server.serve_tcp(accepted),
-            };
-            listener.run(admission, stop.cancelled(), serve).await;
-        });
-    }
-    Ok(addresses)
-}
-
-/// A component cannot take the place of a service of ours.
-fn check_components(kernel: &Kernel) -> anyhow::Result<()> {
-    let taken = |domain: &String| kernel.hooks().services.contains_key(domain);
-    match kernel.config.component.iter().find(|component| taken(&component.domain)) {
-        Some(component) => {
-            let domain = &component.domain;
-            Err(anyhow!("component: {domain} is a service of this server already"))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Binds the listeners for components if there are any, then accepts; returns the addresses.
-fn listen_components(
-    kernel: &Kernel,
-    components: &Arc<ComponentServer>,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Vec<String>> {
-    let config = &kernel.config;
-    if config.component.is_empty() {
-        return Ok(Vec::new());
-    }
-    let per_address = u32::try_from(config.limits.unauthenticated_per_address).unwrap_or(u32::MAX);
-    let admission = Admission::new(MAX_COMPONENT_CONNECTIONS, per_address);
-    let mut addresses = Vec::new();
-    for address in &config.listen.components {
-        let listener = Listener::bind(*address, ListenOptions::default())?;
-        addresses.push(format!("components={}", listener.local_addr()?));
-        let (server, admission, stop) =
-            (Arc::clone(components), admission.clone(), shutdown.clone());
-        tokio::spawn(async move {
-            listener.run(admission, stop.cancelled(), |accepted| server.serve(accepted)).await;
-        });
-    }
-    Ok(addresses)
 }
 
 async fn run_chores(kernel: Arc<Kernel>, shutdown: CancellationToken) {
@@ -416,9 +310,6 @@ fn listen(
     }
     Ok(addresses)
 }
-
-/// Of all components together.
-const MAX_COMPONENT_CONNECTIONS: usize = 1000;
 
 /// How often certificates are read again without being told to: whoever renews them may not tell.
 /// Accounts may have got keys meanwhile, too.

@@ -11,7 +11,8 @@ use super::ConfigError;
 pub struct Calls {
     /// Conferences in rooms, at `calls.D`.
     pub conferences: bool,
-    /// Where clients reach `listen.media`; empty: the addresses that this machine knows.
+    /// Where clients reach `listen.media`; empty: `turn.external_address`, or what this
+    /// machine knows.
     pub addresses: Vec<IpAddr>,
     /// Of one conference.
     pub participants: usize,

@@ -182,7 +182,9 @@ pub fn ports(config: &Config, running: bool) -> Vec<Finding> {
         let mend = "every list under [listen] is empty: nobody can connect";
         return vec![Finding::error("port", mend)];
     }
-    let tcp = all.flatten().map(|address| {
+    let s2s = [&config.s2s.listen, &config.s2s.listen_tls];
+    let s2s = s2s.into_iter().filter(|_| config.s2s.enabled);
+    let tcp = all.chain(s2s).flatten().map(|address| {
         let bound = Listener::bind(*address, ListenOptions::default());
         port(&address.to_string(), bound.map(drop).map_err(|error| error.to_string()), running)
     });

@@ -8,9 +8,13 @@ mod look;
 use std::path::Path;
 
 use anyhow::bail;
+use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
+use wello_net::s2s::probe::{self, Kind, Observation};
 use wello_net::turn;
+use wello_stream::s2s::Domain;
 
+use crate::federation;
 use finding::{Finding, Level};
 
 /// Checks a configuration and what it needs; `file` is for the findings. Fails when there is an
@@ -25,14 +29,33 @@ pub async fn run(config: anyhow::Result<Config>, file: &Path) -> anyhow::Result<
         }
         Err(error) => vec![Finding::error("configuration", crate::one_line(&error))],
     };
-    for finding in &findings {
-        println!("{finding}");
-    }
-    match findings.iter().filter(|finding| finding.level == Level::Error).count() {
+    match report(&findings) {
         0 => Ok(()),
         1 => bail!("1 error; the server will not work as it is"),
         errors => bail!("{errors} errors; the server will not work as it is"),
     }
+}
+
+/// Finds the server of another domain and connects to it. Fails when stanzas would not get there.
+pub async fn domain(config: &Config, domain: &str) -> anyhow::Result<()> {
+    let Some(name) = Domain::parse(domain) else { bail!("{domain:?} is not a domain") };
+    let roots = federation::authorities(&config.s2s)?;
+    let seen = probe::probe(config, roots, &name, Clock::System.now()).await?;
+    let findings = seen.into_iter().map(|Observation { kind, text }| match kind {
+        Kind::Good => Finding::ok("server", text),
+        Kind::Odd => Finding::warning("server", text),
+        Kind::Bad => Finding::error("server", text),
+    });
+    match report(&findings.collect::<Vec<_>>()) {
+        0 => Ok(()),
+        _ => bail!("what is written to {name} comes back"),
+    }
+}
+
+/// How many errors there are.
+fn report(findings: &[Finding]) -> usize {
+    findings.iter().for_each(|finding| println!("{finding}"));
+    findings.iter().filter(|finding| finding.level == Level::Error).count()
 }
 
 async fn all(config: &Config) -> Vec<Finding> {

@@ -26,6 +26,8 @@ use crate::muc::{Parted, RoomWatch};
 
 /// Conferences at once; each has at least one participant who is in its room.
 const MAX_CONFERENCES: usize = 10_000;
+/// Changes of one device in a minute.
+const MAX_CHANGES: u32 = 60;
 /// What the focus can do (XEP-0166, section 11 and those of the others).
 const FEATURES: [&str; 15] = [
     ns::AV_CONFERENCES,
@@ -204,6 +206,7 @@ impl Calls {
         let from = FullJid::try_from(from.clone());
         let from = from.map_err(|_| StanzaError::bad_request("only sessions call"))?;
         let room = self.room(to)?;
+        self.count_change(kernel, &room, &from, &jingle)?;
         if jingle.action != Action::SessionInitiate {
             return self.on(kernel, &room, Some(asked), |conference, dice, fx| {
                 conference.handle(&from, &jingle, dice, fx)
@@ -217,7 +220,7 @@ impl Calls {
         });
         // Who has left the room meanwhile was not there to be put out.
         if done.is_ok() && !self.guests(&room).iter().any(|guest| guest.jid == from) {
-            let partings = HashMap::from([(from.clone(), Parting::Left)]);
+            let partings = HashMap::from([(from, Parting::Left)]);
             let guests = self.guests(&room).into_iter().map(|guest| (guest.jid.clone(), guest));
             let guests: HashMap<FullJid, Guest> = guests.collect();
             let ended = self.on(kernel, &room, None, |conference, dice, fx| {
@@ -227,6 +230,33 @@ impl Calls {
             return Ok(done.into_iter().chain(ended).flatten().collect());
         }
         done
+    }
+
+    /// What everybody is told of, and each gets a whole roster for, is not to come too often.
+    fn count_change(
+        &self,
+        kernel: &Kernel,
+        room: &BareJid,
+        from: &FullJid,
+        jingle: &Jingle,
+    ) -> Result<(), StanzaError> {
+        let told = match jingle.action {
+            Action::SessionInitiate | Action::ContentAdd | Action::ContentRemove => true,
+            Action::SessionInfo | Action::ContentModify => {
+                let conferences = self.conferences.lock();
+                conferences.get(room).is_some_and(|conference| conference.sends(from, &jingle.sid))
+            }
+            _ => false,
+        };
+        if !told {
+            return Ok(());
+        }
+        let (key, now): (Box<str>, _) = (from.as_str().into(), kernel.clock.now());
+        if self.changes.count(&key, now) >= MAX_CHANGES {
+            return Err(StanzaError::resource_constraint("too many changes, wait a minute"));
+        }
+        self.changes.add(key, now);
+        Ok(())
     }
 
     /// An error that came to something that the focus has sent.

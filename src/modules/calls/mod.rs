@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
+use wello_kernel::accounts::Windows;
 use wello_kernel::config::Config;
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_wire::jid::BareJid;
@@ -24,6 +25,8 @@ pub struct Calls {
     /// By room. Nobody who holds a room's lock takes this one.
     conferences: Mutex<HashMap<BareJid, Conference>>,
     next: AtomicU64,
+    /// Changes that all others are told of, by device.
+    changes: Windows<Box<str>>,
 }
 
 /// The service's domain is this label below a host.
@@ -44,6 +47,7 @@ impl Calls {
             muc,
             conferences: Mutex::default(),
             next: AtomicU64::new(1),
+            changes: Windows::new(60),
         })
     }
 }

@@ -64,7 +64,7 @@ pub fn start(
     let identity = identity.ok_or_else(|| io::Error::other("no certificate can be made"))?;
     let (commands, inbox) = mpsc::channel(MAX_COMMANDS);
     let (events, told_events) = mpsc::channel(MAX_EVENTS);
-    let local = kernel.config.domains().iter().any(|domain| *domain == "localhost");
+    let local = kernel.config.domains().contains(&"localhost");
     let here = addresses::here(socket.local());
     let handle = Handle {
         addresses: addresses::told(&here, told, socket.local().port(), local),
@@ -142,7 +142,7 @@ impl Shard {
             self.engine.handle_timeout(now);
             self.engine.flush(now);
             while let Some(outgoing) = self.engine.poll_outgoing() {
-                socket.send(outgoing);
+                socket.send(&outgoing);
             }
             socket.finish();
             self.tell();

@@ -99,7 +99,6 @@ impl Open {
             });
             // Errors that come back from where we sent to (ICMP) are of no use here.
             let Ok(count) = received else { return };
-            drop(slices);
             for (meta, buffer) in metas[..count].iter().zip(self.buffers.chunks(MESSAGE)) {
                 let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
                 let to = meta.dst_ip.unwrap_or(self.local.ip()).to_canonical();
@@ -116,12 +115,12 @@ impl Open {
     }
 
     /// Sends now or with those that follow; [`Open::finish`] sends what is left.
-    pub fn send(&mut self, outgoing: Outgoing) {
+    pub fn send(&mut self, outgoing: &Outgoing) {
         let most = self.state.max_gso_segments();
-        if !self.burst.takes(&outgoing, most) {
+        if !self.burst.takes(outgoing, most) {
             self.finish();
         }
-        self.burst.put(&outgoing);
+        self.burst.put(outgoing);
     }
 
     pub fn finish(&mut self) {
@@ -223,7 +222,7 @@ mod tests {
         assert_eq!(got, [(there, here, b"question".to_vec())]);
         for contents in [&b"one"[..], b"two", b"3"] {
             let contents = contents.to_vec();
-            open.send(Outgoing { source: here, destination: there, contents });
+            open.send(&Outgoing { source: here, destination: there, contents });
         }
         open.finish();
         let mut buffer = [0; 100];

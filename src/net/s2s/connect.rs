@@ -1,9 +1,11 @@
 //! From a domain to a connection with its server.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -12,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use wello_stream::s2s::{Domain, Pair};
 
 use super::S2sServer;
-use super::lookup::{LookupError, Target};
+use super::lookup::{LookupError, Resolver, Target};
 use super::socket::Socket;
 use crate::listener::{Liveness, configure};
 use crate::tls::HostName;
@@ -66,33 +68,47 @@ async fn reach(
     pair: &Pair,
     target: &Target,
 ) -> Result<Connected, ConnectError> {
-    let addresses = server.resolver.addresses(target).await?;
-    let stream = race(&addresses).await.map_err(|(at, error)| {
-        ConnectError::Unreachable(format!("{} ({at})", target.host), error)
-    })?;
+    let stream = dial(&server.resolver, target).await?;
     if !target.direct {
         return Ok(Connected { socket: Socket::Tcp(stream), certificates: None });
     }
     secure(server, pair, stream, true).await
 }
 
-/// Begins TLS as the client.
+/// A bare connection with one of the addresses of a target.
+pub async fn dial(resolver: &Resolver, target: &Target) -> Result<TcpStream, ConnectError> {
+    let addresses = resolver.addresses(target).await?;
+    race(&addresses)
+        .await
+        .map_err(|(at, error)| ConnectError::Unreachable(format!("{} ({at})", target.host), error))
+}
+
+/// Begins TLS with the certificate of our domain.
 pub async fn secure(
     server: &S2sServer,
     pair: &Pair,
     stream: TcpStream,
     direct: bool,
 ) -> Result<Connected, ConnectError> {
-    let name = match HostName::new(pair.to.as_str()) {
+    let host = server.certificates.lookup(Some(pair.from.as_str()));
+    handshake(Ok(host.client_config(direct)), &pair.to, stream).await
+}
+
+/// Begins TLS as the client.
+pub async fn handshake(
+    config: Result<Arc<ClientConfig>, rustls::Error>,
+    domain: &Domain,
+    stream: TcpStream,
+) -> Result<Connected, ConnectError> {
+    let failed = |error| ConnectError::Tls(domain.to_string(), error);
+    let config = config.map_err(|error| failed(std::io::Error::other(error)))?;
+    let name = match HostName::new(domain.as_str()) {
         Some(HostName::Dns(name)) => ServerName::try_from(name.to_string()).ok(),
         Some(HostName::Ip(address)) => Some(ServerName::from(address)),
         None => None,
     };
-    let name = name.ok_or_else(|| ConnectError::Name(pair.to.clone()))?;
-    let host = server.certificates.lookup(Some(pair.from.as_str()));
-    let connector = TlsConnector::from(host.client_config(direct));
-    let stream = connector.connect(name, stream).await;
-    let stream = stream.map_err(|error| ConnectError::Tls(pair.to.to_string(), error))?;
+    let name = name.ok_or_else(|| ConnectError::Name(domain.clone()))?;
+    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(failed)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = certificates.iter().map(|one| one.clone().into_owned()).collect();
     Ok(Connected { socket: Socket::Tls(Box::new(stream)), certificates: Some(certificates) })

@@ -6,6 +6,7 @@ mod lookup;
 mod outbox;
 mod outgoing;
 mod policy;
+pub mod probe;
 mod socket;
 mod trust;
 
@@ -72,10 +73,7 @@ impl S2sServer {
         shutdown: CancellationToken,
     ) -> Result<Arc<S2sServer>, S2sError> {
         let config = &kernel.config.s2s;
-        let networks = config.private_networks.iter().map(|text| text.parse::<IpNetwork>());
-        let networks = networks.collect::<Result<Vec<_>, _>>()?;
-        let resolver = Resolver::new(config.nameserver, networks);
-        let resolver = resolver.map_err(|error| S2sError::Resolver(error.to_string()))?;
+        let resolver = resolver(config)?;
         Ok(Arc::new(S2sServer {
             settings: Arc::new(settings(&kernel)),
             outboxes: Outboxes::new(config.outbox_bytes, config.domains),
@@ -212,6 +210,13 @@ impl S2sServer {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+fn resolver(config: &S2s) -> Result<Resolver, S2sError> {
+    let networks = config.private_networks.iter().map(|text| text.parse::<IpNetwork>());
+    let networks = networks.collect::<Result<Vec<_>, _>>()?;
+    let resolver = Resolver::new(config.nameserver, networks);
+    resolver.map_err(|error| S2sError::Resolver(error.to_string()))
 }
 
 fn settings(kernel: &Kernel) -> Settings {

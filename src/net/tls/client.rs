@@ -18,13 +18,24 @@ pub(crate) fn client_config(
     tls12: bool,
     direct: bool,
 ) -> Result<ClientConfig, Error> {
+    let mut config = without_certificate(tls12, direct)?;
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(key)));
+    Ok(config)
+}
+
+/// Shows none, for a look around.
+pub(crate) fn anonymous_client(direct: bool) -> Result<Arc<ClientConfig>, Error> {
+    without_certificate(true, direct).map(Arc::new)
+}
+
+fn without_certificate(tls12: bool, direct: bool) -> Result<ClientConfig, Error> {
     let versions = if tls12 { rustls::ALL_VERSIONS } else { &[&rustls::version::TLS13] };
     let verifier = AnyServer { algorithms: crypto_provider().signature_verification_algorithms };
     let mut config = ClientConfig::builder_with_provider(crypto_provider())
         .with_protocol_versions(versions)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key))));
+        .with_no_client_auth();
     if direct {
         config.alpn_protocols = vec![Alpn::XmppServer.as_str().as_bytes().to_vec()];
     }

@@ -22,6 +22,7 @@ mod tests;
 
 pub use acceptor::{ChannelBindings, TlsAcceptor, TlsInfo, TlsStream};
 pub use challenge::{AlpnChallenges, ChallengeError};
+pub(crate) use client::anonymous_client;
 pub use client_auth::{PeerCertificateError, validate_client_certificate};
 pub use error::{CertificateError, HandshakeError};
 pub use host::{CertificateOrigin, HostCertificate};

@@ -137,6 +137,11 @@ impl Outgoing {
         self.phase == Phase::Ready
     }
 
+    /// What the other server takes as a proof, once that is known and nothing has been tried.
+    pub fn offered(&self) -> Option<Negotiable> {
+        (self.phase == Phase::Negotiated).then_some(self.offered)
+    }
+
     /// Whether the stream cannot carry stanzas any more, or never will.
     pub fn is_refused(&self) -> bool {
         matches!(self.phase, Phase::Refused | Phase::Closed)

@@ -12,7 +12,9 @@ mod sdp;
 mod server;
 
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
+use wello_wire::ns;
 use wello_wire::payload::jingle::{Action, Condition, Jingle};
+use wello_wire::xml::Element;
 
 use participant::{FOCUS, Participant, ROOM};
 use server::Server;
@@ -65,6 +67,25 @@ async fn who_is_kicked_is_out_of_the_call() {
     // And cannot come back without entering the room.
     let refused = romeo.try_call("again").await;
     assert!(refused.contains("<forbidden"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_all_are_told_of_are_bounded() {
+    let server = serve(&["juliet"]).await;
+    let mut juliet = Participant::enter(&server, "juliet").await;
+    juliet.unlock().await;
+    juliet.call().await;
+    for _ in 0..60 {
+        let mut mute = Jingle::new(Action::SessionInfo, "up-juliet");
+        mute.others.push(Element::new("mute", ns::JINGLE_RTP_INFO));
+        juliet.say(&mute).await;
+    }
+    let refused = juliet.refusal().await;
+    assert!(refused.contains("<resource-constraint"), "{refused}");
+    // What concerns nobody else goes on.
+    juliet.say(&Jingle::new(Action::SessionTerminate, "up-juliet")).await;
+    let again = juliet.try_call("up-juliet").await;
+    assert!(again.contains("<resource-constraint"), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -120,6 +120,16 @@ impl Participant {
         self.client.send(&iq).await.unwrap();
     }
 
+    /// The first error.
+    pub async fn refusal(&mut self) -> String {
+        loop {
+            let answer = self.client.find("<iq").await.unwrap();
+            if attribute(&answer, "type") == Some("error") {
+                return answer;
+            }
+        }
+    }
+
     /// The next action of this kind; others wait.
     pub async fn jingle(&mut self, action: Action) -> Jingle {
         if let Some(place) = self.waiting.iter().position(|jingle| jingle.action == action) {

@@ -181,3 +181,23 @@ async fn domains_that_are_denied() {
     assert!(answer.contains("remote-server-timeout"), "{answer}");
     assert!(!a.log().contains("another server may send"));
 }
+
+#[tokio::test]
+async fn the_operator_can_look_a_domain_up() {
+    let dns = Dns::start().await;
+    let (a, _romeo) = romeo(&dns, "deny = ['evil.example']").await;
+    let _b = Server::start(&dns, Plan { domain: "b.example", ..Plan::default() }).await;
+    dns.serve("dead.example", "xmpp-server", 1);
+    dns.serve("self.example", "xmpp-server", a.address("s2s").port());
+    for (domain, succeeds, lines) in [
+        ("b.example", true, &["(STARTTLS): connected", "UnknownIssuer", "takes dialback"][..]),
+        ("nowhere.example", false, &["DNS says that there is no nowhere.example"]),
+        ("dead.example", false, &["refused", "error    server: dead.example cannot"]),
+        ("self.example", false, &["host-unknown"]),
+        ("evil.example", false, &["does not talk to evil.example: in s2s.deny"]),
+    ] {
+        let (found, text) = a.check(domain).await;
+        assert_eq!(found, succeeds, "{text}");
+        assert!(lines.iter().all(|line| text.contains(line)), "{domain}: {text}");
+    }
+}

@@ -109,6 +109,12 @@ impl Server {
         command
     }
 
+    /// What the command says of another domain, and whether it is content.
+    pub async fn check(&self, domain: &str) -> (bool, String) {
+        let output = self.command(&["check", "domain", domain]).output().await.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    }
+
     async fn run(&mut self) {
         let log = self.folder.path().join("log");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();

@@ -179,9 +179,9 @@ fn mistakes_at_the_start_are_one_line_that_says_what_to_do() {
         line
     };
     let line = with(right.replace("http = ", "htpp = "));
-    assert!(line.contains("line 8, listen.htpp") && line.contains("https"), "{line}");
+    assert!(line.contains("line 10, listen.htpp") && line.contains("https"), "{line}");
     let line = with(format!("{right}[archive]\npolicy = \"sometimes\"\n"));
-    assert!(line.contains("line 12, archive.policy") && line.contains("roster"), "{line}");
+    assert!(line.contains("line 14, archive.policy") && line.contains("roster"), "{line}");
     let files = "[[host]]\ndomain = \"a.example\"\ncertificate = \"/none.crt\"\nkey = \"/none\"\n";
     let line = with(format!("{right}{files}"));
     assert!(line.contains("/none.crt: cannot be read"), "{line}");

@@ -129,6 +129,11 @@ impl Conference {
         self.people.is_empty()
     }
 
+    /// Whether somebody sends by this session.
+    pub fn sends(&self, jid: &FullJid, sid: &str) -> bool {
+        self.people.get(jid).is_some_and(|person| person.ups.iter().any(|up| up.sid == sid))
+    }
+
     /// Finds out whose a transport is.
     pub fn owner(&self, leg: LegId) -> Option<(&FullJid, &str)> {
         self.people.iter().find_map(|(jid, person)| {

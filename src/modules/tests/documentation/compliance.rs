@@ -38,10 +38,7 @@ const CATEGORIES: [Category; 4] = [
         features: &[
             feature("Core features", Level::Core, &["RFC 6120"]),
             feature("TLS", Level::Core, &["RFC 7590"]),
-            Feature {
-                remark: "asked of a server is that it accepts direct TLS connections",
-                ..feature("Direct TLS", Level::Advanced, &["XEP-0368"])
-            },
+            feature("Direct TLS", Level::Advanced, &["XEP-0368"]),
             feature("Feature discovery", Level::Core, &["XEP-0030"]),
             feature("Feature broadcasts", Level::Advanced, &["XEP-0115"]),
             feature("Server extensibility", Level::Core, &["XEP-0114"]),
@@ -68,7 +65,10 @@ const CATEGORIES: [Category; 4] = [
                 &["XEP-0223"],
             ),
             feature("Private XML storage", Level::Advanced, &["XEP-0049"]),
-            feature("Stream management", Level::Advanced, &["XEP-0198"]),
+            Feature {
+                remark: "asked of a server is that it offers it to clients",
+                ..feature("Stream management", Level::Advanced, &["XEP-0198"])
+            },
             feature("History storage and retrieval", Level::Advanced, &["XEP-0313"]),
             feature("File upload", Level::Core, &["XEP-0363"]),
         ],
@@ -76,7 +76,10 @@ const CATEGORIES: [Category; 4] = [
     Category {
         name: "Mobile",
         features: &[
-            feature("Stream management", Level::Core, &["XEP-0198"]),
+            Feature {
+                remark: "asked of a server is that it offers it to clients",
+                ..feature("Stream management", Level::Core, &["XEP-0198"])
+            },
             feature("Client state indication", Level::Core, &["XEP-0352"]),
             feature("Third party push notifications", Level::Advanced, &["XEP-0357"]),
         ],
