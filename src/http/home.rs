@@ -8,7 +8,8 @@ use crate::Web;
 use crate::page::{escaped, page};
 use crate::web_client;
 
-const CHAT: &str = "<p><a class=\"button\" href=\"/\">Chat in the browser</a></p>";
+/// The way to the web client.
+pub(crate) const CHAT: &str = "<p><a class=\"button\" href=\"/\">Chat in the browser</a></p>";
 const NOT_BUILT: &str = "<p><small>This server was built without the web client. Node and \
                          <code>make web</code> before the next build bring it here.</small></p>";
 

@@ -28,6 +28,20 @@ export const tests = {
     await device.page.getByLabel("Address").waitFor();
   },
 
+  "who is invited makes an account and is in": async (t) => {
+    const user = unique("benvolio");
+    const account = { user, jid: `${user}@localhost`, password: "a kinsman of Romeo's" };
+    const device = await t.browser.device(account);
+    t.watch(device);
+    await device.page.goto(t.server.invitation());
+    await device.page.getByLabel("Username").fill(user);
+    await device.page.getByLabel("Password", { exact: true }).fill(account.password);
+    await device.page.getByLabel("The same password again").fill(account.password);
+    await device.button("Make the account").click();
+    await device.page.getByRole("link", { name: "Chat in the browser" }).click();
+    await device.logIn();
+  },
+
   "the page allows no script but its own": async (t) => {
     const answer = await fetchHead(t.server.origin);
     const policy = answer["content-security-policy"];

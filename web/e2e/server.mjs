@@ -50,6 +50,15 @@ export class Server {
     return account;
   }
 
+  /** The page that an invitation leads to. */
+  invitation() {
+    const said = execFileSync(this.program, ["invite", "--config", this.config], {
+      timeout: START_MILLISECONDS,
+      encoding: "utf8",
+    });
+    return /https:\S+/.exec(said)[0];
+  }
+
   /** The one key whose certificate the browser accepts although no authority has signed it. */
   pin() {
     const path = join(this.home, "data", "certs", "localhost.crt");

@@ -7,6 +7,7 @@ use wello_wire::payload::datetime::Timestamp;
 
 use super::Refusal;
 use crate::page::escaped;
+use crate::{home, web_client};
 
 /// RFC 7622, section 3.3.1, for people.
 pub(super) const RULES: &str = "letters, digits, dots, hyphens and underscores are best; \
@@ -145,9 +146,10 @@ pub(super) fn account(address: &str, invite: &Invite, system: Option<System>) ->
         .as_deref()
         .map(|inviter| format!("<p>{} is among your contacts already.</p>", escaped(inviter)));
     let contact = contact.unwrap_or_default();
+    let browser = if web_client::is_built() { home::CHAT } else { "" };
     format!(
         "<h1>Your account is ready</h1>\
-         <p>Your address is <strong>{address}</strong>.</p>{contact}\
+         <p>Your address is <strong>{address}</strong>.</p>{contact}{browser}\
          <p>Log in with this address and your password, in any of these apps:</p>{apps}"
     )
 }
