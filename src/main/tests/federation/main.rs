@@ -1,5 +1,7 @@
 //! Servers that speak with each other, in processes of their own, with a name server of the tests.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on has failed.
+
 mod attacks;
 mod certificates;
 #[path = "../black_box/client.rs"]
