@@ -81,7 +81,7 @@ impl World {
     fn sender(&mut self) -> usize {
         let place = self.clients.len();
         self.connect(|leg| {
-            leg.tracks = vec![track(place, Media::Audio), track(place, Media::Video)]
+            leg.tracks = vec![track(place, Media::Audio), track(place, Media::Video)];
         })
     }
 
@@ -123,7 +123,7 @@ impl World {
         self.engine.flush(self.now);
         while let Some(outgoing) = self.engine.poll_outgoing() {
             self.sent += 1;
-            if self.loss.is_some_and(|every| self.sent % every == 0) {
+            if self.loss.is_some_and(|every| self.sent.is_multiple_of(every)) {
                 continue;
             }
             let client =
