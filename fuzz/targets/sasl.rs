@@ -47,7 +47,7 @@ fn context() -> Context {
     Context {
         domain: jid("localhost"),
         claimed: None,
-        offer: Offer::new(&Mechanism::ALL, &bindings),
+        offer: Offer::new(&Mechanism::ALL, &bindings).into(),
         bindings,
         fakes: FakeKeys::new([42; 32], 4096),
         downgrade_protection: true,
