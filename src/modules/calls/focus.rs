@@ -22,6 +22,7 @@ use wello_wire::xml::Element;
 
 use super::Calls;
 use super::conference::{Conference, Dice, Effects, Guest, Here, Parting, unknown_session};
+use super::propose::is_focus;
 use crate::muc::{Parted, RoomWatch};
 
 /// Conferences at once; each has at least one participant who is in its room.
@@ -29,7 +30,7 @@ const MAX_CONFERENCES: usize = 10_000;
 /// Changes of one device in a minute.
 const MAX_CHANGES: u32 = 60;
 /// What the focus can do (XEP-0166, section 11 and those of the others).
-const FEATURES: [&str; 15] = [
+const FEATURES: [&str; 16] = [
     ns::AV_CONFERENCES,
     ns::COIN,
     ns::DISCO_INFO,
@@ -39,6 +40,7 @@ const FEATURES: [&str; 15] = [
     ns::JINGLE_GROUPING,
     ns::JINGLE_HDREXT,
     ns::JINGLE_ICE,
+    ns::JINGLE_MESSAGE,
     ns::JINGLE_RTCP_FB,
     ns::JINGLE_RTP,
     ns::JINGLE_RTP_INFO,
@@ -65,7 +67,7 @@ impl Service for Calls {
                 self.bounced(kernel, &stanza);
                 Ok(Vec::new())
             }
-            (Kind::Message, _) => Err(StanzaError::service_unavailable("")),
+            (Kind::Message, _) => self.message(kernel, &stanza, session),
             _ => Ok(Vec::new()),
         };
         match handled {
@@ -187,7 +189,7 @@ impl Calls {
             ("ping", ns::PING) if !is_set => {
                 Ok(self.post(kernel, session, vec![stanza.result(None)]))
             }
-            ("jingle", ns::JINGLE) if is_set && to.is_bare() => {
+            ("jingle", ns::JINGLE) if is_set && is_focus(to) => {
                 self.jingle(kernel, from, to, payload, &asked)
             }
             _ => Err(StanzaError::service_unavailable("")),
@@ -272,7 +274,7 @@ impl Calls {
         });
     }
 
-    fn room(&self, focus: &Jid) -> Result<BareJid, StanzaError> {
+    pub(super) fn room(&self, focus: &Jid) -> Result<BareJid, StanzaError> {
         let (_, rooms) = self
             .domains
             .iter()
@@ -281,7 +283,7 @@ impl Calls {
         Ok(BareJid::from_parts(focus.local(), rooms)?)
     }
 
-    fn guests(&self, room: &BareJid) -> Vec<Guest> {
+    pub(super) fn guests(&self, room: &BareJid) -> Vec<Guest> {
         let guests = self.muc.company(room).into_iter().map(|present| Guest {
             jid: present.jid,
             occupant: present.occupant,
@@ -343,9 +345,9 @@ impl Calls {
     }
 
     /// Posts to sessions that are here; returns what has to take the way of other stanzas.
-    fn post(
+    pub(super) fn post(
         &self,
-        kernel: &Arc<Kernel>,
+        kernel: &Kernel,
         session: Option<&Arc<Session>>,
         out: Vec<Stanza>,
     ) -> Vec<Stanza> {
@@ -367,7 +369,7 @@ impl Calls {
 }
 
 /// Who may join: the room has decided who is in it.
-fn admit<'a>(guests: &'a [Guest], who: &FullJid) -> Result<&'a Guest, StanzaError> {
+pub(super) fn admit<'a>(guests: &'a [Guest], who: &FullJid) -> Result<&'a Guest, StanzaError> {
     if guests.is_empty() {
         return Err(StanzaError::item_not_found("nobody is in this room"));
     }

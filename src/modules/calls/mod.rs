@@ -4,6 +4,7 @@
 mod conference;
 mod focus;
 mod negotiate;
+mod propose;
 
 use std::collections::HashMap;
 use std::sync::Arc;
