@@ -5,6 +5,7 @@ pub mod api;
 mod demux;
 mod engine;
 mod leg;
+pub mod mix;
 mod output;
 pub mod peer;
 mod speaker;

@@ -18,6 +18,8 @@ pub struct Calls {
     pub participants: usize,
     /// Streams that one participant may send, such as camera and screen.
     pub streams: usize,
+    /// Of one conference: clients of calls between two, for each of which the others are mixed.
+    pub mixes: usize,
     /// Transports of the whole server: one for each stream that is sent or received.
     pub transports: usize,
 }
@@ -29,6 +31,7 @@ impl Default for Calls {
             addresses: Vec::new(),
             participants: 50,
             streams: 3,
+            mixes: 8,
             transports: 5000,
         }
     }

@@ -22,6 +22,7 @@ use wello_wire::xml::Element;
 
 use super::Calls;
 use super::conference::{Conference, Dice, Effects, Guest, Here, Parting, unknown_session};
+use super::plain::is_plain;
 use super::propose::is_focus;
 use crate::muc::{Parted, RoomWatch};
 
@@ -217,9 +218,11 @@ impl Calls {
         let guests = self.guests(&room);
         let guest = admit(&guests, &from)?.clone();
         self.open(kernel, &room, to)?;
-        let done = self.on(kernel, &room, Some(asked), |conference, dice, fx| {
-            conference.join(&guest, &jingle, dice, fx)
-        });
+        let done =
+            self.on(kernel, &room, Some(asked), |conference, dice, fx| match is_plain(&jingle) {
+                true => conference.join_plain(&guest, to, &jingle, dice, fx),
+                false => conference.join(&guest, &jingle, dice, fx),
+            });
         // Who has left the room meanwhile was not there to be put out.
         if done.is_ok() && !self.guests(&room).iter().any(|guest| guest.jid == from) {
             let partings = HashMap::from([(from, Parting::Left)]);
@@ -309,6 +312,7 @@ impl Calls {
             fingerprint: engine.fingerprint().clone(),
             participants: kernel.config.calls.participants,
             streams: kernel.config.calls.streams,
+            mixes: kernel.config.calls.mixes,
         };
         let id = ConferenceId(self.next.fetch_add(1, Ordering::Relaxed));
         conferences.insert(room.clone(), Conference::new(id, focus.bare(), here));
@@ -328,6 +332,9 @@ impl Calls {
         let conference = conferences.get_mut(room).ok_or_else(unknown_session)?;
         let mut fx = Effects::default();
         let worked = work(conference, &mut Chance(self), &mut fx);
+        if worked.is_ok() {
+            conference.choose_pictures(&mut fx);
+        }
         if conference.is_empty() {
             conferences.remove(room);
         }

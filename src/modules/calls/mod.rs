@@ -4,11 +4,12 @@
 mod conference;
 mod focus;
 mod negotiate;
+mod plain;
 mod propose;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use wello_kernel::accounts::Windows;

@@ -1,6 +1,8 @@
 //! Takes packets from those who send and gives them to those who receive.
 
 mod commands;
+mod mixing;
+mod switching;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -11,6 +13,7 @@ use std::time::Instant;
 use crate::api::{ConferenceId, Event, LegId, TrackId, Why};
 use crate::demux::{Directory, Kind, kind};
 use crate::leg::Leg;
+use crate::mix::Mixer;
 use crate::output::Verdict;
 use crate::peer::webrtc::WebRtc;
 use crate::peer::{Datagram, Packet, Peer, PeerError, Polled};
@@ -28,6 +31,8 @@ pub struct Engine<P: Peer = WebRtc> {
     legs: HashMap<LegId, Leg<P>>,
     tracks: HashMap<TrackId, Track>,
     conferences: HashMap<ConferenceId, Conference>,
+    /// Of conferences in which somebody needs a mix.
+    mixers: HashMap<ConferenceId, Mixer>,
     directory: Directory,
     timers: BinaryHeap<Reverse<(Instant, LegId)>>,
     dirty: Vec<LegId>,
@@ -86,6 +91,7 @@ impl<P: Peer> Engine<P> {
             legs: HashMap::new(),
             tracks: HashMap::new(),
             conferences: HashMap::new(),
+            mixers: HashMap::new(),
             directory: Directory::default(),
             timers: BinaryHeap::new(),
             dirty: Vec::new(),
@@ -138,11 +144,13 @@ impl<P: Peer> Engine<P> {
                 self.drive(id, now);
             }
         }
+        self.mix(now);
     }
 
     /// When [`Engine::handle_timeout`] is to be called, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        timer.into_iter().chain(self.next_mix()).min()
     }
 
     /// Sends what was written since the last time.
@@ -199,7 +207,7 @@ impl<P: Peer> Engine<P> {
                 }
                 Ok(Polled::Lost) => leg.lose(now),
                 Ok(Polled::Found) => leg.find(),
-                Ok(Polled::Packet(packet)) => self.distribute(&packet, now),
+                Ok(Polled::Packet(packet)) => self.take(&packet, now),
                 Ok(Polled::KeyframeWanted(source)) => self.keyframe_wanted(id, source, now),
                 Ok(Polled::Nothing) => {}
                 Ok(Polled::Closed) => return self.close(id, Some(Why::Hangup)),
@@ -217,9 +225,15 @@ impl<P: Peer> Engine<P> {
         }
     }
 
-    fn distribute(&mut self, packet: &Packet, now: Instant) {
+    /// A packet has come from a client.
+    fn take(&mut self, packet: &Packet, now: Instant) {
         self.totals.packets_in += 1;
         self.totals.bytes_in += packet.payload.len() as u64;
+        self.let_in(packet, now);
+        self.distribute(packet, now);
+    }
+
+    fn distribute(&mut self, packet: &Packet, now: Instant) {
         let Some(track) = self.tracks.get_mut(&packet.track).filter(|track| track.forwarded) else {
             return;
         };
@@ -243,6 +257,7 @@ impl<P: Peer> Engine<P> {
             }
         }
         track.outputs = outputs;
+        self.hear(packet);
         self.listen(packet, now);
         self.ask(packet.track, packet.layer, now);
     }
@@ -299,13 +314,12 @@ impl<P: Peer> Engine<P> {
         let Some(leg) = self.legs.remove(&id) else { return };
         self.directory.forget(id);
         for track in &leg.tracks {
-            self.tracks.remove(track);
-        }
-        for sent in &leg.outputs {
-            if let Some(track) = self.tracks.get_mut(&sent.track) {
-                track.outputs.retain(|output| (output.leg, output.source) != (id, sent.source));
+            if let Some(track) = self.tracks.remove(track) {
+                self.lay_to_rest(track);
             }
         }
+        leg.outputs.iter().for_each(|sent| self.detach(id, sent));
+        self.forget_sound(leg.conference, &leg.tracks);
         if let Some(conference) = self.conferences.get_mut(&leg.conference) {
             leg.tracks.iter().for_each(|track| conference.speakers.forget(*track));
             conference.legs -= 1;

@@ -149,11 +149,7 @@ impl Client {
 
     /// Its number is also in the payload.
     pub fn send(&mut self, media: Media, key: bool, now: Instant) {
-        let seq = &mut self.seq[usize::from(media == Media::Video)];
-        *seq += 1;
-        let seq = *seq;
-        let (pt, clock) = if media == Media::Audio { (111, 48) } else { (96, 90) };
-        let number = seq.to_be_bytes();
+        let number = (self.seq[usize::from(media == Media::Video)] + 1).to_be_bytes();
         let payload: Vec<u8> = match media {
             Media::Audio => number.to_vec(),
             // VP8: begins a partition; the lowest bit of its header says no keyframe.
@@ -161,6 +157,14 @@ impl Client {
                 [&[0x10, u8::from(!key), 0, 0, 0x9d, 1, 0x2a, 0, 0, 0, 0][..], &number].concat()
             }
         };
+        self.send_payload(media, payload, now);
+    }
+
+    pub fn send_payload(&mut self, media: Media, payload: Vec<u8>, now: Instant) {
+        let seq = &mut self.seq[usize::from(media == Media::Video)];
+        *seq += 1;
+        let seq = *seq;
+        let (pt, clock) = if media == Media::Audio { (111, 48) } else { (96, 90) };
         let sending = Sending {
             source: source(self.place, media),
             pt,

@@ -32,7 +32,11 @@ impl Conference {
             Action::TransportInfo => self.transport_info(jid, jingle, dice, fx),
             Action::ContentAdd => self.add_contents(jid, jingle, dice, fx),
             Action::ContentRemove if is_up => self.remove_contents(jid, jingle, dice, fx),
-            Action::ContentModify if is_up => self.hold(jid, jingle, dice, fx),
+            Action::ContentModify if is_up => {
+                self.hold(jid, jingle, dice, fx)?;
+                self.pause_plain(jid, jingle, fx);
+                Ok(())
+            }
             Action::ContentModify => self.pause(jid, jingle, fx),
             Action::ContentAccept | Action::ContentReject => self.accepted_more(jid, jingle, fx),
             // What is told of the description changes nothing for the focus.
@@ -163,21 +167,20 @@ impl Conference {
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
-        let transports = || jingle.contents.iter().filter_map(|content| content.transport.as_ref());
-        let count: usize = transports().map(|transport| transport.candidates.len()).sum();
+        let transports = jingle.contents.iter().filter_map(|content| content.transport.as_ref());
+        let count: usize = transports.map(|transport| transport.candidates.len()).sum();
         if count > negotiate::MAX_CANDIDATES {
             return Err(StanzaError::not_acceptable("too many candidates"));
         }
-        let restart = |transport: &&Transport| {
-            transport.candidates.is_empty()
-                && transport.ufrag.is_some()
-                && transport.password.is_some()
+        let restart = |content: &&Content| content.transport.as_ref().is_some_and(begins_anew);
+        let content = jingle.contents.iter().find(restart);
+        let Some(Content { name, transport: Some(transport), .. }) = content else {
+            return Ok(());
         };
-        let Some(transport) = transports().find(restart) else { return Ok(()) };
         let remote = negotiate::credentials(transport)?;
         let person = self.people.get_mut(jid).ok_or_else(unknown_session)?;
         let local = fresh(dice);
-        let (leg, name) = leg_of(person, &jingle.sid, &local).ok_or_else(unknown_session)?;
+        let (leg, name) = leg_of(person, &jingle.sid, name, &local).ok_or_else(unknown_session)?;
         let answer = Jingle {
             contents: vec![Content {
                 transport: Some(self.transport(&local, None)),
@@ -313,12 +316,22 @@ fn wish(jingle: &Jingle, mid: &Mid) -> Option<Senders> {
     content.senders
 }
 
-/// The transport of a session and the name of its first content; remembers its new credentials.
+/// An ICE restart (XEP-0176, section 6.4).
+fn begins_anew(transport: &Transport) -> bool {
+    transport.candidates.is_empty() && transport.ufrag.is_some() && transport.password.is_some()
+}
+
+/// The transport of a session and the name of a content that it carries; remembers its new
+/// credentials.
 fn leg_of(
     person: &mut super::Person,
     sid: &str,
+    content: &str,
     local: &wello_sfu::api::Credentials,
 ) -> Option<(LegId, Mid)> {
+    if let Some(leg) = person.plain.as_ref().and_then(|plain| plain.transport_of(content)) {
+        return Some((leg, Mid::new(content)?));
+    }
     if let Some(up) = person.ups.iter().find(|up| up.sid == sid) {
         return Some((up.leg, up.contents.first()?.offered.mid.clone()));
     }

@@ -2,7 +2,7 @@
 
 use wello_sfu::api::{Command, Credentials, LegId, LegSpec, TrackId, TrackSpec};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::FullJid;
+use wello_wire::jid::{FullJid, Jid};
 use wello_wire::payload::jingle::{
     Action, Condition, Content, Jingle, Party, Reason, Senders, Setup,
 };
@@ -41,6 +41,7 @@ impl Conference {
             guest: guest.clone(),
             ups: Vec::new(),
             downs: Vec::new(),
+            plain: None,
         });
         person.guest = guest.clone();
         person.ups.push(up);
@@ -145,9 +146,20 @@ impl Conference {
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) {
-        let jingle =
-            Jingle { reason: Some(Reason::new(why)), ..session(Action::SessionTerminate, sid) };
-        self.send(to, &jingle, dice, fx);
+        self.send(to, &ended(sid, why), dice, fx);
+    }
+
+    /// The same to a client that knows the focus by this address.
+    pub(super) fn end_from(
+        &self,
+        at: &Jid,
+        to: &FullJid,
+        sid: &str,
+        why: Condition,
+        dice: &mut dyn Dice,
+        fx: &mut Effects,
+    ) {
+        self.send_from(at, to, &ended(sid, why), dice, fx);
     }
 
     /// content-add on a session by which somebody sends.
@@ -207,6 +219,10 @@ impl Conference {
         self.tell_roster(dice, fx);
         Ok(())
     }
+}
+
+fn ended(sid: &str, why: Condition) -> Jingle {
+    Jingle { reason: Some(Reason::new(why)), ..session(Action::SessionTerminate, sid) }
 }
 
 pub(super) fn track(sent: &Sent) -> TrackSpec {

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use wello_sfu::api::{Command, LegId, Why};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::FullJid;
-use wello_wire::payload::jingle::{Action, Condition, Content, Jingle, Senders};
+use wello_wire::payload::jingle::{Action, Condition, Content, Jingle};
 
+use super::plain::senders;
 use super::{Conference, Dice, Effects, Guest, Person, session, unknown_session};
 
 /// Why a device is in the room no more.
@@ -152,6 +153,8 @@ impl Conference {
                 self.end(jid, &down.sid, own, dice, fx);
                 fx.media.push(Command::Close { leg: down.leg });
             }
+            let others = person.plain.into_iter().flat_map(|plain| plain.others);
+            fx.media.extend(others.map(|(_, leg)| Command::Close { leg }));
         }
     }
 
@@ -175,7 +178,7 @@ impl Conference {
 
     /// Voice was taken away: the client is told to send no more, and nobody hears it.
     fn silence(&mut self, jid: &FullJid, dice: &mut dyn Dice, fx: &mut Effects) {
-        self.modify_all(jid, Senders::None, dice, fx);
+        self.modify_all(jid, false, dice, fx);
         let Some(person) = self.people.get_mut(jid) else { return };
         let mut streams = Vec::new();
         for up in &mut person.ups {
@@ -191,7 +194,7 @@ impl Conference {
     }
 
     fn let_speak(&mut self, jid: &FullJid, dice: &mut dyn Dice, fx: &mut Effects) {
-        self.modify_all(jid, Senders::Initiator, dice, fx);
+        self.modify_all(jid, true, dice, fx);
         let Some(person) = self.people.get_mut(jid) else { return };
         let mut streams = Vec::new();
         for up in &mut person.ups {
@@ -207,8 +210,9 @@ impl Conference {
     }
 
     /// content-modify for all that somebody sends.
-    fn modify_all(&self, jid: &FullJid, senders: Senders, dice: &mut dyn Dice, fx: &mut Effects) {
+    fn modify_all(&self, jid: &FullJid, may_send: bool, dice: &mut dyn Dice, fx: &mut Effects) {
         let Some(person) = self.people.get(jid) else { return };
+        let senders = senders(may_send, person.plain.is_some());
         for up in &person.ups {
             let sends = up.contents.iter().filter(|sent| sent.offered.sends);
             let contents: Vec<Content> = sends

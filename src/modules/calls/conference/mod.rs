@@ -4,6 +4,7 @@
 mod changes;
 mod join;
 mod leave;
+mod plain;
 mod receive;
 mod roster;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use std::net::SocketAddr;
 
 use wello_sfu::api::{Command, ConferenceId, Credentials, Fingerprint, LegId, TrackId};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::{BareJid, FullJid};
+use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::jingle::{
     Action, Candidate, Content, Fingerprint as WireFingerprint, Jingle, Party, Setup, Transport,
@@ -23,6 +24,7 @@ use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
 pub use self::leave::Parting;
+use self::plain::Plain;
 use super::negotiate::Offered;
 
 /// What a request leads to, in this order.
@@ -39,6 +41,8 @@ pub struct Here {
     pub fingerprint: Fingerprint,
     pub participants: usize,
     pub streams: usize,
+    /// Clients that get the others mixed.
+    pub mixes: usize,
 }
 
 /// Gives ids, names and numbers that nobody can guess. Tests count.
@@ -65,6 +69,8 @@ pub struct Conference {
     pub focus: BareJid,
     here: Here,
     people: BTreeMap<FullJid, Person>,
+    /// The sound of who speaks, or spoke last.
+    speaker: Option<TrackId>,
     /// Of the roster.
     version: u32,
 }
@@ -76,6 +82,8 @@ pub struct Person {
     ups: Vec<Up>,
     /// What it gets.
     downs: Vec<Down>,
+    /// It gets all others as one.
+    plain: Option<Plain>,
 }
 
 /// A session by which somebody sends.
@@ -122,7 +130,14 @@ pub struct Got {
 
 impl Conference {
     pub fn new(id: ConferenceId, focus: BareJid, here: Here) -> Conference {
-        Conference { id, focus, here, people: BTreeMap::new(), version: 0 }
+        Conference {
+            id,
+            focus,
+            here,
+            people: BTreeMap::new(),
+            speaker: None,
+            version: 0,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -139,7 +154,9 @@ impl Conference {
         self.people.iter().find_map(|(jid, person)| {
             let up = person.ups.iter().find(|up| up.leg == leg).map(|up| &up.sid);
             let down = || person.downs.iter().find(|down| down.leg == leg).map(|down| &down.sid);
-            Some((jid, up.or_else(down)?.as_str()))
+            let plain = || person.plain.as_ref().filter(|plain| plain.has(leg));
+            let plain = || plain().and(person.ups.first()).map(|up| &up.sid);
+            Some((jid, up.or_else(down).or_else(plain)?.as_str()))
         })
     }
 
@@ -148,17 +165,24 @@ impl Conference {
         self.people.keys()
     }
 
-    fn stanza(&self, to: &FullJid, id: String, payload: Element) -> Stanza {
-        Stanza::iq(IqType::Set, id)
-            .with_from(self.focus.clone())
-            .with_to(to.clone())
-            .with_child(payload)
+    fn send(&self, to: &FullJid, jingle: &Jingle, dice: &mut dyn Dice, fx: &mut Effects) {
+        let plain = self.people.get(to).and_then(|person| person.plain.as_ref());
+        let from = plain.map_or_else(|| self.focus.clone().into(), |plain| plain.at.clone());
+        self.send_from(&from, to, jingle, dice, fx);
     }
 
-    fn send(&self, to: &FullJid, jingle: &Jingle, dice: &mut dyn Dice, fx: &mut Effects) {
+    /// `from`: the address by which the client knows the focus.
+    fn send_from(
+        &self,
+        from: &Jid,
+        to: &FullJid,
+        jingle: &Jingle,
+        dice: &mut dyn Dice,
+        fx: &mut Effects,
+    ) {
         // An error names the session by its id.
         let id = format!("{}.{}", jingle.sid, dice.id());
-        fx.out.push(self.stanza(to, id, jingle.to_element()));
+        fx.out.push(request(from.clone(), to, id, jingle.to_element()));
     }
 
     /// Our side of a transport.
@@ -188,6 +212,10 @@ impl Conference {
             candidates: candidates.collect(),
         }
     }
+}
+
+fn request(from: Jid, to: &FullJid, id: String, payload: Element) -> Stanza {
+    Stanza::iq(IqType::Set, id).with_from(from).with_to(to.clone()).with_child(payload)
 }
 
 /// New credentials of ours; letters and digits are allowed in both (RFC 8839, section 5.4).

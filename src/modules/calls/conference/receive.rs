@@ -11,8 +11,8 @@ use wello_wire::xml::Element;
 
 use super::super::negotiate;
 use super::{
-    Conference, Dice, Down, Effects, Got, Guest, Sent, fresh, is_focus, out_of_order, session,
-    unknown_session,
+    Conference, Dice, Down, Effects, Got, Guest, Person, Sent, fresh, is_focus, out_of_order,
+    session, unknown_session,
 };
 
 impl Conference {
@@ -68,7 +68,8 @@ impl Conference {
             .filter(|sent| sent.offered.sends)
             .map(|sent| got(sent, dice))
             .collect();
-        let Some(person) = self.people.get(to).filter(|_| !contents.is_empty()) else { return };
+        let takes = |person: &&Person| person.plain.is_none() && !contents.is_empty();
+        let Some(person) = self.people.get(to).filter(takes) else { return };
         let local = fresh(dice);
         let transport = self.transport(&local, Some(Setup::ActPass));
         let sid = dice.name();

@@ -6,15 +6,16 @@ use wello_wire::payload::jingle::{Action, Jingle};
 use wello_wire::xml::Element;
 
 use super::receive::entity;
-use super::{Conference, Dice, Effects, Guest, Person, Sent, Up, session};
+use super::{Conference, Dice, Effects, Guest, Person, Sent, Up, request, session};
 
 impl Conference {
     /// The whole roster to everybody, as each may see it.
     pub(super) fn tell_roster(&mut self, dice: &mut dyn Dice, fx: &mut Effects) {
         self.version = self.version.wrapping_add(1);
-        for (jid, person) in &self.people {
+        // Who knows only calls between two does not expect it.
+        for (jid, person) in self.people.iter().filter(|(_, person)| person.plain.is_none()) {
             let id = format!("roster.{}", dice.id());
-            fx.out.push(self.stanza(jid, id, self.roster(&person.guest)));
+            fx.out.push(request(self.focus.clone().into(), jid, id, self.roster(&person.guest)));
         }
     }
 
@@ -33,7 +34,8 @@ impl Conference {
     }
 
     /// Somebody else speaks now.
-    pub fn speaks(&self, track: Option<TrackId>, dice: &mut dyn Dice, fx: &mut Effects) {
+    pub fn speaks(&mut self, track: Option<TrackId>, dice: &mut dyn Dice, fx: &mut Effects) {
+        self.speaker = track.or(self.speaker);
         let of = |person: &Person| {
             let up = person
                 .ups
@@ -48,7 +50,7 @@ impl Conference {
                 .with_attr("stream", stream.as_str())
                 .with_attr("occupant", occupant.as_str());
         }
-        for (jid, person) in &self.people {
+        for (jid, person) in self.people.iter().filter(|(_, person)| person.plain.is_none()) {
             let Some(up) = person.ups.first() else { continue };
             let others = vec![payload.clone()];
             let jingle = Jingle { others, ..session(Action::SessionInfo, &up.sid) };

@@ -5,6 +5,8 @@ use wello_wire::error::Condition as ErrorCondition;
 
 use super::*;
 
+mod plain;
+
 struct Count(u64);
 
 impl Dice for Count {
@@ -84,6 +86,7 @@ impl Stage {
             fingerprint: Fingerprint { hash: "sha-256".to_owned(), bytes: vec![7; 32] },
             participants: 3,
             streams: 2,
+            mixes: 2,
         };
         let focus = "hall@calls.capulet.example".parse().unwrap();
         let conference = Conference::new(ConferenceId(1), focus, here);
