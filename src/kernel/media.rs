@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use thiserror::Error;
 use wello_sfu::Totals;
 use wello_sfu::api::{Command, Fingerprint};
+use wello_sfu::tape::Taped;
 
 /// The engine takes no more commands at the moment, or there is none.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -26,22 +27,40 @@ pub trait MediaEngine: Send + Sync {
     fn post(&self, command: Command) -> Result<(), Busy>;
 }
 
+/// Whoever writes down what conferences say and show.
+pub trait TapeRecorder: Send + Sync {
+    /// Called by the thread of the engine: it must not wait.
+    fn take(&self, packet: Taped);
+}
+
 /// The engine, once there is one: commands of the operator have none.
 #[derive(Default)]
-pub struct Media(OnceLock<Arc<dyn MediaEngine>>);
+pub struct Media {
+    engine: OnceLock<Arc<dyn MediaEngine>>,
+    recorder: OnceLock<Arc<dyn TapeRecorder>>,
+}
 
 impl Media {
     /// The first one counts.
     pub fn install(&self, engine: Arc<dyn MediaEngine>) {
-        let _ = self.0.set(engine);
+        let _ = self.engine.set(engine);
+    }
+
+    /// The first one counts.
+    pub fn record_by(&self, recorder: Arc<dyn TapeRecorder>) {
+        let _ = self.recorder.set(recorder);
+    }
+
+    pub fn recorder(&self) -> Option<&Arc<dyn TapeRecorder>> {
+        self.recorder.get()
     }
 
     pub fn engine(&self) -> Option<&Arc<dyn MediaEngine>> {
-        self.0.get()
+        self.engine.get()
     }
 
     pub fn post(&self, command: Command) -> Result<(), Busy> {
-        self.0.get().ok_or(Busy)?.post(command)
+        self.engine.get().ok_or(Busy)?.post(command)
     }
 }
 
@@ -57,6 +76,7 @@ pub struct MediaMetrics {
     bytes_sent: Counter,
     foreign: Counter,
     keyframes: Counter,
+    untaped: Counter,
     panics: Counter,
 }
 
@@ -76,6 +96,8 @@ impl MediaMetrics {
         registry.register("foreign_datagrams", help, self.foreign.clone());
         let help = "Pictures that stand alone that senders were asked for";
         registry.register("keyframes_requested", help, self.keyframes.clone());
+        let help = "Packets that were to be recorded and are not";
+        registry.register("unrecorded_packets", help, self.untaped.clone());
         registry.register("panics", "Bugs that ended a transport", self.panics.clone());
     }
 
@@ -94,6 +116,7 @@ impl MediaMetrics {
             (&self.bytes_sent, before.bytes_out, now.bytes_out),
             (&self.foreign, before.foreign, now.foreign),
             (&self.keyframes, before.keyframes, now.keyframes),
+            (&self.untaped, before.untaped, now.untaped),
             (&self.panics, before.panics, now.panics),
         ] {
             counter.inc_by(now.saturating_sub(before));

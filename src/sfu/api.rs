@@ -179,6 +179,11 @@ pub enum Command {
         mid: Mid,
         paused: bool,
     },
+    /// Whether a conference is recorded from now on; what is, comes by `Engine::poll_taped`.
+    Record {
+        conference: ConferenceId,
+        on: bool,
+    },
     /// Makes a track of what all others in the conference say, mixed for this leg. It is Opus.
     AddMix {
         leg: LegId,

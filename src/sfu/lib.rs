@@ -9,6 +9,7 @@ pub mod mix;
 mod output;
 pub mod peer;
 mod speaker;
+pub mod tape;
 mod track;
 #[cfg(test)]
 mod virtual_time;

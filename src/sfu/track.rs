@@ -19,6 +19,8 @@ pub struct Track {
     pub outputs: Vec<Output>,
     /// Outputs that are to come over from another track.
     pub entrants: Vec<Entrant>,
+    /// As it is recorded, if it is.
+    pub tape: Option<Output>,
     rids: Vec<Rid>,
     layers: Vec<Layer>,
     payloads: Vec<Payload>,
@@ -48,10 +50,15 @@ impl Track {
             forwarded: spec.forwarded,
             outputs: Vec::new(),
             entrants: Vec::new(),
+            tape: None,
             layers: vec![Layer::default(); spec.layers.len().max(1)],
             rids: spec.layers.clone(),
             payloads: all.to_vec(),
         }
+    }
+
+    pub fn payload_types(&self) -> impl Iterator<Item = u8> {
+        self.payloads.iter().map(|payload| payload.pt)
     }
 
     pub fn codec(&self, pt: u8) -> Option<Codec> {

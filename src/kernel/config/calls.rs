@@ -20,6 +20,10 @@ pub struct Calls {
     pub streams: usize,
     /// Of one conference: clients of calls between two, for each of which the others are mixed.
     pub mixes: usize,
+    /// Recordings of the whole server at once; 0: nothing is recorded.
+    pub recordings: usize,
+    /// Of one recording, which ends there.
+    pub recording_bytes: u64,
     /// Transports of the whole server: one for each stream that is sent or received.
     pub transports: usize,
 }
@@ -32,6 +36,8 @@ impl Default for Calls {
             participants: 50,
             streams: 3,
             mixes: 8,
+            recordings: 4,
+            recording_bytes: 4 << 30,
             transports: 5000,
         }
     }

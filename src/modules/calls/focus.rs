@@ -10,12 +10,12 @@ use wello_kernel::Kernel;
 use wello_kernel::clock::{random_bytes, random_id};
 use wello_kernel::hooks::{MediaEvents, Service};
 use wello_kernel::sessions::Session;
-use wello_sfu::api::{ConferenceId, Event};
+use wello_sfu::api::{Command, ConferenceId, Event};
 use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::ns;
-use wello_wire::payload::disco::{DiscoInfo, Identity};
+use wello_wire::payload::disco::{DiscoInfo, DiscoItems, Identity};
 use wello_wire::payload::jingle::{Action, Jingle};
 use wello_wire::stanza::{IqType, Kind, Stanza};
 use wello_wire::xml::Element;
@@ -24,6 +24,7 @@ use super::Calls;
 use super::conference::{Conference, Dice, Effects, Guest, Here, Parting, unknown_session};
 use super::plain::is_plain;
 use super::propose::is_focus;
+use super::recording::is_command;
 use crate::muc::{Parted, RoomWatch};
 
 /// Conferences at once; each has at least one participant who is in its room.
@@ -31,9 +32,10 @@ const MAX_CONFERENCES: usize = 10_000;
 /// Changes of one device in a minute.
 const MAX_CHANGES: u32 = 60;
 /// What the focus can do (XEP-0166, section 11 and those of the others).
-const FEATURES: [&str; 16] = [
+const FEATURES: [&str; 17] = [
     ns::AV_CONFERENCES,
     ns::COIN,
+    ns::COMMANDS,
     ns::DISCO_INFO,
     ns::JINGLE,
     ns::JINGLE_CATEGORY,
@@ -63,6 +65,10 @@ impl Service for Calls {
         session: Option<&Arc<Session>>,
     ) -> Option<Ticket> {
         let handled = match (stanza.kind, stanza.iq_type()) {
+            (Kind::Iq, Some(IqType::Set)) if is_command(&stanza) => {
+                let answer = self.command(kernel, &stanza).await;
+                answer.map(|answer| self.post(kernel, session, vec![answer]))
+            }
             (Kind::Iq, Some(IqType::Get | IqType::Set)) => self.request(kernel, &stanza, session),
             (Kind::Iq, Some(IqType::Error)) => {
                 self.bounced(kernel, &stanza);
@@ -117,7 +123,12 @@ impl MediaEvents for Calls {
             match event {
                 Event::Connected { leg } => conference.connected(leg, dice, fx),
                 Event::Closed { leg, why } => conference.closed(leg, why, dice, fx),
-                Event::Speaker { track, .. } => conference.speaks(track, dice, fx),
+                Event::Speaker { track, conference: id } => {
+                    conference.speaks(track, dice, fx);
+                    if let Some(track) = track {
+                        self.recordings.speaks(id, track);
+                    }
+                }
             }
             Ok(())
         });
@@ -164,7 +175,7 @@ impl RoomWatch for Calls {
 }
 
 /// A request and who has made it.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     stanza: &'a Stanza,
     session: Option<&'a Arc<Session>>,
 }
@@ -186,6 +197,11 @@ impl Calls {
         match (payload.name(), payload.ns()) {
             ("query", ns::DISCO_INFO) if !is_set && payload.attr("node").is_none() => {
                 Ok(self.post(kernel, session, vec![stanza.result(Some(info().to_element()))]))
+            }
+            ("query", ns::DISCO_ITEMS) if !is_set && payload.attr("node") == Some(ns::COMMANDS) => {
+                let node = Some(ns::COMMANDS.to_owned());
+                let items = DiscoItems { node, items: self.commands(to, from) };
+                Ok(self.post(kernel, session, vec![stanza.result(Some(items.to_element()))]))
             }
             ("ping", ns::PING) if !is_set => {
                 Ok(self.post(kernel, session, vec![stanza.result(None)]))
@@ -291,6 +307,7 @@ impl Calls {
             jid: present.jid,
             occupant: present.occupant,
             voice: present.voice,
+            moderates: present.moderates,
             sees_addresses: present.sees_addresses,
         });
         guests.collect()
@@ -321,7 +338,7 @@ impl Calls {
 
     /// Does something with a conference, posts what it leads to, in order, and returns what has to
     /// be routed.
-    fn on(
+    pub(super) fn on(
         &self,
         kernel: &Arc<Kernel>,
         room: &BareJid,
@@ -334,8 +351,12 @@ impl Calls {
         let worked = work(conference, &mut Chance(self), &mut fx);
         if worked.is_ok() {
             conference.choose_pictures(&mut fx);
+            self.recordings.update(conference.id, || conference.origins());
         }
         if conference.is_empty() {
+            if self.recordings.stop(conference.id) {
+                fx.media.push(Command::Record { conference: conference.id, on: false });
+            }
             conferences.remove(room);
         }
         worked?;

@@ -6,10 +6,11 @@ mod focus;
 mod negotiate;
 mod plain;
 mod propose;
+mod recording;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use wello_kernel::accounts::Windows;
@@ -18,6 +19,7 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_wire::jid::BareJid;
 
 use self::conference::Conference;
+use self::recording::Recordings;
 use crate::muc::Muc;
 
 pub struct Calls {
@@ -29,6 +31,9 @@ pub struct Calls {
     next: AtomicU64,
     /// Changes that all others are told of, by device.
     changes: Windows<Box<str>>,
+    recordings: Arc<Recordings>,
+    /// For work that goes on.
+    this: OnceLock<Weak<Calls>>,
 }
 
 /// The service's domain is this label below a host.
@@ -50,6 +55,11 @@ impl Calls {
             conferences: Mutex::default(),
             next: AtomicU64::new(1),
             changes: Windows::new(60),
+            recordings: Arc::new(Recordings::new(
+                config.data_dir.join("recordings"),
+                config.calls.recordings,
+            )),
+            this: OnceLock::new(),
         })
     }
 }
@@ -94,7 +104,9 @@ impl Module for Calls {
         for (focus, _) in &self.domains {
             registrar.service(focus.clone(), Arc::clone(&self) as _);
         }
+        let _ = self.this.set(Arc::downgrade(&self));
         self.muc.watch(Arc::downgrade(&self) as _);
+        registrar.chore(Arc::clone(&self) as _);
         registrar.media(self);
     }
 }

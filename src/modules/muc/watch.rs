@@ -43,6 +43,7 @@ pub(crate) struct Present {
     pub occupant: FullJid,
     /// May be heard (section 5.1).
     pub voice: bool,
+    pub moderates: bool,
     /// Is told real addresses.
     pub sees_addresses: bool,
 }
@@ -64,6 +65,7 @@ impl Muc {
                 jid: device.jid.clone(),
                 occupant: occupant.jid.clone(),
                 voice: occupant.role >= Role::Participant,
+                moderates: occupant.role == Role::Moderator,
                 sees_addresses,
             })
         });

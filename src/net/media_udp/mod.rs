@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wello_kernel::Kernel;
 use wello_kernel::media::{Busy, MediaEngine};
-use wello_kernel::metrics::Metrics;
 use wello_sfu::api::{Command, Event, Fingerprint};
 use wello_sfu::peer::Datagram;
 use wello_sfu::{Engine, Identity, Limits, Totals};
@@ -78,7 +77,7 @@ pub fn start(
         commands: inbox,
         events,
         untold: None,
-        metrics: Arc::clone(&kernel.metrics),
+        kernel: Arc::clone(kernel),
         told: Totals::default(),
     };
     tracing::info!(addresses = ?handle.addresses, "media port");
@@ -108,7 +107,7 @@ struct Shard {
     events: mpsc::Sender<Event>,
     /// The event that there was no room for.
     untold: Option<Event>,
-    metrics: Arc<Metrics>,
+    kernel: Arc<Kernel>,
     /// What the metrics know.
     told: Totals,
 }
@@ -145,12 +144,21 @@ impl Shard {
                 socket.send(&outgoing);
             }
             socket.finish();
+            self.tape();
             self.tell();
             if now >= figures {
                 figures = now + FIGURES;
                 let totals = self.engine.totals();
-                self.metrics.media.update(&self.told, &totals);
+                self.kernel.metrics.media.update(&self.told, &totals);
                 self.told = totals;
+            }
+        }
+    }
+
+    fn tape(&mut self) {
+        while let Some(packet) = self.engine.poll_taped() {
+            if let Some(recorder) = self.kernel.media.recorder() {
+                recorder.take(packet);
             }
         }
     }

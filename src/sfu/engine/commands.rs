@@ -28,6 +28,7 @@ impl<P: Peer> Engine<P> {
                     output.interrupt();
                 });
             }
+            Command::Record { conference, on } => self.record(conference, on),
             Command::AddMix { leg, track } => self.add_mix(leg, &track, now),
             Command::Switch { leg, mid, track, payloads } => {
                 self.switch_output(leg, &mid, track, payloads, now);

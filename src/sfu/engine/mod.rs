@@ -3,9 +3,10 @@
 mod commands;
 mod mixing;
 mod switching;
+mod taping;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -18,6 +19,7 @@ use crate::output::Verdict;
 use crate::peer::webrtc::WebRtc;
 use crate::peer::{Datagram, Packet, Peer, PeerError, Polled};
 use crate::speaker::Speakers;
+use crate::tape::Tape;
 use crate::track::Track;
 
 /// The engine of one shard: all legs of a conference are in the same one.
@@ -33,6 +35,8 @@ pub struct Engine<P: Peer = WebRtc> {
     conferences: HashMap<ConferenceId, Conference>,
     /// Of conferences in which somebody needs a mix.
     mixers: HashMap<ConferenceId, Mixer>,
+    recorded: HashSet<ConferenceId>,
+    tape: Tape,
     directory: Directory,
     timers: BinaryHeap<Reverse<(Instant, LegId)>>,
     dirty: Vec<LegId>,
@@ -71,6 +75,8 @@ pub struct Totals {
     pub foreign: u64,
     /// Pictures that stand alone that were asked for.
     pub keyframes: u64,
+    /// Packets that were to be recorded and are not: nobody fetched them in time.
+    pub untaped: u64,
     /// Mistakes of the implementation that ended a leg.
     pub panics: u64,
 }
@@ -92,6 +98,8 @@ impl<P: Peer> Engine<P> {
             tracks: HashMap::new(),
             conferences: HashMap::new(),
             mixers: HashMap::new(),
+            recorded: HashSet::new(),
+            tape: Tape::default(),
             directory: Directory::default(),
             timers: BinaryHeap::new(),
             dirty: Vec::new(),
@@ -230,6 +238,7 @@ impl<P: Peer> Engine<P> {
         self.totals.packets_in += 1;
         self.totals.bytes_in += packet.payload.len() as u64;
         self.let_in(packet, now);
+        self.tape(packet, now);
         self.distribute(packet, now);
     }
 

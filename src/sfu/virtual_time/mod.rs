@@ -4,6 +4,7 @@ mod attacks;
 mod client;
 mod forwarding;
 mod plain;
+mod taping;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

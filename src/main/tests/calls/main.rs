@@ -9,6 +9,7 @@ mod client;
 mod participant;
 mod peer;
 mod plain;
+mod recording;
 mod sdp;
 #[path = "../black_box/server.rs"]
 #[allow(dead_code)]

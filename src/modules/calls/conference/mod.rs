@@ -10,7 +10,7 @@ mod roster;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use wello_sfu::api::{Command, ConferenceId, Credentials, Fingerprint, LegId, TrackId};
@@ -26,6 +26,7 @@ use wello_wire::xml::Element;
 pub use self::leave::Parting;
 use self::plain::Plain;
 use super::negotiate::Offered;
+use super::recording::Origin;
 
 /// What a request leads to, in this order.
 #[derive(Debug, Default)]
@@ -61,6 +62,7 @@ pub struct Guest {
     pub occupant: FullJid,
     /// May be heard.
     pub voice: bool,
+    pub moderates: bool,
     pub sees_addresses: bool,
 }
 
@@ -71,6 +73,7 @@ pub struct Conference {
     people: BTreeMap<FullJid, Person>,
     /// The sound of who speaks, or spoke last.
     speaker: Option<TrackId>,
+    recorded: bool,
     /// Of the roster.
     version: u32,
 }
@@ -136,6 +139,7 @@ impl Conference {
             here,
             people: BTreeMap::new(),
             speaker: None,
+            recorded: false,
             version: 0,
         }
     }
@@ -158,6 +162,25 @@ impl Conference {
             let plain = || plain().and(person.ups.first()).map(|up| &up.sid);
             Some((jid, up.or_else(down).or_else(plain)?.as_str()))
         })
+    }
+
+    /// From now on it is recorded, or not any more.
+    pub fn record(&mut self, on: bool, dice: &mut dyn Dice, fx: &mut Effects) {
+        self.recorded = on;
+        fx.media.push(Command::Record { conference: self.id, on });
+        self.tell_roster(dice, fx);
+    }
+
+    /// Whose the tracks are.
+    pub fn origins(&self) -> HashMap<TrackId, Origin> {
+        let of = |person: &Person, up: &Up, sent: &Sent| {
+            let (stream, occupant) = (up.stream.clone(), person.guest.occupant.to_string());
+            (sent.track, Origin { stream, occupant })
+        };
+        let ups =
+            self.people.values().flat_map(|person| person.ups.iter().map(move |up| (person, up)));
+        ups.flat_map(|(person, up)| up.contents.iter().map(move |sent| of(person, up, sent)))
+            .collect()
     }
 
     /// All devices that are in it.

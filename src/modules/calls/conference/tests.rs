@@ -36,6 +36,7 @@ fn guest(name: &str) -> Guest {
         jid: format!("{name}@capulet.example/one").parse().unwrap(),
         occupant: format!("hall@conference.capulet.example/{name}").parse().unwrap(),
         voice: true,
+        moderates: false,
         sees_addresses: false,
     }
 }
