@@ -23,6 +23,8 @@ pub struct Participant {
     pub client: Client,
     name: String,
     peers: Vec<Peer>,
+    /// It learns of no other ways to the server.
+    pub only_tcp: bool,
     heard: mpsc::Receiver<Heard>,
     hearing: mpsc::Sender<Heard>,
     /// What the focus has sent and nobody has looked at.
@@ -40,7 +42,8 @@ impl Participant {
         client.find("<message").await.unwrap();
         let (hearing, heard) = mpsc::channel(64);
         let (name, waiting) = (name.to_owned(), Vec::new());
-        Participant { client, name, peers: Vec::new(), heard, hearing, waiting }
+        let (peers, only_tcp) = (Vec::new(), false);
+        Participant { client, name, peers, only_tcp, heard, hearing, waiting }
     }
 
     /// Opens a new room to others, as it is.
@@ -147,7 +150,11 @@ impl Participant {
             let id = stanza.id.as_deref().unwrap_or_default();
             self.client.send(&format!("<iq type='result' id='{id}' to='{FOCUS}'/>")).await.unwrap();
             let Some(jingle) = stanza.child("jingle", ns::JINGLE) else { continue };
-            let jingle = Jingle::parse(jingle).unwrap();
+            let mut jingle = Jingle::parse(jingle).unwrap();
+            if self.only_tcp {
+                let transports = jingle.contents.iter_mut().flat_map(|all| &mut all.transport);
+                transports.for_each(|all| all.candidates.retain(|one| one.protocol == "tcp"));
+            }
             if jingle.action == action {
                 return jingle;
             }

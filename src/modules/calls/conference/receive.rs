@@ -173,7 +173,10 @@ impl Conference {
             dtls_client: side.setup == Setup::Passive,
             controlling: true,
             payloads: spoken(down, &jingle.contents),
-            extensions: negotiate::OWN_EXTENSIONS.map(|(id, uri)| (id, uri.to_owned())).to_vec(),
+            extensions: negotiate::own_extensions(
+                down.contents.iter().map(|got| &got.offered),
+                &jingle.contents,
+            ),
             tracks: Vec::new(),
             outputs,
         })));
