@@ -20,6 +20,10 @@ pub struct Calls {
     pub streams: usize,
     /// Transports of the whole server: one for each stream that is sent or received.
     pub transports: usize,
+    /// Members of a room are rung when its conference begins.
+    pub ring: bool,
+    /// How long somebody may be alone in a conference.
+    pub idle_seconds: u64,
 }
 
 impl Default for Calls {
@@ -30,6 +34,8 @@ impl Default for Calls {
             participants: 50,
             streams: 3,
             transports: 5000,
+            ring: true,
+            idle_seconds: 1800,
         }
     }
 }
