@@ -23,6 +23,10 @@ pub struct Calls {
     pub last_n: usize,
     /// Transports of the whole server: one for each stream that is sent or received.
     pub transports: usize,
+    /// Members of a room are rung when its conference begins.
+    pub ring: bool,
+    /// How long somebody may be alone in a conference.
+    pub idle_seconds: u64,
 }
 
 impl Default for Calls {
@@ -34,6 +38,8 @@ impl Default for Calls {
             streams: 3,
             last_n: 25,
             transports: 5000,
+            ring: true,
+            idle_seconds: 1800,
         }
     }
 }

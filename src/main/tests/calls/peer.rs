@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -110,6 +111,14 @@ impl Peer {
         self.description().await
     }
 
+    /// The same with new credentials for ICE (RFC 8829, section 5.2.3.1).
+    pub async fn offer_anew(&mut self) -> String {
+        let options = RTCOfferOptions { ice_restart: true, ..Default::default() };
+        let offer = self.connection.create_offer(Some(options)).await.unwrap();
+        self.connection.set_local_description(offer).await.unwrap();
+        self.description().await
+    }
+
     pub async fn accepted(&mut self, sdp: String) {
         let answer = RTCSessionDescription::answer(sdp).unwrap();
         self.connection.set_remote_description(answer).await.unwrap();
@@ -133,8 +142,10 @@ impl Peer {
     }
 
     async fn description(&mut self) -> String {
-        let gathered = self.gathered.take().unwrap();
-        timeout(PATIENCE, gathered).await.expect("it gathers in time").unwrap();
+        // Only the first time there is something to gather.
+        if let Some(gathered) = self.gathered.take() {
+            timeout(PATIENCE, gathered).await.expect("it gathers in time").unwrap();
+        }
         self.connection.local_description().await.unwrap().sdp
     }
 
