@@ -2,17 +2,22 @@
 //! commands and the time go in, datagrams and events come out. It knows neither sockets nor XMPP.
 
 pub mod api;
+mod choice;
 mod demux;
 mod engine;
 mod leg;
+mod meter;
 pub mod mix;
 mod output;
 pub mod peer;
 mod speaker;
+mod stage;
 pub mod tape;
+mod thinning;
 mod track;
 #[cfg(test)]
 mod virtual_time;
 
-pub use engine::{Engine, Limits, Outgoing, Totals};
+pub use engine::{Engine, Limits, Totals};
+pub use peer::Outgoing;
 pub use peer::webrtc::{Identity, WebRtc};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use wello_kernel::Kernel;
-use wello_kernel::sessions::Session;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{FullJid, Jid};
 use wello_wire::ns;
@@ -12,7 +11,7 @@ use wello_wire::stanza::{MessageType, Stanza};
 use wello_wire::xml::Element;
 
 use super::Calls;
-use super::focus::admit;
+use super::run::Asked;
 
 /// The device of the focus that answers: such clients call the one that has taken their call.
 const DEVICE: &str = "focus";
@@ -24,27 +23,26 @@ pub(super) fn is_focus(address: &Jid) -> bool {
 
 impl Calls {
     /// A message to the focus; it understands no other ones than those of calls.
-    pub(super) fn message(
+    pub(super) async fn rung(
         &self,
-        kernel: &Kernel,
-        stanza: &Stanza,
-        session: Option<&Arc<Session>>,
-    ) -> Result<Vec<Stanza>, StanzaError> {
-        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Ok(Vec::new()) };
-        let Some(sid) = proposed(stanza)? else { return Ok(Vec::new()) };
-        let room = self.room(to)?;
+        kernel: &Arc<Kernel>,
+        asked: &Asked<'_>,
+    ) -> Result<(), StanzaError> {
+        let (Some(from), Some(to)) = (&asked.stanza.from, &asked.stanza.to) else { return Ok(()) };
+        let Some(sid) = proposed(asked.stanza)? else { return Ok(()) };
+        let hall = self.hall(to)?;
         let from = FullJid::try_from(from.clone());
         let from = from.map_err(|_| StanzaError::bad_request("only sessions call"))?;
-        let guests = self.guests(&room);
-        let answer = answer(sid, admit(&guests, &from).err());
-        let device = to.with_resource(DEVICE)?;
         let message = Stanza::message(MessageType::Chat)
-            .with_from(device)
+            .with_from(to.with_resource(DEVICE)?)
+            .with_child(answer(sid, self.admit(&hall.place, &from).err()))
             .with_to(from)
-            .with_child(answer)
             // Section 3: the log of calls is complete on all devices.
             .with_child(Element::new("store", ns::HINTS));
-        Ok(self.post(kernel, session, vec![message]))
+        for remote in self.post(kernel, asked.session, vec![message]) {
+            kernel.route(remote).await;
+        }
+        Ok(())
     }
 }
 

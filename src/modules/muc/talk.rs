@@ -49,8 +49,8 @@ impl Muc {
         }
     }
 
-    /// Says something to everybody, in the name of the room.
-    pub(crate) async fn announce(
+    /// Says something to everybody who is there, in the name of the room.
+    pub(crate) async fn say(
         &self,
         kernel: &Arc<Kernel>,
         room: &BareJid,

@@ -25,7 +25,9 @@ impl<P: Peer> Engine<P> {
         if self.mixers.is_empty() {
             return;
         }
-        let Some(track) = self.tracks.get(&packet.track) else { return };
+        let Some(track) = self.tracks.get(&packet.track).filter(|track| track.forwarded) else {
+            return;
+        };
         let Some(mixer) = self.mixers.get_mut(&track.conference) else { return };
         if track.codec(packet.pt) == Some(Codec::Opus) {
             mixer.handle_packet(track.leg, packet);

@@ -30,9 +30,9 @@ impl<P: Peer> Engine<P> {
             return;
         }
         let Some(codec) = track.codec(packet.pt) else { return };
-        let target = track.target(None, now);
         let mut output =
             track.tape.take().unwrap_or_else(|| Output::tape(codec, track.payload_types()));
+        let target = track.target(None, now);
         match output.take(packet, codec, target) {
             Verdict::Send(sending) => {
                 let taped = Taped {
@@ -51,6 +51,8 @@ impl<P: Peer> Engine<P> {
             Verdict::Drop => {}
         }
         track.tape = Some(output);
+        // Those whom nobody else gets are recorded too.
+        self.ask(packet.track, packet.layer, now);
     }
 
     pub fn poll_taped(&mut self) -> Option<Taped> {

@@ -54,7 +54,7 @@ fn a_tape_that_nobody_fetches_is_bounded() {
     let large = 1000;
     for _ in 0..5000 {
         let now = world.now;
-        world.clients[0].send_payload(Media::Audio, vec![0; large], now);
+        world.clients[0].send_payload(Media::Audio, vec![0; large], -20, now);
         world.run(FRAME / 4);
     }
     assert!(world.engine.totals().untaped > 0);

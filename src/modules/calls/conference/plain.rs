@@ -6,20 +6,19 @@ use wello_sfu::api::{
 };
 use wello_sfu::mix::PAYLOAD as MIXED;
 use wello_wire::error::StanzaError;
-use wello_wire::jid::{FullJid, Jid};
+use wello_wire::jid::FullJid;
 use wello_wire::payload::jingle::{
-    Action, Condition, Content, Jingle, Party, Senders, Setup, Source, SourceGroup,
+    Action, Condition, Content, Jingle, Senders, Setup, Source, SourceGroup,
 };
 
+use super::super::dialects::{content, is_focus};
 use super::super::negotiate::{self, Flaw, Offer, Offered};
 use super::super::plain::{self, PlainOffer};
 use super::join::track;
-use super::{Conference, Dice, Effects, Guest, Person, Sent, Up, fresh, is_focus, session};
+use super::{Caller, Conference, Dice, Effects, Guest, Person, Sent, Up, fresh, session};
 
 /// What is special about such a client.
 pub(super) struct Plain {
-    /// The address at which it has called the focus: it knows no other.
-    pub at: Jid,
     /// Those of its transports that are not that of the session, by their contents.
     pub others: Vec<(Mid, LegId)>,
     /// Its contents share one transport (XEP-0338).
@@ -46,10 +45,11 @@ struct Opening {
 }
 
 impl Plain {
-    /// The transport of a content, if it is not that of the session.
-    pub fn transport_of(&self, content: &str) -> Option<LegId> {
-        let (_, leg) = self.others.iter().find(|(mid, _)| mid.as_str() == content)?;
-        Some(*leg)
+    /// The transport that a request is about, if it is not that of the session.
+    pub fn transport_of(&self, jingle: &Jingle) -> Option<(LegId, Mid)> {
+        let content = jingle.contents.iter().find(|content| content.transport.is_some())?;
+        let (mid, leg) = self.others.iter().find(|(mid, _)| mid.as_str() == content.name)?;
+        Some((*leg, mid.clone()))
     }
 
     pub fn has(&self, leg: LegId) -> bool {
@@ -62,34 +62,35 @@ impl Plain {
 }
 
 impl Conference {
-    /// A session-initiate of such a client. `at`: the address that it has called.
-    pub fn join_plain(
+    /// A session-initiate of such a client.
+    pub(super) fn join_plain(
         &mut self,
-        guest: &Guest,
-        at: &Jid,
+        caller: &Caller,
         jingle: &Jingle,
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
+        let guest = &caller.guest;
         self.check_plain_place(guest)?;
         let offer = match plain::offer(jingle) {
             Ok(offer) => offer,
             Err(Flaw::NothingInCommon) => {
                 let why = Condition::UnsupportedApplications;
-                self.end_from(at, &guest.jid, &jingle.sid, why, dice, fx);
+                self.end_as(caller.called.clone(), &guest.jid, &jingle.sid, why, dice, fx);
                 return Ok(());
             }
             Err(flaw) => return Err(flaw.into()),
         };
         let openings = openings(&offer, dice);
-        let up = self.plain_up(guest, &jingle.sid, &openings, dice);
-        let plain = plain_side(at, &openings, &offer, dice);
+        let up = plain_up(guest, &jingle.sid, &openings, dice);
+        let plain = plain_side(&openings, &offer, dice);
         self.open_plain(&openings, &up, &plain, dice, fx);
-        self.accept_plain(guest, &openings, &up, &plain, dice, fx);
         let stream = up.stream.clone();
-        let person =
-            Person { guest: guest.clone(), ups: vec![up], downs: Vec::new(), plain: Some(plain) };
+        let mut person = Person::new(caller.clone());
+        person.ups.push(up);
+        person.plain = Some(plain);
         self.people.insert(guest.jid.clone(), person);
+        self.accept_plain(&guest.jid, &openings, dice, fx);
         self.offer_stream(&guest.jid, &stream, dice, fx);
         self.tell_roster(dice, fx);
         Ok(())
@@ -103,24 +104,6 @@ impl Conference {
         match plain < self.here.mixes && self.people.len() < self.here.participants {
             true => Ok(()),
             false => Err(StanzaError::resource_constraint("the conference is full")),
-        }
-    }
-
-    fn plain_up(&self, guest: &Guest, sid: &str, openings: &[Opening], dice: &mut dyn Dice) -> Up {
-        let contents = openings.iter().flat_map(|opening| &opening.offer.contents);
-        let sent = contents.map(|offered| Sent {
-            offered: offered.clone(),
-            track: TrackId(dice.id()),
-            sending: offered.sends && guest.voice,
-            muted: false,
-        });
-        Up {
-            sid: sid.to_owned(),
-            contents: sent.collect(),
-            stream: format!("s{}", dice.id()),
-            // There is one for each of the contents, of which there is at least one.
-            leg: openings.first().map_or(LegId(0), |opening| opening.leg),
-            connected: false,
         }
     }
 
@@ -161,13 +144,13 @@ impl Conference {
 
     fn accept_plain(
         &self,
-        guest: &Guest,
+        to: &FullJid,
         openings: &[Opening],
-        up: &Up,
-        plain: &Plain,
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) {
+        let Some(person) = self.people.get(to) else { return };
+        let (Some(up), Some(plain)) = (person.ups.first(), &person.plain) else { return };
         let mut contents = Vec::new();
         for Opening { local, offer, .. } in openings {
             let setup = match offer.side.setup {
@@ -182,24 +165,23 @@ impl Conference {
                     (description.sources, description.groups) = gets.sources(&up.stream);
                 }
                 Content {
-                    creator: Party::Initiator,
-                    name: offered.mid.as_str().to_owned(),
-                    senders: Some(senders(offered.sends && guest.voice, gets.is_some())),
+                    senders: Some(senders(offered.sends && person.guest.voice, gets.is_some())),
                     description: Some(description),
                     transport: Some(transport.clone()),
+                    ..content(offered.mid.as_str())
                 }
             }));
         }
         let bundled = contents.iter().filter(|_| plain.is_bundled);
         let bundle = bundled.map(|content| content.name.clone()).collect();
         let jingle = Jingle {
-            responder: Some(plain.at.clone()),
+            responder: Some(person.called.clone()),
             contents,
             bundle,
             others: vec![is_focus(None)],
             ..session(Action::SessionAccept, &up.sid)
         };
-        self.send_from(&plain.at, &guest.jid, &jingle, dice, fx);
+        self.send(to, &jingle, dice, fx);
     }
 
     /// content-modify of a plain client: whether it wants to get something, too.
@@ -306,13 +288,31 @@ impl Gets {
     }
 }
 
+fn plain_up(guest: &Guest, sid: &str, openings: &[Opening], dice: &mut dyn Dice) -> Up {
+    let contents = openings.iter().flat_map(|opening| &opening.offer.contents);
+    let sent = contents.map(|offered| Sent {
+        offered: offered.clone(),
+        track: TrackId(dice.id()),
+        sending: offered.sends && guest.voice,
+        muted: false,
+    });
+    Up {
+        sid: sid.to_owned(),
+        contents: sent.collect(),
+        stream: format!("s{}", dice.id()),
+        // There is one for each of the contents, of which there is at least one.
+        leg: openings.first().map_or(LegId(0), |opening| opening.leg),
+        connected: false,
+    }
+}
+
 fn openings(offer: &PlainOffer, dice: &mut dyn Dice) -> Vec<Opening> {
     let open =
         |offer: &Offer| Opening { leg: LegId(dice.id()), local: fresh(dice), offer: offer.clone() };
     offer.transports.iter().map(open).collect()
 }
 
-fn plain_side(at: &Jid, openings: &[Opening], offer: &PlainOffer, dice: &mut dyn Dice) -> Plain {
+fn plain_side(openings: &[Opening], offer: &PlainOffer, dice: &mut dyn Dice) -> Plain {
     let mut gets = Vec::new();
     for Opening { leg, offer: part, .. } in openings {
         for offered in part.contents.iter().filter(|it| offer.receives.contains(&it.mid)) {
@@ -332,8 +332,7 @@ fn plain_side(at: &Jid, openings: &[Opening], offer: &PlainOffer, dice: &mut dyn
         let content = opening.offer.contents.first()?;
         Some((content.mid.clone(), opening.leg))
     });
-    let (at, is_bundled) = (at.clone(), offer.is_bundled);
-    Plain { at, others: others.collect(), is_bundled, gets }
+    Plain { others: others.collect(), is_bundled: offer.is_bundled, gets }
 }
 
 /// Who sends, as the initiator is the client.

@@ -23,7 +23,7 @@ use wello_sfu::tape::Taped;
 
 use self::writer::Queue;
 
-pub use self::control::is_command;
+pub use self::control::{Leftovers, START, STOP};
 pub use self::writer::Origin;
 
 /// Those that are written now.
@@ -58,10 +58,10 @@ impl Recordings {
         }
     }
 
-    pub fn speaks(&self, id: ConferenceId, track: TrackId) {
+    pub fn speaks(&self, id: ConferenceId, track: Option<TrackId>) {
         let running = self.running.lock();
         let Some(running) = running.get(&id) else { return };
-        if let Some(origin) = running.origins.get(&track) {
+        if let Some(origin) = track.and_then(|track| running.origins.get(&track)) {
             running.queue.speaks(&origin.occupant);
         }
     }
@@ -70,6 +70,11 @@ impl Recordings {
     pub fn stop(&self, id: ConferenceId) -> bool {
         let stopped = self.running.lock().remove(&id);
         stopped.inspect(|running| running.queue.stop()).is_some()
+    }
+
+    /// Whether there may be any.
+    pub fn are_allowed(&self) -> bool {
+        self.most > 0
     }
 
     /// `None` when there are too many, or this conference is recorded already.

@@ -66,8 +66,7 @@ impl Calls {
     async fn tell(&self, kernel: &Arc<Kernel>, manifest: &Manifest, account: &BareJid, url: &str) {
         let text = summary(manifest, url);
         let Ok(room) = manifest.room.parse::<BareJid>() else { return };
-        let told =
-            self.muc.announce(kernel, &room, notice(MessageType::Groupchat, &text, Some(url)));
+        let told = self.muc.say(kernel, &room, notice(MessageType::Groupchat, &text, Some(url)));
         if told.await.is_err() {
             let message = notice(MessageType::Chat, &text, Some(url));
             kernel.route(message.with_from(room).with_to(account.clone())).await;

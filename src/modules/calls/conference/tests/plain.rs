@@ -1,5 +1,3 @@
-use wello_sfu::api::Media;
-
 use super::*;
 
 /// An offer of a client that knows only calls between two.
@@ -14,14 +12,15 @@ fn offer(bundled: bool) -> Jingle {
     jingle("session-initiate", "plain", &format!("{group}{contents}"))
 }
 
-fn at() -> Jid {
-    "hall@calls.capulet.example/focus".parse().unwrap()
+fn plain(guest: &Guest) -> Caller {
+    let called = "hall@calls.capulet.example/focus".parse().unwrap();
+    Caller { called, ..by(Dialect::Plain, guest.clone()) }
 }
 
 impl Stage {
     fn join_plain(&mut self, guest: &Guest, bundled: bool) -> Result<(), StanzaError> {
-        let offer = offer(bundled);
-        self.conference.join_plain(guest, &at(), &offer, &mut self.dice, &mut self.fx)
+        let caller = plain(guest);
+        self.conference.join(&caller, &offer(bundled), &mut self.dice, &mut self.fx)
     }
 
     fn pictures(&mut self) -> Vec<(TrackId, Vec<(u8, u8)>)> {
@@ -121,7 +120,7 @@ fn it_may_have_a_transport_for_each_content() {
     let [sound, picture] = &opened[..] else { panic!("{opened:?}") };
     assert_ne!(sound.local.ufrag, picture.local.ufrag);
     assert_eq!((sound.tracks.len(), picture.tracks.len()), (1, 1));
-    assert_eq!(stage.conference.owner(picture.leg), Some((&jid("romeo"), "plain")));
+    assert!(stage.conference.has(picture.leg));
     let fresh = format!("<content creator='initiator' name='1'>{TRANSPORT}</content>");
     let fresh = fresh.replace("SETUP", "actpass").replace("abcd", "efgh");
     stage.act("romeo", "transport-info", "plain", &fresh).unwrap();
@@ -178,7 +177,7 @@ fn mixes_are_bounded() {
     let mut stage = Stage::new();
     let other = jingle("session-initiate", "u", &speex);
     let Stage { conference, dice, fx } = &mut stage;
-    conference.join_plain(&guest("a"), &at(), &other, dice, fx).unwrap();
+    conference.join(&plain(&guest("a")), &other, dice, fx).unwrap();
     assert_eq!(stage.told(), ["a session-terminate unsupported-applications"]);
     assert!(stage.conference.is_empty());
 }
