@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use wello_sfu::api::Codec;
 use wello_sfu::tape::Taped;
 
-use super::matroska::Kind;
-use super::vpx;
+use super::matroska::{Kind, Picture};
+use super::{av1, h264, vpx};
 
 /// Packets that wait for one that is missing; one that comes later is lost.
 const MAX_WAITING: usize = 256;
@@ -34,22 +34,33 @@ pub struct Assembly {
     origin: Option<(Duration, u32)>,
     waiting: BTreeMap<u64, Taped>,
     next: Option<u64>,
-    picture: Picture,
+    unfinished: Unfinished,
+    /// Of the last packet.
+    timestamp: Option<u32>,
+    /// Of the last picture that stood alone.
     kind: Option<Kind>,
 }
 
 /// A picture that is not complete.
 #[derive(Default)]
-struct Picture {
-    data: Vec<u8>,
+struct Unfinished {
+    /// The parts that its codec tells apart; one where it does not.
+    units: Vec<Vec<u8>>,
     /// Its first packet was there, and none is missing since.
     whole: bool,
 }
 
 impl Assembly {
     pub fn new(codec: Codec) -> Assembly {
-        let (waiting, picture) = (BTreeMap::new(), Picture::default());
-        Assembly { codec, origin: None, waiting, next: None, picture, kind: None }
+        Assembly {
+            codec,
+            origin: None,
+            waiting: BTreeMap::new(),
+            next: None,
+            unfinished: Unfinished::default(),
+            timestamp: None,
+            kind: None,
+        }
     }
 
     /// Takes a packet; returns what is complete. `start`: when the recording began.
@@ -82,60 +93,77 @@ impl Assembly {
             if !is_next && !gives_up(self) {
                 break;
             }
-            if !is_next {
-                self.picture.whole = false;
-            }
             self.next = Some(seq + 1);
             if let Some(packet) = self.waiting.remove(&seq) {
-                frames.extend(self.assemble(&packet, start));
+                frames.extend(self.assemble(&packet, !is_next, start));
             }
         }
         frames
     }
 
-    fn assemble(&mut self, packet: &Taped, start: Instant) -> Option<Frame> {
+    /// `gap`: something is missing before this packet.
+    fn assemble(&mut self, packet: &Taped, gap: bool, start: Instant) -> Option<Frame> {
         let at = self.time(packet, start);
+        if self.codec == Codec::Opus {
+            let data = packet.payload.to_vec();
+            return (!data.is_empty()).then_some(Frame { kind: Kind::Sound, at, key: true, data });
+        }
+        let is_new = self.timestamp.replace(packet.timestamp) != Some(packet.timestamp);
+        if is_new || gap {
+            let whole = is_new && self.begins(&packet.payload, gap);
+            self.unfinished = Unfinished { units: Vec::new(), whole };
+        }
+        self.unfinished.whole &= self.take(&packet.payload).is_some();
+        if !packet.marker || !self.unfinished.whole {
+            return None;
+        }
+        let (data, picture) = self.complete();
+        let key = picture.is_some();
+        self.kind = picture.map(Kind::Picture).or(self.kind.take());
+        // What comes before the first picture that stands alone cannot be shown.
+        Some(Frame { kind: self.kind.clone()?, at, key, data })
+    }
+
+    /// Whether a picture begins with this packet, which has another time than the one before.
+    fn begins(&self, payload: &[u8], gap: bool) -> bool {
         match self.codec {
-            Codec::Opus => {
-                let data = packet.payload.to_vec();
-                (!data.is_empty()).then_some(Frame { kind: Kind::Opus, at, key: true, data })
-            }
-            Codec::Vp8 => self.picture(packet, at, vpx::vp8(&packet.payload)?, |data| {
-                let size = vpx::vp8_size(data);
-                size.map(|(width, height)| Kind::Vp8 { width, height })
-            }),
-            Codec::Vp9 => self.picture(packet, at, vpx::vp9(&packet.payload)?, |data| {
-                let size = vpx::vp9_size(data);
-                size.map(|(width, height)| Kind::Vp9 { width, height })
-            }),
-            Codec::H264 | Codec::Av1 => None,
+            Codec::Vp8 => vpx::vp8(payload).is_some_and(|piece| piece.begins),
+            Codec::Vp9 => vpx::vp9(payload).is_some_and(|piece| piece.begins),
+            // They do not say; its beginning may be what is missing.
+            _ => !gap,
         }
     }
 
-    fn picture(
-        &mut self,
-        packet: &Taped,
-        at: Duration,
-        piece: vpx::Piece<'_>,
-        stands_alone: impl Fn(&[u8]) -> Option<Kind>,
-    ) -> Option<Frame> {
-        if piece.begins {
-            self.picture = Picture { data: Vec::new(), whole: true };
+    /// `None` if the packet is damaged, or the picture too large.
+    fn take(&mut self, payload: &[u8]) -> Option<()> {
+        let units = &mut self.unfinished.units;
+        let piece = match self.codec {
+            Codec::H264 => return h264::take(payload, units).filter(|()| fits(units)),
+            Codec::Av1 => return av1::take(payload, units).filter(|()| fits(units)),
+            Codec::Vp8 => vpx::vp8(payload)?,
+            _ => vpx::vp9(payload)?,
+        };
+        match units.last_mut() {
+            Some(picture) => picture.extend_from_slice(piece.data),
+            None => units.push(piece.data.to_vec()),
         }
-        if self.picture.data.len() + piece.data.len() > MAX_PICTURE {
-            self.picture.whole = false;
+        fits(units).then_some(())
+    }
+
+    fn complete(&mut self) -> (Vec<u8>, Option<Picture>) {
+        let Unfinished { units, .. } = std::mem::take(&mut self.unfinished);
+        match self.codec {
+            Codec::H264 => h264::finish(&units),
+            Codec::Av1 => av1::finish(&units),
+            codec => {
+                let data = units.concat();
+                let picture = match codec {
+                    Codec::Vp8 => vpx::vp8_picture(&data),
+                    _ => vpx::vp9_picture(&data),
+                };
+                (data, picture)
+            }
         }
-        if self.picture.whole {
-            self.picture.data.extend_from_slice(piece.data);
-        }
-        if !packet.marker || !self.picture.whole {
-            return None;
-        }
-        let Picture { data, .. } = std::mem::take(&mut self.picture);
-        let begun = stands_alone(&data);
-        self.kind = begun.or(self.kind);
-        // What comes before the first picture that stands alone cannot be shown.
-        Some(Frame { kind: self.kind?, at, key: begun.is_some(), data })
     }
 
     /// When the first packet came, and from then on as the sender counts.
@@ -148,6 +176,10 @@ impl Assembly {
         let passed = Duration::from_micros(u64::from(ticks.unsigned_abs()) * 1_000_000 / clock);
         if ticks < 0 { begin.saturating_sub(passed) } else { begin + passed }
     }
+}
+
+fn fits(units: &[Vec<u8>]) -> bool {
+    units.iter().map(Vec::len).sum::<usize>() <= MAX_PICTURE
 }
 
 #[cfg(test)]
@@ -197,10 +229,11 @@ pub(super) mod tests {
         // Its second half comes first, so that nothing is known to be missing.
         assert!(take(10, false).is_empty());
         let key = take(12, true);
-        let kind = Kind::Vp8 { width: 320, height: 240 };
-        assert_eq!((key.len(), key[0].kind, key[0].key), (1, kind, true));
+        let private = Vec::new();
+        let kind = Kind::Picture(Picture { codec: Codec::Vp8, width: 320, height: 240, private });
+        assert_eq!((key.len(), &key[0].kind, key[0].key), (1, &kind, true));
         let next = take(14, false);
-        assert_eq!((next[0].kind, next[0].key, next[0].data.len()), (kind, false, 11));
+        assert_eq!((&next[0].kind, next[0].key, next[0].data.len()), (&kind, false, 11));
         assert_eq!(next[0].at - key[0].at, Duration::from_micros(33_333));
     }
 

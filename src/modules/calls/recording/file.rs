@@ -5,6 +5,8 @@ use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use wello_sfu::api::Codec;
+
 use super::assembly::Frame;
 use super::manifest::Part;
 use super::matroska::{Block, Kind, Matroska};
@@ -89,7 +91,7 @@ impl Files {
     fn wait(&mut self, frame: Frame) -> io::Result<()> {
         let now = frame.at;
         // A file begins with a picture that stands alone.
-        if self.waiting.iter().all(|waiting| is_sound(waiting.kind)) && !frame.key {
+        if self.waiting.iter().all(|waiting| is_sound(&waiting.kind)) && !frame.key {
             return Ok(());
         }
         self.waiting.push(frame);
@@ -106,9 +108,13 @@ impl Files {
         let mut frames = std::mem::take(&mut self.waiting);
         frames.sort_by_key(|frame| frame.at);
         let kinds = kinds(&frames);
-        let is_sound = kinds == [Kind::Opus];
+        let is_sound = kinds == [Kind::Sound];
         self.count += 1;
-        let suffix = if is_sound { "ogg" } else { "webm" };
+        let suffix = match () {
+            () if is_sound => "ogg",
+            () if kinds.iter().all(Kind::is_web) => "webm",
+            () => "mkv",
+        };
         let name = format!("{}-{}.{suffix}", self.stream, self.count);
         let file = BufWriter::new(File::create_new(self.folder.join(&name))?);
         let begin = frames.first().map_or(Duration::ZERO, |first| first.at);
@@ -116,7 +122,7 @@ impl Files {
             name,
             occupant: self.occupant.clone(),
             stream: self.stream.clone(),
-            codecs: kinds.iter().map(|kind| codec(*kind).to_owned()).collect(),
+            codecs: kinds.iter().map(|kind| codec_name(kind.codec()).to_owned()).collect(),
             offset_ms: millis(begin),
             duration_ms: 0,
             bytes: 0,
@@ -155,11 +161,11 @@ impl Open {
     fn fits(&self, frame: &Frame, max_bytes: u64) -> bool {
         let has_room = self.part.bytes + frame.data.len() as u64 <= max_bytes;
         let is_known = match &self.container {
-            Container::Sound(_) => is_sound(frame.kind),
-            Container::Picture { kinds, .. } => place(kinds, frame.kind).is_some(),
+            Container::Sound(_) => is_sound(&frame.kind),
+            Container::Picture { kinds, .. } => place(kinds, &frame.kind).is_some(),
         };
         // Without a picture that stands alone nothing else could begin.
-        is_known && (has_room || !frame.key || is_sound(frame.kind))
+        is_known && (has_room || !frame.key || is_sound(&frame.kind))
     }
 
     fn write(&mut self, frame: &Frame) -> io::Result<()> {
@@ -171,8 +177,8 @@ impl Open {
                 file.write(&frame.data, u64::try_from(samples / 1_000_000).unwrap_or(u64::MAX))?;
             }
             Container::Picture { file, kinds } => {
-                let Some(track) = place(kinds, frame.kind) else { return Ok(()) };
-                let begins = frame.key && !is_sound(frame.kind);
+                let Some(track) = place(kinds, &frame.kind) else { return Ok(()) };
+                let begins = frame.key && !is_sound(&frame.kind);
                 let (at, key) = (millis(at), frame.key);
                 file.write(&Block { track, at, key, begins, data: &frame.data })?;
             }
@@ -183,38 +189,35 @@ impl Open {
     }
 }
 
-fn is_sound(kind: Kind) -> bool {
-    kind == Kind::Opus
+fn is_sound(kind: &Kind) -> bool {
+    *kind == Kind::Sound
 }
 
-/// Pictures of another size belong into the same track.
-fn same(one: Kind, other: Kind) -> bool {
-    std::mem::discriminant(&one) == std::mem::discriminant(&other)
-}
-
-fn place(kinds: &[Kind], kind: Kind) -> Option<u8> {
-    let place = kinds.iter().position(|known| same(*known, kind))?;
+fn place(kinds: &[Kind], kind: &Kind) -> Option<u8> {
+    let place = kinds.iter().position(|known| known.is_like(kind))?;
     u8::try_from(place).ok()
 }
 
 /// What there is in a file, pictures first. Of two kinds of pictures the later one counts.
 fn kinds(frames: &[Frame]) -> Vec<Kind> {
-    let picture = frames.iter().rev().map(|frame| frame.kind).find(|kind| !is_sound(*kind));
-    let sound = frames.iter().map(|frame| frame.kind).find(|kind| is_sound(*kind));
-    picture.into_iter().chain(sound).collect()
+    let picture = frames.iter().rev().map(|frame| &frame.kind).find(|kind| !is_sound(kind));
+    let sound = frames.iter().map(|frame| &frame.kind).find(|kind| is_sound(kind));
+    picture.into_iter().chain(sound).cloned().collect()
 }
 
-fn codec(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Opus => "opus",
-        Kind::Vp8 { .. } => "vp8",
-        Kind::Vp9 { .. } => "vp9",
+fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "opus",
+        Codec::Vp8 => "vp8",
+        Codec::Vp9 => "vp9",
+        Codec::H264 => "h264",
+        Codec::Av1 => "av1",
     }
 }
 
 /// How long a frame lasts; of a picture nobody knows.
 fn length(frame: &Frame) -> Duration {
-    let samples = if is_sound(frame.kind) { opus::samples(&frame.data) } else { 0 };
+    let samples = if is_sound(&frame.kind) { opus::samples(&frame.data) } else { 0 };
     Duration::from_micros(u64::from(samples) * 1_000_000 / u64::from(opus::RATE))
 }
 
@@ -224,9 +227,11 @@ fn millis(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::matroska::Picture;
     use super::*;
 
-    const PICTURE: Kind = Kind::Vp8 { width: 64, height: 48 };
+    const PICTURE: Kind =
+        Kind::Picture(Picture { codec: Codec::Vp8, width: 64, height: 48, private: Vec::new() });
 
     fn frame(kind: Kind, at: u64, key: bool) -> Frame {
         Frame { kind, at: Duration::from_millis(at), key, data: vec![0xf8, 1, 2, 3] }
@@ -240,12 +245,12 @@ mod tests {
     fn sound_and_picture_go_into_one_file() {
         let folder = tempfile::tempdir().unwrap();
         let mut files = files(folder.path(), 1000);
-        assert_eq!(files.write(frame(Kind::Opus, 100, true)).unwrap(), None);
+        assert_eq!(files.write(frame(Kind::Sound, 100, true)).unwrap(), None);
         assert!(files.current().is_none());
         // It cannot be shown.
         files.write(frame(PICTURE, 110, false)).unwrap();
         files.write(frame(PICTURE, 120, true)).unwrap();
-        files.write(frame(Kind::Opus, 140, true)).unwrap();
+        files.write(frame(Kind::Sound, 140, true)).unwrap();
         let part = files.finish().unwrap().unwrap();
         assert_eq!((part.name.as_str(), part.codecs.join(" ")), ("s1-1.webm", "vp8 opus".into()));
         assert_eq!((part.offset_ms, part.duration_ms), (100, 60));
@@ -258,12 +263,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut files = files(folder.path(), 1000);
         for at in (0..2200).step_by(20) {
-            assert_eq!(files.write(frame(Kind::Opus, at, true)).unwrap(), None);
+            assert_eq!(files.write(frame(Kind::Sound, at, true)).unwrap(), None);
         }
         assert_eq!(files.current().unwrap().name, "s1-1.ogg");
         let sound = files.write(frame(PICTURE, 2200, true)).unwrap().unwrap();
         assert_eq!((sound.codecs.join(" ").as_str(), sound.duration_ms), ("opus", 2200));
-        files.write(frame(Kind::Opus, 2210, true)).unwrap();
+        files.write(frame(Kind::Sound, 2210, true)).unwrap();
         assert_eq!(files.finish().unwrap().unwrap().name, "s1-2.webm");
     }
 

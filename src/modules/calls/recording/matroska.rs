@@ -1,7 +1,9 @@
-//! Writes WebM (RFC 8794, RFC 9559) while it is recorded: sizes that are not known yet are left
+//! Writes Matroska and WebM (RFC 8794, RFC 9559) while they are recorded: sizes that are not known yet are left
 //! open, so that a file that is cut off can be played.
 
 use std::io::{self, Seek, SeekFrom, Write};
+
+use wello_sfu::api::Codec;
 
 use super::opus;
 
@@ -22,11 +24,50 @@ const MAX_CLUSTER_MS: u64 = 5000;
 /// RFC 9559, section 23.2: what a decoder of Opus needs to hear before it is right, in nanoseconds.
 const SEEK_PRE_ROLL: u64 = 80_000_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a track is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    Opus,
-    Vp8 { width: u16, height: u16 },
-    Vp9 { width: u16, height: u16 },
+    /// Opus.
+    Sound,
+    Picture(Picture),
+}
+
+/// What is told of pictures before the first one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    pub codec: Codec,
+    pub width: u16,
+    pub height: u16,
+    /// What its decoder has to know (`CodecPrivate`); empty where that is nothing.
+    pub private: Vec<u8>,
+}
+
+impl Kind {
+    /// Whether all of it may be in a file of WebM.
+    pub fn is_web(&self) -> bool {
+        match self {
+            Kind::Sound => true,
+            Kind::Picture(picture) => matches!(picture.codec, Codec::Vp8 | Codec::Vp9),
+        }
+    }
+
+    /// Whether they may be in one track. WebM tells sizes with each picture that stands alone.
+    pub fn is_like(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (Kind::Sound, Kind::Sound) => true,
+            (Kind::Picture(one), Kind::Picture(other)) => {
+                one.codec == other.codec && one.private == other.private
+            }
+            _ => false,
+        }
+    }
+
+    pub fn codec(&self) -> Codec {
+        match self {
+            Kind::Sound => Codec::Opus,
+            Kind::Picture(picture) => picture.codec,
+        }
+    }
 }
 
 pub struct Matroska<W> {
@@ -51,7 +92,8 @@ pub struct Block<'a> {
 
 impl<W: Write + Seek> Matroska<W> {
     pub fn begin(mut out: W, tracks: &[Kind]) -> io::Result<Matroska<W>> {
-        let mut head = header();
+        let is_web = tracks.iter().all(Kind::is_web);
+        let mut head = header(if is_web { b"webm" } else { b"matroska" });
         head.extend(SEGMENT);
         head.extend(UNKNOWN);
         let info = [
@@ -63,7 +105,7 @@ impl<W: Write + Seek> Matroska<W> {
         head.extend(element(INFO, &info.concat()));
         let duration_at = (head.len() - DURATION_BYTES) as u64;
         let entries: Vec<u8> =
-            (1..).zip(tracks).flat_map(|(place, kind)| entry(place, *kind)).collect();
+            (1..).zip(tracks).flat_map(|(place, kind)| entry(place, kind)).collect();
         head.extend(element(TRACKS, &entries));
         out.write_all(&head)?;
         Ok(Matroska { out, duration_at, cluster: None })
@@ -105,50 +147,65 @@ impl<W: Write + Seek> Matroska<W> {
     }
 }
 
-fn header() -> Vec<u8> {
+fn header(kind: &[u8]) -> Vec<u8> {
     let fields = [
         element(&[0x42, 0x86], &number(1)),
         element(&[0x42, 0xf7], &number(1)),
         element(&[0x42, 0xf2], &number(4)),
         element(&[0x42, 0xf3], &number(8)),
-        element(&[0x42, 0x82], b"webm"),
+        element(&[0x42, 0x82], kind),
         element(&[0x42, 0x87], &number(4)),
         element(&[0x42, 0x85], &number(2)),
     ];
     element(EBML, &fields.concat())
 }
 
-fn entry(place: u64, kind: Kind) -> Vec<u8> {
+fn entry(place: u64, kind: &Kind) -> Vec<u8> {
+    let (number_of_kind, id, private, specific) = match kind {
+        Kind::Sound => (2, codec_id(Codec::Opus), opus::head(), sound()),
+        Kind::Picture(picture) => {
+            (1, codec_id(picture.codec), picture.private.clone(), size_of(picture))
+        }
+    };
     let mut fields = vec![
         element(&[0xd7], &number(place)),
         element(&[0x73, 0xc5], &number(place)),
+        element(&[0x83], &number(number_of_kind)),
         // No lacing.
         element(&[0x9c], &number(0)),
+        element(&[0x86], id.as_bytes()),
     ];
-    let video = |id: &[u8], width: u16, height: u16| {
-        let size =
-            [element(&[0xb0], &number(width.into())), element(&[0xba], &number(height.into()))];
-        vec![element(&[0x83], &number(1)), element(&[0x86], id), element(&[0xe0], &size.concat())]
-    };
-    fields.extend(match kind {
-        Kind::Vp8 { width, height } => video(b"V_VP8", width, height),
-        Kind::Vp9 { width, height } => video(b"V_VP9", width, height),
-        Kind::Opus => {
-            let sound = [
-                element(&[0xb5], &f64::from(opus::RATE).to_be_bytes()),
-                element(&[0x9f], &number(opus::CHANNELS.into())),
-            ];
-            vec![
-                element(&[0x83], &number(2)),
-                element(&[0x86], b"A_OPUS"),
-                element(&[0x63, 0xa2], &opus::head()),
-                element(&[0x56, 0xaa], &number(0)),
-                element(&[0x56, 0xbb], &number(SEEK_PRE_ROLL)),
-                element(&[0xe1], &sound.concat()),
-            ]
-        }
-    });
+    if !private.is_empty() {
+        fields.push(element(&[0x63, 0xa2], &private));
+    }
+    fields.push(specific);
     element(&[0xae], &fields.concat())
+}
+
+fn sound() -> Vec<u8> {
+    let settings = [
+        element(&[0xb5], &f64::from(opus::RATE).to_be_bytes()),
+        element(&[0x9f], &number(opus::CHANNELS.into())),
+    ];
+    [element(&[0x56, 0xbb], &number(SEEK_PRE_ROLL)), element(&[0xe1], &settings.concat())].concat()
+}
+
+fn size_of(picture: &Picture) -> Vec<u8> {
+    let size = [
+        element(&[0xb0], &number(picture.width.into())),
+        element(&[0xba], &number(picture.height.into())),
+    ];
+    element(&[0xe0], &size.concat())
+}
+
+fn codec_id(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "A_OPUS",
+        Codec::Vp8 => "V_VP8",
+        Codec::Vp9 => "V_VP9",
+        Codec::H264 => "V_MPEG4/ISO/AVC",
+        Codec::Av1 => "V_AV1",
+    }
 }
 
 fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
@@ -185,7 +242,9 @@ mod tests {
 
     #[test]
     fn a_file_begins_with_its_tracks_and_goes_on_in_clusters() {
-        let kinds = [Kind::Vp8 { width: 640, height: 360 }, Kind::Opus];
+        let private = vec![1, 2, 3];
+        let picture = Picture { codec: Codec::H264, width: 640, height: 360, private };
+        let kinds = [Kind::Picture(picture), Kind::Sound];
         let mut file = Matroska::begin(Cursor::new(Vec::new()), &kinds).unwrap();
         let head = file.out.get_ref().len();
         let block = |track, at, begins, data| Block { track, at, key: true, begins, data };
@@ -208,6 +267,6 @@ mod tests {
         assert_eq!(clusters, expected.concat());
         let duration = element(DURATION, &5120_f64.to_be_bytes());
         assert!(written[..head].windows(duration.len()).any(|part| part == duration));
-        assert!(written[..head].windows(5).any(|part| part == b"V_VP8"));
+        assert!(written[..head].windows(6).any(|part| part == b"\x63\xa2\x83\x01\x02\x03"));
     }
 }

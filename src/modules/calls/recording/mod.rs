@@ -2,12 +2,17 @@
 //! of his own, as it comes, and a manifest tells how they belong together.
 
 mod assembly;
+mod av1;
+mod bits;
 mod control;
 mod file;
+mod h264;
 mod manifest;
 mod matroska;
 mod ogg;
 mod opus;
+#[cfg(test)]
+mod players;
 mod storing;
 mod vpx;
 mod writer;

@@ -138,6 +138,7 @@ async fn store(
 fn media_type(name: &str) -> &'static str {
     match name.rsplit_once('.') {
         Some((_, "webm")) => "video/webm",
+        Some((_, "mkv")) => "video/x-matroska",
         Some((_, "ogg")) => "audio/ogg",
         _ => "application/json",
     }

@@ -1,5 +1,10 @@
 //! Takes pictures of VP8 (RFC 7741) and VP9 (RFC 9628) out of RTP packets.
 
+use wello_sfu::api::Codec;
+
+use super::bits::Bits;
+use super::matroska::Picture;
+
 /// A packet without its payload descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
@@ -72,8 +77,20 @@ fn skip_structure(rest: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// Width and height of a picture of VP8 that stands alone (RFC 6386, section 9.1).
-pub fn vp8_size(picture: &[u8]) -> Option<(u16, u16)> {
+/// What is said of a picture of VP8 if it stands alone.
+pub fn vp8_picture(data: &[u8]) -> Option<Picture> {
+    let (width, height) = vp8_size(data)?;
+    Some(Picture { codec: Codec::Vp8, width, height, private: Vec::new() })
+}
+
+/// The same of VP9.
+pub fn vp9_picture(data: &[u8]) -> Option<Picture> {
+    let (width, height) = vp9_size(data)?;
+    Some(Picture { codec: Codec::Vp9, width, height, private: Vec::new() })
+}
+
+/// Width and height (RFC 6386, section 9.1).
+fn vp8_size(picture: &[u8]) -> Option<(u16, u16)> {
     let [tag, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] = *picture else { return None };
     let (width, height) = (u16::from_le_bytes([w0, w1]), u16::from_le_bytes([h0, h1]));
     // The upper two bits say how to scale.
@@ -81,8 +98,8 @@ pub fn vp8_size(picture: &[u8]) -> Option<(u16, u16)> {
 }
 
 /// The same of VP9 (its bitstream specification, section 6.2), for profile 0.
-pub fn vp9_size(picture: &[u8]) -> Option<(u16, u16)> {
-    let mut bits = Bits { bytes: picture, at: 0 };
+fn vp9_size(picture: &[u8]) -> Option<(u16, u16)> {
+    let mut bits = Bits::new(picture);
     let (marker, profile) = (bits.take(2)?, bits.take(2)?);
     let (shown_again, inter) = (bits.take(1)?, bits.take(1)?);
     bits.take(2)?;
@@ -95,23 +112,6 @@ pub fn vp9_size(picture: &[u8]) -> Option<(u16, u16)> {
     let (width, height) = (bits.take(16)?, bits.take(16)?);
     let size = |less_one: u32| u16::try_from(less_one + 1).ok();
     Some((size(width)?, size(height)?))
-}
-
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
 }
 
 #[cfg(test)]
