@@ -21,6 +21,7 @@ use super::Calls;
 use super::conference::{Caller, Parting};
 use super::dialects::choose;
 use super::halls::Hall;
+use super::propose::is_focus;
 use super::run::Asked;
 use super::{commands, meets, presence};
 use crate::muc::{Parted, RoomWatch};
@@ -28,7 +29,7 @@ use crate::muc::{Parted, RoomWatch};
 /// Changes of one device in a minute.
 const MAX_CHANGES: u32 = 60;
 /// What the focus can do (XEP-0166, section 11 and those of the others).
-const FEATURES: [&str; 16] = [
+const FEATURES: [&str; 17] = [
     ns::AV_CONFERENCES,
     ns::COIN,
     ns::COMMANDS,
@@ -39,6 +40,7 @@ const FEATURES: [&str; 16] = [
     ns::JINGLE_GROUPING,
     ns::JINGLE_HDREXT,
     ns::JINGLE_ICE,
+    ns::JINGLE_MESSAGE,
     ns::JINGLE_RTCP_FB,
     ns::JINGLE_RTP,
     ns::JINGLE_RTP_INFO,
@@ -66,7 +68,7 @@ impl Service for Calls {
                 Some(IqType::Error) => self.bounced(kernel, &stanza).await,
                 _ => Ok(()),
             },
-            Kind::Message => self.message(kernel, &stanza).await,
+            Kind::Message => self.message(kernel, &asked).await,
             Kind::Presence => {
                 self.heard_presence(kernel, &stanza).await;
                 Ok(())
@@ -173,7 +175,7 @@ impl Calls {
                 self.manage_meet(kernel, &to.bare(), from, payload).await?;
                 None
             }
-            ("jingle", ns::JINGLE) if is_set && to.is_bare() => {
+            ("jingle", ns::JINGLE) if is_set && is_focus(to) => {
                 return self.jingle(kernel, from, to, payload, asked).await;
             }
             _ => return Err(StanzaError::service_unavailable("")),
@@ -274,15 +276,14 @@ impl Calls {
         Ok(())
     }
 
-    async fn message(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<(), StanzaError> {
-        if self.invited(kernel, stanza).await {
+    async fn message(&self, kernel: &Arc<Kernel>, asked: &Asked<'_>) -> Result<(), StanzaError> {
+        let stanza = asked.stanza;
+        // What is said in rooms that the focus is in, and what could not be delivered.
+        let is_idle = matches!(stanza.message_type(), MessageType::Groupchat | MessageType::Error);
+        if is_idle || self.invited(kernel, stanza).await {
             return Ok(());
         }
-        match stanza.message_type() {
-            // What is said in rooms that the focus is in, and what could not be delivered.
-            MessageType::Groupchat | MessageType::Error => Ok(()),
-            _ => Err(StanzaError::service_unavailable("")),
-        }
+        self.propose(kernel, asked).await
     }
 
     async fn heard_presence(&self, kernel: &Arc<Kernel>, stanza: &Stanza) {

@@ -10,6 +10,7 @@ mod links;
 mod meets;
 mod negotiate;
 mod presence;
+mod propose;
 mod ring;
 mod run;
 mod upkeep;
