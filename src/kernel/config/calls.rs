@@ -18,6 +18,9 @@ pub struct Calls {
     pub participants: usize,
     /// Streams that one participant may send, such as camera and screen.
     pub streams: usize,
+    /// So many participants of a conference are seen: those who have spoken last. Streams without
+    /// sound, such as screens, always are. 0: all.
+    pub last_n: usize,
     /// Transports of the whole server: one for each stream that is sent or received.
     pub transports: usize,
     /// Members of a room are rung when its conference begins.
@@ -33,6 +36,7 @@ impl Default for Calls {
             addresses: Vec::new(),
             participants: 50,
             streams: 3,
+            last_n: 25,
             transports: 5000,
             ring: true,
             idle_seconds: 1800,

@@ -36,14 +36,14 @@ impl Calls {
         if conferences.len() >= MAX_CONFERENCES {
             return Err(StanzaError::resource_constraint("too many conferences"));
         }
+        let id = ConferenceId(self.next.fetch_add(1, Ordering::Relaxed));
         let here = Here {
-            addresses: engine.addresses().to_vec(),
+            addresses: engine.addresses(id).to_vec(),
             fingerprint: engine.fingerprint().clone(),
             participants: kernel.config.calls.participants,
             streams: kernel.config.calls.streams,
             media: self.meets.media(&hall.place),
         };
-        let id = ConferenceId(self.next.fetch_add(1, Ordering::Relaxed));
         let conference = Conference::new(id, hall.focus.clone(), here);
         conferences.insert(hall.place.clone(), conference);
         Ok(true)

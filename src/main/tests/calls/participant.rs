@@ -28,6 +28,8 @@ pub struct Participant {
     /// The address that it calls.
     at: String,
     peers: Vec<Peer>,
+    /// It learns of no other ways to the server.
+    pub only_tcp: bool,
     heard: mpsc::Receiver<Heard>,
     hearing: mpsc::Sender<Heard>,
     /// What the focus has sent and nobody has looked at.
@@ -57,7 +59,8 @@ impl Participant {
         let client = Client::login(server, name, "one").await.unwrap();
         let (hearing, heard) = mpsc::channel(64);
         let (name, at, waiting) = (name.to_owned(), FOCUS.to_owned(), Vec::new());
-        Participant { client, name, at, peers: Vec::new(), heard, hearing, waiting }
+        let (peers, only_tcp) = (Vec::new(), false);
+        Participant { client, name, at, peers, only_tcp, heard, hearing, waiting }
     }
 
     /// Opens a new room to others, as it is.
@@ -171,7 +174,11 @@ impl Participant {
             let result = format!("<iq type='result' id='{id}' to='{}'/>", self.at);
             self.client.send(&result).await.unwrap();
             let Some(jingle) = stanza.child("jingle", ns::JINGLE) else { continue };
-            let jingle = Jingle::parse(jingle).unwrap();
+            let mut jingle = Jingle::parse(jingle).unwrap();
+            if self.only_tcp {
+                let transports = jingle.contents.iter_mut().flat_map(|all| &mut all.transport);
+                transports.for_each(|all| all.candidates.retain(|one| one.protocol == "tcp"));
+            }
             if jingle.action == action {
                 return jingle;
             }

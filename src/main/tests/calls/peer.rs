@@ -90,6 +90,7 @@ impl Peer {
             .with_handler(Arc::new(handler))
             .with_runtime(default_runtime().unwrap())
             .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
+            .with_tcp_addrs(vec!["127.0.0.1:0".to_owned()])
             .build()
             .await
             .unwrap();

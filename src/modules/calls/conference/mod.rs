@@ -247,20 +247,8 @@ impl Conference {
 
     /// Our side of a transport.
     fn transport(&self, local: &Credentials, setup: Option<Setup>) -> Transport {
-        let candidates = self.here.addresses.iter().enumerate().map(|(place, address)| {
-            // RFC 8445, section 5.1.2.1: a host candidate, earlier ones first.
-            let preference = 65_535 - u32::try_from(place).unwrap_or(65_535).min(65_535);
-            Candidate {
-                id: format!("c{place}"),
-                foundation: (place + 1).to_string(),
-                generation: 0,
-                address: Some(address.ip()),
-                port: address.port(),
-                priority: (126 << 24) | (preference << 8) | 255,
-                protocol: "udp".to_owned(),
-                kind: "host".to_owned(),
-            }
-        });
+        let candidates = self.here.addresses.iter().enumerate();
+        let candidates = candidates.flat_map(|(place, address)| candidates_at(place, *address));
         Transport {
             ufrag: Some(local.ufrag.clone()),
             password: Some(local.password.clone()),
@@ -272,6 +260,25 @@ impl Conference {
             candidates: candidates.collect(),
         }
     }
+}
+
+/// Host candidates by UDP and by TCP (RFC 6544), which is for whom no UDP reaches: it comes last.
+/// RFC 8445, section 5.1.2.1: earlier addresses first.
+fn candidates_at(place: usize, address: SocketAddr) -> [Candidate; 2] {
+    const PASSIVE: u32 = 4 << 13;
+    let later = u32::try_from(place).unwrap_or(u32::MAX);
+    let candidate = |protocol: &str, type_preference: u32, preference: u32| Candidate {
+        id: format!("{protocol}{place}"),
+        foundation: format!("{protocol}{}", place + 1),
+        generation: 0,
+        address: Some(address.ip()),
+        port: address.port(),
+        priority: (type_preference << 24) | (preference.saturating_sub(later) << 8) | 255,
+        protocol: protocol.to_owned(),
+        kind: "host".to_owned(),
+        tcptype: (protocol == "tcp").then(|| "passive".to_owned()),
+    };
+    [candidate("udp", 126, 65_535), candidate("tcp", 90, PASSIVE + 8191)]
 }
 
 /// New credentials of ours; letters and digits are allowed in both (RFC 8839, section 5.4).

@@ -39,7 +39,9 @@ impl Conference {
         let taken: Vec<String> =
             outputs.iter().map(|output| output.mid.as_str().to_owned()).collect();
         match side {
-            Some(side) => fx.media.push(down.begin(conference, side, spoken, outputs)),
+            Some(side) => {
+                fx.media.push(down.begin(conference, side, spoken, &jingle.contents, outputs));
+            }
             None => fx.media.extend(
                 outputs.into_iter().map(|output| Command::AddOutput { leg: down.leg, output }),
             ),
@@ -110,9 +112,12 @@ impl Down {
         conference: ConferenceId,
         side: Side,
         payloads: Vec<Payload>,
+        accepted: &[Content],
         outputs: Vec<OutputSpec>,
     ) -> Command {
         self.open = true;
+        let offered = self.contents.iter().map(|got| &got.offered);
+        let extensions = negotiate::own_extensions(offered, accepted);
         Command::Open(Box::new(LegSpec {
             leg: self.leg,
             conference,
@@ -122,7 +127,7 @@ impl Down {
             dtls_client: side.setup == Setup::Passive,
             controlling: true,
             payloads,
-            extensions: negotiate::OWN_EXTENSIONS.map(|(id, uri)| (id, uri.to_owned())).to_vec(),
+            extensions,
             tracks: Vec::new(),
             outputs,
         }))
