@@ -76,9 +76,13 @@ impl Muc {
         watcher.watches(&room).then_some(watcher)
     }
 
+    pub(super) fn focus(&self, room: &BareJid) -> Option<BareJid> {
+        self.watcher.get()?.upgrade()?.focus(room)
+    }
+
     /// Tells where the calls of a room are, as clients of voice.channel look for it.
     pub(super) fn focus_form(&self, room: &BareJid) -> Option<DataForm> {
-        let focus = self.watcher.get()?.upgrade()?.focus(room)?;
+        let focus = self.focus(room)?;
         let field = Field::text_single("conference", "Calls").with_value(focus.to_string());
         Some(DataForm::typed(FormKind::Result, ns::VOICE).with(field))
     }
