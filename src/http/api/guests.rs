@@ -64,7 +64,7 @@ pub(super) async fn links(
     place: Result<Query<Place>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let (door, who): (_, Jid) = (door(&web)?, account(&web, &headers).await?.into());
-    let links = door.links(&web.kernel, &who, &asked(place)?).await?;
+    let links = door.links(&web.kernel, &who, &asked(&place)?).await?;
     let data: Vec<Value> = links.iter().map(shown).collect();
     Ok(json_response(StatusCode::OK, &json!({ "success": true, "data": data })))
 }
@@ -76,7 +76,7 @@ pub(super) async fn revoke_link(
     place: Result<Query<Place>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let (door, who): (_, Jid) = (door(&web)?, account(&web, &headers).await?.into());
-    door.revoke_link(&web.kernel, &who, &asked(place)?, &id).await?;
+    door.revoke_link(&web.kernel, &who, &asked(&place)?, &id).await?;
     let done = json!({ "success": true, "message": "Link revoked" });
     Ok(json_response(StatusCode::OK, &done))
 }
@@ -108,7 +108,7 @@ fn door(web: &Web) -> Result<Arc<dyn GuestDoor>, ApiError> {
     door.ok_or_else(none)
 }
 
-fn asked(place: Result<Query<Place>, QueryRejection>) -> Result<BareJid, ApiError> {
+fn asked(place: &Result<Query<Place>, QueryRejection>) -> Result<BareJid, ApiError> {
     room(place.as_ref().map_or("", |Query(place)| &place.room))
 }
 

@@ -100,7 +100,10 @@ impl Muc {
             let value = work(&mut state.room, &mut fx);
             count(kernel, before, state.room.occupant_count());
             // Under the lock, so that everybody gets everything in the same order.
-            let parted = is_watched.then(|| watch::parted(&fx.out)).unwrap_or_default();
+            let parted = match is_watched {
+                true => watch::parted(&fx.out),
+                false => Vec::new(),
+            };
             let later = self.post_all(kernel, session, std::mem::take(&mut fx.out));
             let write = write(&mut state, &mut fx);
             state.holds += u32::from(write.is_some());
