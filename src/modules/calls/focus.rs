@@ -281,14 +281,12 @@ impl Calls {
 
     async fn message(&self, kernel: &Arc<Kernel>, asked: &Asked<'_>) -> Result<(), StanzaError> {
         let stanza = asked.stanza;
-        if self.invited(kernel, stanza).await {
+        // What is said in rooms that the focus is in, and what could not be delivered.
+        let is_idle = matches!(stanza.message_type(), MessageType::Groupchat | MessageType::Error);
+        if is_idle || self.invited(kernel, stanza).await {
             return Ok(());
         }
-        match stanza.message_type() {
-            // What is said in rooms that the focus is in, and what could not be delivered.
-            MessageType::Groupchat | MessageType::Error => Ok(()),
-            _ => self.rung(kernel, asked).await,
-        }
+        self.propose(kernel, asked).await
     }
 
     async fn heard_presence(&self, kernel: &Arc<Kernel>, stanza: &Stanza) {

@@ -23,24 +23,26 @@ pub(super) fn is_focus(address: &Jid) -> bool {
 
 impl Calls {
     /// A message to the focus; it understands no other ones than those of calls.
-    pub(super) async fn rung(
+    pub(super) async fn propose(
         &self,
         kernel: &Arc<Kernel>,
         asked: &Asked<'_>,
     ) -> Result<(), StanzaError> {
-        let (Some(from), Some(to)) = (&asked.stanza.from, &asked.stanza.to) else { return Ok(()) };
-        let Some(sid) = proposed(asked.stanza)? else { return Ok(()) };
+        let stanza = asked.stanza;
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Ok(()) };
+        let Some(sid) = proposed(stanza)? else { return Ok(()) };
         let hall = self.hall(to)?;
         let from = FullJid::try_from(from.clone());
         let from = from.map_err(|_| StanzaError::bad_request("only sessions call"))?;
+        let answer = answer(sid, self.admit(&hall.place, &from).err());
         let message = Stanza::message(MessageType::Chat)
             .with_from(to.with_resource(DEVICE)?)
-            .with_child(answer(sid, self.admit(&hall.place, &from).err()))
             .with_to(from)
+            .with_child(answer)
             // Section 3: the log of calls is complete on all devices.
             .with_child(Element::new("store", ns::HINTS));
-        for remote in self.post(kernel, asked.session, vec![message]) {
-            kernel.route(remote).await;
+        for message in self.post(kernel, asked.session, vec![message]) {
+            kernel.route(message).await;
         }
         Ok(())
     }

@@ -104,9 +104,9 @@ impl Conference {
                 let got: Vec<&Got> =
                     down.with(Progress::Sent).filter(|got| got.stream == stream).collect();
                 let alone = down.contents.iter().all(|got| got.stream == stream);
-                let others =
+                let others: Vec<Element> =
                     payloads.iter().flat_map(|payload| translated(payload, &got, alone)).collect();
-                self.tell(jid, person, down, &got, others, dice, fx);
+                self.tell(jid, person, down, &got, &others, dice, fx);
             }
         }
     }
@@ -128,8 +128,9 @@ impl Conference {
         let got: Vec<&Got> =
             down.contents.iter().filter(is_new).filter(|got| muted.contains(&got.track)).collect();
         let mute = Element::new("mute", ns::JINGLE_RTP_INFO).with_attr("creator", "initiator");
-        let others = got.iter().map(|got| mute.clone().with_attr("name", got.offered.mid.as_str()));
-        self.tell(jid, person, down, &got, others.collect(), dice, fx);
+        let named = |got: &&Got| mute.clone().with_attr("name", got.offered.mid.as_str());
+        let others: Vec<Element> = got.iter().map(named).collect();
+        self.tell(jid, person, down, &got, &others, dice, fx);
     }
 
     /// session-info on contents, for each of their senders.
@@ -140,7 +141,7 @@ impl Conference {
         person: &Person,
         down: &Down,
         got: &[&Got],
-        others: Vec<Element>,
+        others: &[Element],
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) {

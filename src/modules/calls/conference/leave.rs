@@ -170,14 +170,14 @@ impl Conference {
         }
         let Some(place) = person.ups.iter().position(|up| up.sid == sid) else { return };
         let up = person.ups.remove(place);
-        self.end_stream(up, dice, fx);
+        self.end_stream(&up, dice, fx);
     }
 
     /// Somebody is not in the conference any more; the sessions by which it sent have been ended.
     fn remove(&mut self, jid: &FullJid, own: Condition, dice: &mut dyn Dice, fx: &mut Effects) {
         let Some(person) = self.people.remove(jid) else { return };
         let stays_home = person.adapter().stays_home();
-        for up in person.ups {
+        for up in &person.ups {
             self.end_stream(up, dice, fx);
         }
         for down in person.downs {
@@ -191,9 +191,9 @@ impl Conference {
     }
 
     /// Nobody gets this any more.
-    fn end_stream(&mut self, up: Up, dice: &mut dyn Dice, fx: &mut Effects) {
+    fn end_stream(&mut self, up: &Up, dice: &mut dyn Dice, fx: &mut Effects) {
         fx.media.push(Command::Close { leg: up.leg });
-        self.withdraw(&tracks(&up), dice, fx);
+        self.withdraw(&tracks(up), dice, fx);
     }
 
     /// Voice was taken away: the client is told to send no more, and nobody hears it.

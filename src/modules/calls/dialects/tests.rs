@@ -65,7 +65,7 @@ fn formats_get_numbers_once_and_as_long_as_there_are_some() {
     let profiles = ["42e01f", "42001f", "4d001f", "58001f"].map(|profile| h264(100, profile));
     let given: Vec<usize> = profiles
         .iter()
-        .map(|own| numbers.translate(Media::Video, &[own.clone()]).1.len())
+        .map(|own| numbers.translate(Media::Video, std::slice::from_ref(own)).1.len())
         .collect();
     assert_eq!(given, [1, 1, 1, 0]);
 }
