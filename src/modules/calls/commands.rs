@@ -8,15 +8,18 @@ use wello_wire::error::StanzaError;
 use wello_wire::jid::{FullJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::command::{Action, Command, CommandError, Status};
+use wello_wire::payload::data_form::DataForm;
 use wello_wire::payload::disco::{DiscoItem, DiscoItems};
 use wello_wire::xml::Element;
 
 use super::Calls;
+use super::figures::FIGURES;
 
 /// Invites everybody in the room into the conference.
 const RING: &str = "urn:wello:calls:0#ring";
 /// All commands, and what they are called.
-const COMMANDS: [(&str, &str); 1] = [(RING, "Ring everybody")];
+const COMMANDS: [(&str, &str); 2] =
+    [(RING, "Ring everybody"), (FIGURES, "How the participants do")];
 
 impl Calls {
     pub(super) async fn command(
@@ -27,17 +30,33 @@ impl Calls {
         payload: &Element,
     ) -> Result<Element, StanzaError> {
         let command = Command::parse(payload).map_err(CommandError::from_parse)?;
-        let session = command.session_id.unwrap_or_else(random_id);
-        let answer =
-            |status| Command::answer(command.node.clone(), session.clone(), status).to_element();
+        let id = command.session_id.unwrap_or_else(random_id);
+        let answer = |status| Command::answer(command.node.clone(), id.clone(), status);
         if command.action == Action::Cancel {
-            return Ok(answer(Status::Canceled));
+            return Ok(answer(Status::Canceled).to_element());
         }
-        match command.node.as_str() {
-            RING => self.ring_for(kernel, from, to).await?,
+        let form = match command.node.as_str() {
+            RING => {
+                self.ring_for(kernel, from, to).await?;
+                None
+            }
+            FIGURES => Some(self.figures_for(kernel, from, to).await?),
             _ => return Err(StanzaError::item_not_found("no such command")),
+        };
+        Ok(Command { form, ..answer(Status::Completed) }.to_element())
+    }
+
+    async fn figures_for(
+        &self,
+        kernel: &Arc<Kernel>,
+        from: &Jid,
+        to: &Jid,
+    ) -> Result<DataForm, StanzaError> {
+        let hall = self.hall(to)?;
+        match self.admit(&hall.place, &session(from)?)?.moderates {
+            true => self.figures(kernel, &hall.place).await,
+            false => Err(StanzaError::forbidden("only for moderators")),
         }
-        Ok(answer(Status::Completed))
     }
 
     /// Who is in the conference may call the others.
@@ -48,8 +67,7 @@ impl Calls {
         to: &Jid,
     ) -> Result<(), StanzaError> {
         let hall = self.hall(to)?;
-        let caller = FullJid::try_from(from.clone());
-        let caller = caller.map_err(|_| StanzaError::bad_request("only sessions call"))?;
+        let caller = session(from)?;
         let is_in = {
             let conferences = self.conferences.lock();
             conferences.get(&hall.place).is_some_and(|conference| conference.has_joined(&caller))
@@ -62,6 +80,10 @@ impl Calls {
         }
         self.ring(kernel, &hall, &caller).await
     }
+}
+
+fn session(from: &Jid) -> Result<FullJid, StanzaError> {
+    FullJid::try_from(from.clone()).map_err(|_| StanzaError::bad_request("only for sessions"))
 }
 
 /// disco#items of a focus: it has nothing but commands.

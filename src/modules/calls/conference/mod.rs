@@ -10,7 +10,7 @@ mod roster;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use wello_sfu::api::{Command, ConferenceId, Credentials, Fingerprint, LegId, Media, Mid, TrackId};
@@ -63,6 +63,7 @@ pub struct Guest {
     pub occupant: FullJid,
     /// May be heard.
     pub voice: bool,
+    pub moderates: bool,
     pub sees_addresses: bool,
     /// Shows in the room that it is in a call (XEP-0272).
     pub shows_call: bool,
@@ -206,6 +207,17 @@ impl Conference {
 
     pub fn has_joined(&self, jid: &FullJid) -> bool {
         self.people.contains_key(jid)
+    }
+
+    /// All transports, and whose they are.
+    pub fn transports(&self) -> HashMap<LegId, FullJid> {
+        let of = |person: &Person| {
+            let ups = person.ups.iter().map(|up| up.leg);
+            let legs: Vec<LegId> = ups.chain(person.downs.iter().map(|down| down.leg)).collect();
+            let occupant = person.guest.occupant.clone();
+            legs.into_iter().map(move |leg| (leg, occupant.clone()))
+        };
+        self.people.values().flat_map(of).collect()
     }
 
     /// All devices that are in it.

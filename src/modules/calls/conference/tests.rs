@@ -1,7 +1,5 @@
 mod dialects;
 
-use std::collections::HashMap;
-
 use wello_sfu::api::{Command, Fingerprint, LegSpec, Rid, TrackId, Why};
 use wello_wire::error::Condition as ErrorCondition;
 
@@ -36,6 +34,7 @@ fn guest(name: &str) -> Guest {
         jid: format!("{name}@capulet.example/one").parse().unwrap(),
         occupant: format!("hall@conference.capulet.example/{name}").parse().unwrap(),
         voice: true,
+        moderates: false,
         sees_addresses: false,
         shows_call: false,
         speaks_movim: false,
