@@ -4,6 +4,7 @@ mod audience;
 mod calls;
 mod defaults;
 mod env;
+mod guests;
 mod mistake;
 mod privacy;
 mod s2s;
@@ -22,6 +23,7 @@ use wello_wire::xml::Limits;
 pub use audience::Audience;
 pub use calls::Calls;
 pub use env::overrides_from_env;
+pub use guests::{Guests, LinkMakers};
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
 pub use s2s::{Component, S2s};
@@ -51,6 +53,7 @@ pub struct Config {
     pub pubsub: PubSub,
     pub rooms: Rooms,
     pub calls: Calls,
+    pub guests: Guests,
     pub http: Http,
     pub uploads: Uploads,
     pub push: Push,
@@ -427,6 +430,19 @@ impl Config {
         domains
     }
 
+    /// Where guests have their addresses: a domain below each host, none without guests.
+    pub fn guest_domains(&self) -> Vec<String> {
+        let domains = self.domains().into_iter().filter(|_| self.guests.enabled);
+        domains.map(|host| format!("{}.{host}", guests::LABEL)).collect()
+    }
+
+    /// The host that an address at `domain` belongs to: for guests, the one above.
+    pub fn host_of<'a>(&self, domain: &'a str) -> &'a str {
+        let above = domain.strip_prefix(guests::LABEL).and_then(|rest| rest.strip_prefix('.'));
+        let above = above.filter(|host| self.guests.enabled && self.domains().contains(host));
+        above.unwrap_or(domain)
+    }
+
     /// Where browsers find a host, without a slash at the end: as configured, else by a listener.
     pub fn web_address(&self, domain: &str) -> Option<String> {
         let public = self.http.public_url.trim_end_matches('/');
@@ -466,9 +482,15 @@ impl Config {
         self.external_service.iter().try_for_each(ExternalService::check)?;
         self.turn.check()?;
         self.s2s.check()?;
-        let hosts = self.domains();
-        self.component.iter().try_for_each(|component| component.check(&hosts))?;
+        let (hosts, guests) = (self.domains(), self.guest_domains());
+        if let Some(taken) = guests.iter().find(|domain| hosts.contains(&domain.as_str())) {
+            let reason = format!("{taken} is a host, and guests have their addresses there");
+            return Err(ConfigError::Value { key: "guests.enabled", reason });
+        }
+        let own: Vec<&str> = hosts.into_iter().chain(guests.iter().map(String::as_str)).collect();
+        self.component.iter().try_for_each(|component| component.check(&own))?;
         self.calls.check()?;
+        self.guests.check()?;
         self.auth.check()
     }
 }

@@ -150,10 +150,13 @@ impl Muc {
         watcher.watches(&room).then_some(watcher)
     }
 
+    pub(super) fn focus(&self, room: &BareJid) -> Option<BareJid> {
+        self.watcher.get()?.upgrade()?.focus(room)
+    }
+
     /// Tells where the calls of a room are, as clients of voice.channel look for it.
     pub(super) fn describe_calls(&self, room: &BareJid, info: &mut DiscoInfo) {
-        let watcher = self.watcher.get().and_then(Weak::upgrade);
-        let Some(watcher) = watcher else { return };
+        let Some(watcher) = self.watcher.get().and_then(Weak::upgrade) else { return };
         let Some(focus) = watcher.focus(room) else { return };
         let field = Field::text_single("conference", "Calls").with_value(focus.to_string());
         info.forms.push(DataForm::typed(FormKind::Result, ns::VOICE).with(field));
