@@ -24,13 +24,6 @@ pub(crate) struct Idle {
     pub(crate) opening: Duration,
 }
 
-impl Idle {
-    /// Growth of the resident set in bytes per session.
-    pub(crate) fn bytes_per_session(&self) -> u64 {
-        self.after.rss_kib.saturating_sub(self.before.rss_kib) * 1024 / self.sessions.max(1) as u64
-    }
-}
-
 /// Opens sessions, the accounts in turn, sends initial presence on each, waits for silence and looks at the server's
 /// memory.
 pub(crate) async fn run(

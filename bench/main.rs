@@ -8,6 +8,7 @@ mod histogram;
 mod idle;
 mod login;
 mod measure;
+mod media;
 mod message;
 mod pairs;
 mod peer;

@@ -11,8 +11,9 @@ use crate::{
     crowd::{self, Guest},
     histogram::Histogram,
     idle, login,
+    media::Forwarding,
     pairs::{self, Flow, Load, Pair, Until},
-    process::{Process, own_cpu},
+    process::{Memory, Process, own_cpu},
     rooms::{self, Occupant, Shape},
     transfer::{File, MIB, Transfers, Watch, timed},
 };
@@ -45,6 +46,8 @@ pub(crate) struct Measurement {
     pub(crate) entry: Option<Entry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pages: Option<Pages>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) forwarding: Option<Forwarding>,
     /// By how much the server's resident set was larger than before, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peak_growth_kib: Option<u64>,
@@ -59,6 +62,7 @@ pub(crate) struct Latency {
     /// Messages per second asked for.
     pub(crate) rate: f64,
     pub(crate) p50: f64,
+    pub(crate) p95: f64,
     pub(crate) p99: f64,
     pub(crate) max: f64,
 }
@@ -70,6 +74,20 @@ pub(crate) struct IdleMemory {
     pub(crate) rss_after_kib: u64,
     pub(crate) anon_before_kib: u64,
     pub(crate) anon_after_kib: u64,
+}
+
+impl IdleMemory {
+    /// What so many sessions have added.
+    pub(crate) fn of(before: Memory, after: Memory, sessions: u64) -> Self {
+        let growth = after.rss_kib.saturating_sub(before.rss_kib);
+        Self {
+            bytes_per_session: growth * 1024 / sessions.max(1),
+            rss_before_kib: before.rss_kib,
+            rss_after_kib: after.rss_kib,
+            anon_before_kib: before.anon_kib,
+            anon_after_kib: after.anon_kib,
+        }
+    }
 }
 
 /// What it is to be the last who enters a room, and what all who did cost.
@@ -104,13 +122,13 @@ impl fmt::Display for Unfinished {
 impl std::error::Error for Unfinished {}
 
 /// CPU clocks of both sides at the begin of a load.
-struct Clock {
+pub(crate) struct Clock {
     server: Option<(Process, Duration)>,
     generator: Duration,
 }
 
 impl Clock {
-    async fn start(server: Option<Process>) -> Result<Self> {
+    pub(crate) async fn start(server: Option<Process>) -> Result<Self> {
         if let Some(server) = server {
             server.quiet(REST).await?;
         }
@@ -118,7 +136,7 @@ impl Clock {
         Ok(Self { server, generator: own_cpu() })
     }
 
-    fn stop(&self, work: u64, wall: Duration) -> Result<Measurement> {
+    pub(crate) fn stop(&self, work: u64, wall: Duration) -> Result<Measurement> {
         let cpu =
             self.server.map(|(s, before)| Ok::<_, anyhow::Error>(s.cpu()? - before)).transpose()?;
         let cpu = cpu.map(|c| c.as_secs_f64());
@@ -326,13 +344,7 @@ impl Subject {
         let clock = Clock::start(self.process).await?;
         let accounts = &self.accounts[..accounts.min(self.accounts.len())];
         let idle = idle::run(&self.client, accounts, sessions, process).await?;
-        let memory = IdleMemory {
-            bytes_per_session: idle.bytes_per_session(),
-            rss_before_kib: idle.before.rss_kib,
-            rss_after_kib: idle.after.rss_kib,
-            anon_before_kib: idle.before.anon_kib,
-            anon_after_kib: idle.after.anon_kib,
-        };
+        let memory = IdleMemory::of(idle.before, idle.after, idle.sessions as u64);
         Ok(Measurement { memory: Some(memory), ..clock.stop(idle.sessions as u64, idle.opening)? })
     }
 }
@@ -350,11 +362,12 @@ impl Entry {
 }
 
 impl Latency {
-    fn of(rate: f64, histogram: &Histogram) -> Self {
+    pub(crate) fn of(rate: f64, histogram: &Histogram) -> Self {
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
         Self {
             rate,
             p50: ms(histogram.percentile(0.5)),
+            p95: ms(histogram.percentile(0.95)),
             p99: ms(histogram.percentile(0.99)),
             max: ms(histogram.max()),
         }

@@ -25,6 +25,7 @@ use crate::{
     crowd::Broadcast,
     idle::raise_file_limit,
     measure::{Measurement, Subject},
+    media::Shape as Conferences,
     pairs::{Flow, Until},
     rooms::Shape,
     scram::Mechanism,
@@ -39,6 +40,14 @@ const IDLE_ACCOUNTS: usize = 200;
 
 /// Logins going on at the same time.
 const LOGINS: usize = 8;
+
+/// One sends, 50 receive.
+const LECTURE: Conferences =
+    Conferences { conferences: 1, participants: 51, senders: 1, layered: false };
+const MEETINGS: Conferences =
+    Conferences { conferences: 10, participants: 10, senders: 10, layered: false };
+const SILENT: Conferences =
+    Conferences { conferences: 10, participants: 50, senders: 0, layered: false };
 
 /// Deliveries a second in a room of 350 where 100 messages are said: more than either peer takes.
 const LIVELY: f64 = 35_000.0;
@@ -109,11 +118,25 @@ pub(crate) enum Figure {
     LoginSha1,
     LoginSha256,
     Idle,
+    /// A sender and 50 receivers
+    Media,
+    /// The same where the networks of receivers are estimated
+    MediaEstimated,
+    /// 10 conferences of 10 who all send
+    MediaRooms,
+    /// The time in the server at half load, a sender and 50 receivers
+    MediaLatency,
+    /// 50 join a call in which one sends: until the first packet
+    MediaJoin,
+    /// Memory of 500 participants to whom nothing is sent
+    MediaIdle,
 }
 
 /// Figures that share one start of a server.
 struct Stage {
     archive: bool,
+    /// Only Wello has conferences.
+    media: bool,
     mechanism: Mechanism,
     figures: &'static [Figure],
 }
@@ -121,6 +144,7 @@ struct Stage {
 const STAGES: &[Stage] = &[
     Stage {
         archive: true,
+        media: false,
         mechanism: Mechanism::Sha1,
         figures: &[
             Figure::PairsArchive,
@@ -132,28 +156,52 @@ const STAGES: &[Stage] = &[
         ],
     },
     // Each begins on a server on which nobody is in a big room.
-    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Join1000] },
-    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Join5000] },
+    Stage { archive: true, media: false, mechanism: Mechanism::Sha1, figures: &[Figure::Join1000] },
+    Stage { archive: true, media: false, mechanism: Mechanism::Sha1, figures: &[Figure::Join5000] },
     Stage {
         archive: true,
+        media: false,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::JoinQuiet5000, Figure::Room5000],
     },
-    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::ArchivePages] },
     Stage {
         archive: true,
+        media: false,
+        mechanism: Mechanism::Sha1,
+        figures: &[Figure::ArchivePages],
+    },
+    Stage {
+        archive: true,
+        media: false,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::Upload, Figure::Download, Figure::SmallFiles, Figure::SameFile],
     },
     Stage {
         archive: false,
+        media: false,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::PairsRouting, Figure::RoomsRouting, Figure::LoginSha1],
     },
-    Stage { archive: false, mechanism: Mechanism::Sha256, figures: &[Figure::LoginSha256] },
+    Stage {
+        archive: false,
+        media: false,
+        mechanism: Mechanism::Sha256,
+        figures: &[Figure::LoginSha256],
+    },
+    media(&[Figure::Media]),
+    media(&[Figure::MediaEstimated]),
+    media(&[Figure::MediaRooms]),
+    media(&[Figure::MediaLatency]),
+    media(&[Figure::MediaJoin]),
+    media(&[Figure::MediaIdle]),
     // Memory is measured on a server that has done nothing else.
-    Stage { archive: true, mechanism: Mechanism::Sha1, figures: &[Figure::Idle] },
+    Stage { archive: true, media: false, mechanism: Mechanism::Sha1, figures: &[Figure::Idle] },
 ];
+
+/// A server of its own for each: legs end some time after their calls.
+const fn media(figures: &'static [Figure]) -> Stage {
+    Stage { archive: false, media: true, mechanism: Mechanism::Sha1, figures }
+}
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
     raise_file_limit(options.sessions.max(ACCOUNTS))?;
@@ -212,7 +260,7 @@ impl<'a> Suite<'a> {
                 .copied()
                 .filter(|f| self.options.figures.contains(f))
                 .collect();
-            if wanted.is_empty() {
+            if wanted.is_empty() || (stage.media && server != Server::Wello) {
                 continue;
             }
             let done = match &version {
@@ -232,6 +280,7 @@ impl<'a> Suite<'a> {
             port: free_port()?,
             https: free_port()?,
             archive: stage.archive,
+            media: stage.media,
             mechanism: stage.mechanism,
             accounts: &self.accounts,
             certificate: &self.certificate,
@@ -300,6 +349,14 @@ impl Figure {
             Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
             Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,
             Self::Idle => subject.idle(IDLE_ACCOUNTS, options.sessions).await,
+            Self::Media => subject.forwarding(LECTURE, 2000.0, time).await,
+            Self::MediaEstimated => {
+                subject.forwarding(Conferences { layered: true, ..LECTURE }, 1000.0, time).await
+            }
+            Self::MediaRooms => subject.forwarding(MEETINGS, 100.0, time).await,
+            Self::MediaLatency => subject.forwarding_latency(LECTURE, 1000.0, time).await,
+            Self::MediaJoin => subject.joining(LECTURE).await,
+            Self::MediaIdle => subject.idle_calls(SILENT).await,
         }
     }
 }

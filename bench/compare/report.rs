@@ -97,6 +97,12 @@ impl Figure {
             Self::LoginSha1 => "login, SCRAM-SHA-1",
             Self::LoginSha256 => "login, SCRAM-SHA-256",
             Self::Idle => "idle session, memory",
+            Self::Media => "media, 1 to 50",
+            Self::MediaEstimated => "the same, estimated",
+            Self::MediaRooms => "media, 10 × 10",
+            Self::MediaLatency => "media at half load, p99",
+            Self::MediaJoin => "join to media, p95",
+            Self::MediaIdle => "idle participant",
         }
     }
 
@@ -108,16 +114,25 @@ impl Figure {
             }
             Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 => "entries/CPU-s",
             Self::RoomLatency | Self::RoomLoaded | Self::ArchivePages | Self::Latency => "ms",
+            Self::MediaLatency | Self::MediaJoin => "ms",
+            Self::Media | Self::MediaEstimated | Self::MediaRooms => "packets/CPU-s",
             Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => "MiB/CPU-s",
             Self::LoginSha1 | Self::LoginSha256 => "logins/CPU-s",
-            Self::Idle => "KiB",
+            Self::Idle | Self::MediaIdle => "KiB",
         }
     }
 
     fn more_is_better(self) -> bool {
         !matches!(
             self,
-            Self::Latency | Self::RoomLatency | Self::RoomLoaded | Self::ArchivePages | Self::Idle
+            Self::Latency
+                | Self::RoomLatency
+                | Self::RoomLoaded
+                | Self::ArchivePages
+                | Self::Idle
+                | Self::MediaLatency
+                | Self::MediaJoin
+                | Self::MediaIdle
         )
     }
 
@@ -134,6 +149,11 @@ impl Figure {
             Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 | Self::Latency => None,
             Self::LoginSha1 | Self::LoginSha256 => Some(1_500.0),
             Self::Idle => Some(20.0),
+            Self::Media | Self::MediaRooms => Some(200_000.0),
+            Self::MediaEstimated => Some(120_000.0),
+            Self::MediaLatency => Some(3.0),
+            Self::MediaJoin => Some(400.0),
+            Self::MediaIdle => None,
         }
     }
 
@@ -142,7 +162,11 @@ impl Figure {
             Self::Latency | Self::RoomLatency | Self::RoomLoaded | Self::ArchivePages => {
                 measured.latency_ms.map(|l| l.p99)
             }
-            Self::Idle => measured.memory.map(|m| m.bytes_per_session as f64 / 1024.0),
+            Self::MediaLatency => measured.latency_ms.map(|l| l.p99),
+            Self::MediaJoin => measured.latency_ms.map(|l| l.p95),
+            Self::Idle | Self::MediaIdle => {
+                measured.memory.map(|m| m.bytes_per_session as f64 / 1024.0)
+            }
             _ => measured.per_cpu_s,
         }
     }
@@ -232,6 +256,15 @@ impl Row {
             }
             let (p50, p99) = (short(p.four_readers_ms.p50), short(p.four_readers_ms.p99));
             return Some(remark + &format!("; four readers {p50}/{p99} (p50/p99 ms)"));
+        }
+        if let (Some(f), Some(l)) = (measured.forwarding, measured.latency_ms) {
+            let [p50, p99, max] = [l.p50, l.p99, l.max].map(short);
+            let (cpu, generator) = (measured.server_cpu_s.unwrap_or(0.0), measured.generator_cpu_s);
+            return Some(format!(
+                "{} of {:.0}/s each in {:.1} s, {} lost, {cpu:.2} CPU-s, generator {generator:.2}; \
+                 p50 {p50}, p99 {p99}, max {max} ms",
+                measured.work, f.rate, measured.wall_s, f.lost
+            ));
         }
         if let Some(l) = measured.latency_ms {
             let [p50, p99, max] = [l.p50, l.p99, l.max].map(short);

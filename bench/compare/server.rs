@@ -46,6 +46,8 @@ pub(crate) struct Setup<'a> {
     /// Where files come and go.
     pub(crate) https: u16,
     pub(crate) archive: bool,
+    /// Whether there are conferences.
+    pub(crate) media: bool,
     /// What peers that keep one hash per account offer.
     pub(crate) mechanism: Mechanism,
     pub(crate) accounts: &'a [Account],

@@ -61,11 +61,14 @@ c2s_tls = []
 bytestreams = []
 turn = []
 turns = []
-media = []
+media = [{media}]
 https = ["127.0.0.1:{https}"]
 http = []
 [s2s]
 enabled = false
+[calls]
+participants = 100
+last_n = 0
 [archive]
 enabled = {archive}
 [uploads]
@@ -85,5 +88,6 @@ level = "warn"
         port = setup.port,
         https = setup.https,
         archive = setup.archive,
+        media = if setup.media { "\"127.0.0.1:0\"" } else { "" },
     )
 }

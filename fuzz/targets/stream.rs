@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use wello_stream::c2s::{
-    Action, Bound, C2s, Channel, HostSettings, RegistrationOffer, Settings, Welcome,
+    Action, Bound, C2s, Channel, FeatureCache, HostSettings, RegistrationOffer, Settings, Welcome,
 };
 use wello_stream::framing::Framing;
 use wello_stream::nonza::Token;
@@ -27,6 +27,7 @@ static SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(|| {
         mechanisms: Mechanism::ALL.to_vec(),
         registration: RegistrationOffer::Invite,
         features: Vec::new(),
+        written: FeatureCache::default(),
     };
     Arc::new(Settings {
         hosts: HashMap::from([("localhost".to_owned(), host)]),

@@ -1,5 +1,7 @@
-//! The port for media, if it can be had.
+//! The ports for media, as far as they can be had.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -9,34 +11,35 @@ use wello_kernel::Kernel;
 use wello_kernel::config::Config;
 use wello_net::media_udp::{self, MediaSocket};
 
-/// Binds it, and leaves it in the configuration if there is one. Without it there are no conferences:
-/// no reason to serve nobody.
-pub fn bind(config: &mut Config) -> Option<MediaSocket> {
-    let wanted = config.listen.media.first().copied().filter(|_| config.calls.conferences);
-    let bound = wanted.and_then(|address| {
-        let bound = MediaSocket::bind(address);
-        let told = |error: &std::io::Error| {
-            tracing::warn!("listen.media: no conferences: {address}: {error}");
-        };
-        bound.inspect_err(told).ok()
-    });
+/// Binds them, and leaves those in the configuration that there are. Without any there are no
+/// conferences: no reason to serve nobody.
+pub fn bind(config: &mut Config) -> Vec<MediaSocket> {
+    let wanted = config.listen.media.iter().filter(|_| config.calls.conferences);
+    let bound: Vec<MediaSocket> = wanted.filter_map(|address| bind_one(*address).ok()).collect();
     config.listen.media = bound.iter().map(MediaSocket::local).collect();
     bound
 }
 
-/// Runs the engine on it, until the shutdown.
+fn bind_one(address: SocketAddr) -> io::Result<MediaSocket> {
+    MediaSocket::bind(address).inspect_err(|error| {
+        tracing::warn!("listen.media: no conferences there: {address}: {error}");
+    })
+}
+
+/// Runs engines on them, until the shutdown.
 pub fn start(
     kernel: &Arc<Kernel>,
-    socket: Option<MediaSocket>,
+    sockets: Vec<MediaSocket>,
     addresses: &mut Vec<String>,
     shutdown: &CancellationToken,
-) -> anyhow::Result<Option<JoinHandle<()>>> {
-    let Some(socket) = socket else { return Ok(None) };
-    addresses.push(format!("media={}", socket.local()));
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    if sockets.is_empty() {
+        return Ok(Vec::new());
+    }
+    addresses.extend(sockets.iter().map(|socket| format!("media={}", socket.local())));
     let told = match &kernel.config.calls.addresses {
         none if none.is_empty() => &kernel.config.turn.external_address,
         configured => configured,
     };
-    let thread = media_udp::start(kernel, socket, told, shutdown.clone()).context("media")?;
-    Ok(Some(thread))
+    media_udp::start(kernel, sockets, told, shutdown).context("media")
 }

@@ -94,9 +94,9 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
     // Other servers are told what the end of the sessions meant to them.
     federation.close(drain).await;
-    // Media ends at once: its thread waits for nothing.
-    if let Some(media) = media {
-        let _ = tokio::task::spawn_blocking(|| media.join()).await;
+    // Media ends at once: its threads wait for nothing.
+    for thread in media {
+        let _ = tokio::task::spawn_blocking(|| thread.join()).await;
     }
     // A chore that is at work ends what it has begun in the store.
     let _ = chores.await;

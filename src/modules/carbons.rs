@@ -178,6 +178,7 @@ fn has_payload(message: &Stanza) -> bool {
                 | ns::CHAT_MARKERS
                 | ns::JINGLE_MESSAGE
                 | ns::CALL_INVITES
+                | ns::MEET
         ) || child.name() == "encrypted"
             || child.is("x", ns::DIRECT_INVITE)
             || child.is("x", ns::MUC_USER)

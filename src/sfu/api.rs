@@ -3,6 +3,8 @@
 //! Commands are not answered. Whoever gives them chooses ids, credentials and sources, so that it
 //! can tell the other side at once.
 
+use std::time::Duration;
+
 use compact_str::CompactString;
 
 macro_rules! ids {
@@ -210,4 +212,45 @@ pub enum Why {
     Hangup,
     /// It could not be opened as it was asked for.
     Refused,
+}
+
+/// How a leg does: the answer of `Engine::figures`. What was lately is of the last seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegFigures {
+    pub leg: LegId,
+    /// From its opening until media could pass; `None`: it cannot yet.
+    pub joined_after: Option<Duration>,
+    /// From us to the client and back, as the last connectivity check took.
+    pub round_trip: Option<Duration>,
+    /// What the way to the client is believed to carry, in bit/s; `None`: that is not looked at.
+    pub estimate: Option<u64>,
+    /// From the client.
+    pub received: Flow,
+    /// To the client.
+    pub sent: Flow,
+    pub outputs: Vec<OutputFigures>,
+}
+
+/// Media that passes a leg in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Flow {
+    /// Of payload, lately, in bit/s.
+    pub bitrate: u64,
+    /// The share of packets that got lost lately, from 0 to 1.
+    pub loss: Option<f32>,
+    /// RFC 3550, section 6.4.1; the greatest of the sources.
+    pub jitter: Option<Duration>,
+}
+
+/// A source as a client gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFigures {
+    pub mid: Mid,
+    pub track: TrackId,
+    /// The layer of simulcast that is sent; `None` when there is but one or nothing is sent.
+    pub layer: Option<Rid>,
+    /// The highest temporal layer that is sent; `None`: all that come.
+    pub temporal: Option<u8>,
+    /// How often the layer has changed.
+    pub switches: u32,
 }

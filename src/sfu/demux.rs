@@ -5,6 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use crate::api::LegId;
+use crate::peer::Transport;
+
+/// A client as its datagrams show it.
+pub type Address = (Transport, SocketAddr);
 
 /// Addresses that one leg may have: a client with several networks that moves.
 const MAX_ADDRESSES: usize = 8;
@@ -61,8 +65,8 @@ fn stun(datagram: &[u8]) -> Option<Kind<'_>> {
 #[derive(Default)]
 pub struct Directory {
     by_ufrag: HashMap<String, LegId>,
-    by_address: HashMap<SocketAddr, LegId>,
-    addresses: HashMap<LegId, VecDeque<SocketAddr>>,
+    by_address: HashMap<Address, LegId>,
+    addresses: HashMap<LegId, VecDeque<Address>>,
 }
 
 impl Directory {
@@ -84,12 +88,12 @@ impl Directory {
         self.by_ufrag.get(ufrag).copied()
     }
 
-    pub fn at(&self, address: SocketAddr) -> Option<LegId> {
+    pub fn at(&self, address: Address) -> Option<LegId> {
         self.by_address.get(&address).copied()
     }
 
     /// A valid check has come from this address.
-    pub fn proven(&mut self, leg: LegId, address: SocketAddr) {
+    pub fn proven(&mut self, leg: LegId, address: Address) {
         match self.by_address.insert(address, leg) {
             Some(before) if before == leg => return,
             // The client has closed that one and uses its port again.
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_address_belongs_to_the_last_leg_that_proved_it() {
-        let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        let address = |port| (Transport::Udp, SocketAddr::from(([192, 0, 2, 1], port)));
         let mut all = Directory::default();
         assert!(all.name("a", LegId(1)) && all.name("b", LegId(2)) && !all.name("a", LegId(2)));
         all.proven(LegId(1), address(1));

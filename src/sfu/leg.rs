@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::api::{ConferenceId, LegId, LegSpec, Mid, Payload, TrackId};
+use crate::choice::Trials;
 
 /// How long a client may take to be reachable, and how long it may be unreachable later.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked at what its network carries; at once when that is said to be less.
+const CHOOSE_EVERY: Duration = Duration::from_millis(250);
 
 pub struct Leg<P> {
     pub id: LegId,
@@ -15,12 +18,26 @@ pub struct Leg<P> {
     pub tracks: Vec<TrackId>,
     pub outputs: Vec<Sent>,
     pub connected: bool,
+    /// From the opening until media could pass.
+    pub joined_after: Option<Duration>,
     /// It has something to send.
     pub dirty: bool,
     /// The earliest of its entries among the timers.
     pub timer: Option<Instant>,
+    opened: Instant,
+    estimate: Option<Estimate>,
+    pub trials: Trials,
     /// When it is given up, unless a check succeeds before.
     patience: Option<Instant>,
+}
+
+/// What its network carries.
+#[derive(Clone, Copy)]
+struct Estimate {
+    /// Bit/s.
+    rate: u64,
+    /// When layers are to be chosen for it next.
+    due: Instant,
 }
 
 /// A source that is sent on the leg.
@@ -40,15 +57,42 @@ impl<P> Leg<P> {
             tracks: Vec::new(),
             outputs: Vec::new(),
             connected: false,
+            joined_after: None,
             dirty: false,
             timer: None,
+            opened: now,
+            estimate: None,
+            trials: Trials::default(),
             patience: Some(now + PATIENCE),
         }
     }
 
-    pub fn connect(&mut self) {
+    /// How long it has taken.
+    pub fn connect(&mut self, now: Instant) -> Duration {
         self.connected = true;
         self.patience = None;
+        *self.joined_after.get_or_insert(now.saturating_duration_since(self.opened))
+    }
+
+    /// Its network carries so much, in bit/s.
+    pub fn estimated(&mut self, rate: u64, now: Instant) {
+        let due = match self.estimate {
+            Some(before) if before.rate <= rate => before.due,
+            _ => now,
+        };
+        self.estimate = Some(Estimate { rate, due });
+    }
+
+    /// What its network carries, in bit/s; `None`: that is not looked at.
+    pub fn estimate(&self) -> Option<u64> {
+        self.estimate.map(|estimate| estimate.rate)
+    }
+
+    /// What its network carries, when layers are to be chosen for it now.
+    pub fn choosing(&mut self, now: Instant) -> Option<u64> {
+        let estimate = self.estimate.as_mut().filter(|estimate| estimate.due <= now)?;
+        estimate.due = now + CHOOSE_EVERY;
+        Some(estimate.rate)
     }
 
     /// Connectivity checks fail.
@@ -71,6 +115,7 @@ impl<P> Leg<P> {
 
     /// When to look at it next, if its peer is content until then.
     pub fn due(&self, until: Instant) -> Instant {
-        self.patience.map_or(until, |patience| patience.min(until))
+        let chosen = self.estimate.map(|estimate| estimate.due);
+        [self.patience, chosen].into_iter().flatten().fold(until, Instant::min)
     }
 }

@@ -2,15 +2,20 @@
 //! commands and the time go in, datagrams and events come out. It knows neither sockets nor XMPP.
 
 pub mod api;
+mod choice;
 mod demux;
 mod engine;
 mod leg;
+mod meter;
 mod output;
 pub mod peer;
 mod speaker;
+mod stage;
+mod thinning;
 mod track;
 #[cfg(test)]
 mod virtual_time;
 
-pub use engine::{Engine, Limits, Outgoing, Totals};
+pub use engine::{Engine, Limits, Totals};
+pub use peer::Outgoing;
 pub use peer::webrtc::{Identity, WebRtc};

@@ -1,10 +1,13 @@
 //! One source as one receiver gets it: which packets, and the numbers that make one stream of them.
 
+use std::cmp::Ordering;
 use std::time::Instant;
 
 use crate::api::{Codec, LegId, Media, OutputSpec};
+use crate::choice::{Choice, Reason, Room, Step, decide};
 use crate::peer::bitstream::{self, Vp8Numbers};
 use crate::peer::{Packet, Sending};
+use crate::thinning::{ALL, Shift, Thinning};
 
 /// Clock rates of RTP timestamps (RFC 7587, section 4.1; RFC 7741, section 4.1 and the like).
 const AUDIO_CLOCK: u128 = 48_000;
@@ -20,10 +23,15 @@ pub struct Output {
     pub paused: bool,
     /// The place of the best layer that the receiver wants.
     pub most: Option<usize>,
+    /// How often the layer has changed.
+    pub switches: u32,
     media: Media,
     payloads: Vec<(u8, u8)>,
+    /// What its network carries, where that is looked at.
+    choice: Option<Choice>,
     current: Option<Current>,
     last: Option<Last>,
+    thinning: Thinning,
 }
 
 /// What is sent now, and how its numbers become ours.
@@ -66,16 +74,55 @@ impl Output {
             source: spec.source,
             paused: false,
             most: None,
+            switches: 0,
             media: spec.media,
             payloads: spec.payloads.clone(),
+            choice: None,
             current: None,
             last: None,
+            thinning: Thinning::default(),
         }
     }
 
     /// The layer that is sent, or that is waited for.
     pub fn layer(&self, target: usize) -> usize {
-        self.current.map_or(target, |current| current.layer)
+        self.sent().unwrap_or(target)
+    }
+
+    /// The layer that is sent.
+    pub fn sent(&self) -> Option<usize> {
+        self.current.map(|current| current.layer)
+    }
+
+    /// The best layer that the receiver wants and its network carries; `None`: any.
+    pub fn ceiling(&self) -> Option<usize> {
+        match (self.most, self.choice) {
+            (Some(most), Some(choice)) => Some(most.min(choice.step.layer)),
+            (most, choice) => most.or(choice.map(|choice| choice.step.layer)),
+        }
+    }
+
+    /// The highest temporal layer of a layer that its network carries.
+    pub fn temporal(&self, layer: usize) -> u8 {
+        let Some(Choice { step, .. }) = self.choice else { return ALL };
+        match layer.cmp(&step.layer) {
+            Ordering::Less => ALL,
+            Ordering::Equal => step.temporal,
+            // It is only sent until the other one begins.
+            Ordering::Greater => 0,
+        }
+    }
+
+    /// What its network carries, where that is looked at.
+    pub fn step(&self) -> Option<Step> {
+        self.choice.map(|choice| choice.step)
+    }
+
+    /// Its network has room for this.
+    pub fn settle(&mut self, room: Room, now: Instant) -> Reason {
+        let (choice, reason) = decide(room, self.choice, now);
+        self.choice = Some(choice);
+        reason
     }
 
     /// From now on nothing is sent; it begins again with a picture that stands alone.
@@ -92,22 +139,23 @@ impl Output {
         if self.paused {
             return Verdict::Drop;
         }
-        let numbers = match codec {
-            Codec::Vp8 => bitstream::vp8_numbers(&packet.payload),
-            _ => None,
-        };
+        let header = bitstream::header(codec, &packet.payload);
         let current = match self.current {
             Some(current) if current.layer == packet.layer => current,
             _ if packet.layer != target => return Verdict::Drop,
             _ if !bitstream::begins(codec, &packet.payload) => {
                 return Verdict::NeedKeyframe(packet.layer);
             }
-            _ => self.begin(packet, numbers),
+            _ => self.begin(packet, header.vp8),
         };
         if packet.seq < current.first {
             return Verdict::Drop;
         }
-        Verdict::Send(self.renumber(packet, pt, numbers, current))
+        let allowed = self.temporal(packet.layer);
+        match self.thinning.take(packet, header.temporal, allowed) {
+            Some(shift) => Verdict::Send(self.renumber(packet, pt, header.vp8, current, shift)),
+            None => Verdict::Drop,
+        }
     }
 
     /// Goes on where the last packet was, with a packet that stands alone.
@@ -121,7 +169,9 @@ impl Output {
             picture: 0,
             base_layer: 0,
         };
+        self.thinning = Thinning::default();
         if let Some(last) = self.last {
+            self.switches += u32::from(last.layer != packet.layer);
             begun.timestamp = if last.layer == packet.layer {
                 last.shift
             } else {
@@ -154,11 +204,13 @@ impl Output {
         pt: u8,
         numbers: Option<Vp8Numbers>,
         current: Current,
+        shift: Shift,
     ) -> Sending {
-        let seq = packet.seq.wrapping_add(current.seq);
+        let seq = packet.seq.wrapping_add(current.seq).wrapping_sub(shift.packets);
         let timestamp = packet.timestamp.wrapping_add(current.timestamp);
         let renumbered = numbers.map(|numbers| Vp8Numbers {
-            picture: numbers.picture.wrapping_add(current.picture) & PICTURES,
+            picture: numbers.picture.wrapping_add(current.picture).wrapping_sub(shift.pictures)
+                & PICTURES,
             base_layer: numbers.base_layer.wrapping_add(current.base_layer),
         });
         if self.last.is_none_or(|last| seq > last.seq) {
@@ -176,7 +228,8 @@ impl Output {
             pt,
             seq,
             timestamp,
-            marker: packet.marker,
+            // Sound that comes again after a pause says so (RFC 3551, section 4.1).
+            marker: packet.marker || (self.media == Media::Audio && packet.seq == current.first),
             marks: packet.marks,
             arrived: packet.arrived,
             payload: packet.payload.clone(),

@@ -15,6 +15,10 @@ const AHEAD: f32 = 6.0;
 const WEIGHT: f32 = 0.08;
 /// A microphone that sends nothing is silent.
 const STALE: Duration = Duration::from_millis(700);
+/// A microphone in which nobody has spoken for this long need not be heard by anybody.
+const SILENT: Duration = Duration::from_secs(5);
+/// So many are heard all the same: the noise of the room is how one hears that a call is alive.
+const AUDIBLE: usize = 5;
 
 #[derive(Default)]
 pub struct Speakers {
@@ -26,15 +30,30 @@ pub struct Speakers {
 struct Level {
     smooth: f32,
     last: Instant,
+    /// Last louder than silence.
+    spoken: Instant,
+    /// Others are louder, and nobody speaks there.
+    idle: bool,
 }
 
 impl Speakers {
     /// `level` in dBov, 0 is the loudest.
     pub fn heard(&mut self, track: TrackId, level: i8, now: Instant) {
         let level = f32::from(level.clamp(-127, 0));
-        let known = self.levels.entry(track).or_insert(Level { smooth: -127.0, last: now });
+        let new = Level { smooth: -127.0, last: now, spoken: now, idle: false };
+        let known = self.levels.entry(track).or_insert(new);
         known.smooth += (level - known.smooth) * WEIGHT;
         known.last = now;
+        if level > SILENCE {
+            known.spoken = now;
+            // At once, so that no word loses its beginning.
+            known.idle = false;
+        }
+    }
+
+    /// Whether it need not be forwarded.
+    pub fn is_idle(&self, track: TrackId) -> bool {
+        self.levels.get(&track).is_some_and(|level| level.idle)
     }
 
     pub fn forget(&mut self, track: TrackId) {
@@ -47,6 +66,7 @@ impl Speakers {
             return None;
         }
         self.decided = Some(now);
+        self.quieten(now);
         let loudness = |level: &Level| if now < level.last + STALE { level.smooth } else { -127.0 };
         let current = self.current.filter(|track| self.levels.contains_key(track));
         let now_heard = current.and_then(|track| self.levels.get(&track)).map_or(-127.0, loudness);
@@ -65,6 +85,15 @@ impl Speakers {
         let changed = chosen != self.current;
         self.current = chosen;
         changed.then_some(chosen)
+    }
+
+    /// Finds out who is idle.
+    fn quieten(&mut self, now: Instant) {
+        let mut levels: Vec<&mut Level> = self.levels.values_mut().collect();
+        levels.sort_unstable_by(|one, other| other.smooth.total_cmp(&one.smooth));
+        for (place, level) in levels.into_iter().enumerate() {
+            level.idle = place >= AUDIBLE && now >= level.spoken + SILENT;
+        }
     }
 }
 
@@ -107,5 +136,29 @@ mod tests {
         speakers.forget(TWO);
         now += Duration::from_secs(1);
         assert_eq!(speakers.decide(now), Some(None));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn who_is_silent_for_long_is_not_heard_unless_among_the_loudest() {
+        let mut now = Instant::now();
+        let mut speakers = Speakers::default();
+        let all = || (0..AUDIBLE as u64 + 2).map(TrackId);
+        let idle = |speakers: &Speakers| all().filter(|track| speakers.is_idle(*track)).count();
+        let second = |speakers: &mut Speakers, now: &mut Instant| {
+            for _ in 0..50 {
+                *now += Duration::from_millis(20);
+                all().for_each(|track| speakers.heard(track, -60 - track.0 as i8, *now));
+                speakers.decide(*now);
+            }
+        };
+        (0..4).for_each(|_| second(&mut speakers, &mut now));
+        assert_eq!(idle(&speakers), 0);
+        (0..2).for_each(|_| second(&mut speakers, &mut now));
+        assert_eq!(idle(&speakers), 2);
+        let quietest = TrackId(AUDIBLE as u64 + 1);
+        assert!(speakers.is_idle(quietest));
+        speakers.heard(quietest, -30, now);
+        assert!(!speakers.is_idle(quietest));
     }
 }

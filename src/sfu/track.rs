@@ -2,20 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::{Codec, ConferenceId, LegId, Payload, Rid, TrackSpec};
+use crate::api::{Codec, ConferenceId, LegId, Media, Payload, Rid, TrackSpec};
+use crate::choice::{Ladder, Rung, Step};
+use crate::meter::Meter;
 use crate::output::Output;
+use crate::thinning::ALL;
 
 /// At least this long between two requests for a picture that stands alone: they are expensive
 /// for the sender, and one serves all who asked.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
 /// A layer from which nothing comes for this long is not sent at the moment.
 const LAYER_SILENT: Duration = Duration::from_secs(2);
+/// Temporal layers that are told apart; browsers send up to three.
+const TEMPORAL: usize = 4;
 
 pub struct Track {
     pub leg: LegId,
     pub conference: ConferenceId,
+    pub media: Media,
     /// Whether anybody gets it.
     pub forwarded: bool,
+    /// Nobody gets it at the moment: its sender is silent, or others have spoken since.
+    pub held_back: bool,
     pub outputs: Vec<Output>,
     rids: Vec<Rid>,
     layers: Vec<Layer>,
@@ -28,6 +36,8 @@ struct Layer {
     /// Somebody waits for a picture that stands alone.
     wanted: bool,
     asked: Option<Instant>,
+    /// Of each temporal layer.
+    meters: [Meter; TEMPORAL],
 }
 
 impl Track {
@@ -35,12 +45,23 @@ impl Track {
         Track {
             leg,
             conference,
+            media: spec.media,
             forwarded: spec.forwarded,
+            held_back: false,
             outputs: Vec::new(),
             layers: vec![Layer::default(); spec.layers.len().max(1)],
             rids: spec.layers.clone(),
             payloads: all.to_vec(),
         }
+    }
+
+    /// As somebody gets it.
+    pub fn output(&self, leg: LegId, source: u32) -> Option<&Output> {
+        self.outputs.iter().find(|output| (output.leg, output.source) == (leg, source))
+    }
+
+    pub fn output_mut(&mut self, leg: LegId, source: u32) -> Option<&mut Output> {
+        self.outputs.iter_mut().find(|output| (output.leg, output.source) == (leg, source))
     }
 
     pub fn codec(&self, pt: u8) -> Option<Codec> {
@@ -51,20 +72,49 @@ impl Track {
         self.rids.iter().position(|layer| layer == rid)
     }
 
-    /// A packet of a layer has come.
-    pub fn seen(&mut self, layer: usize, now: Instant) {
+    pub fn name_of(&self, layer: usize) -> Option<&Rid> {
+        self.rids.get(layer)
+    }
+
+    /// A packet of a layer has come, so long and of this temporal layer.
+    pub fn seen(&mut self, layer: usize, temporal: u8, octets: usize, now: Instant) {
         if let Some(layer) = self.layers.get_mut(layer) {
             layer.last = Some(now);
+            layer.meters[usize::from(temporal).min(TEMPORAL - 1)].add(octets, now);
         }
+    }
+
+    /// What all layers together bring, in bit/s.
+    pub fn rate(&self, now: Instant) -> u64 {
+        self.layers.iter().flat_map(|layer| &layer.meters).map(|meter| meter.rate(now)).sum()
+    }
+
+    /// The steps that a receiver can have who wants this layer at the most.
+    pub fn ladder(&self, most: Option<usize>, now: Instant) -> Ladder {
+        let mut ladder = Ladder::default();
+        let top = self.target(most, now);
+        for (place, layer) in self.layers[..=top].iter().enumerate() {
+            if layer.comes(now) || place == top {
+                layer.climb(place, &mut ladder, now);
+            }
+        }
+        ladder
     }
 
     /// The layer to send to somebody who wants this one at the most: the best one that comes.
     pub fn target(&self, most: Option<usize>, now: Instant) -> usize {
-        let comes = |layer: &Layer| layer.last.is_some_and(|last| now < last + LAYER_SILENT);
         let most = most.unwrap_or(usize::MAX).min(self.layers.len() - 1);
-        let below = (0..=most).rev().find(|layer| comes(&self.layers[*layer]));
-        let above = || (most..self.layers.len()).find(|layer| comes(&self.layers[*layer]));
+        let below = (0..=most).rev().find(|layer| self.layers[*layer].comes(now));
+        let above = || (most..self.layers.len()).find(|layer| self.layers[*layer].comes(now));
         below.or_else(above).unwrap_or(most)
+    }
+
+    /// Nobody gets it until it stands alone again.
+    pub fn hold_back(&mut self) {
+        if !self.held_back {
+            self.held_back = true;
+            self.outputs.iter_mut().for_each(Output::interrupt);
+        }
     }
 
     pub fn want(&mut self, layer: usize) {
@@ -84,6 +134,24 @@ impl Track {
         layer.wanted = false;
         layer.asked = Some(now);
         true
+    }
+}
+
+impl Layer {
+    fn comes(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now < last + LAYER_SILENT)
+    }
+
+    /// Adds its steps, of which the last one has all of its temporal layers.
+    fn climb(&self, layer: usize, ladder: &mut Ladder, now: Instant) {
+        let rates = self.meters.map(|meter| meter.rate(now));
+        let Some(top) = rates.iter().rposition(|rate| *rate > 0) else { return };
+        let mut rate = 0;
+        for (temporal, more) in (0..).zip(&rates[..=top]) {
+            rate += more;
+            let temporal = if usize::from(temporal) == top { ALL } else { temporal };
+            ladder.put(Rung { step: Step { layer, temporal }, rate });
+        }
     }
 }
 
@@ -110,12 +178,12 @@ mod tests {
         let now = Instant::now();
         let mut track = track(&["l", "m", "h"]);
         assert_eq!(track.target(None, now), 2);
-        track.seen(0, now);
+        track.seen(0, 0, 100, now);
         assert_eq!((track.target(None, now), track.target(Some(1), now)), (0, 0));
-        track.seen(2, now);
+        track.seen(2, 0, 100, now);
         assert_eq!((track.target(None, now), track.target(Some(1), now)), (2, 0));
         let later = now + LAYER_SILENT;
-        track.seen(2, later);
+        track.seen(2, 0, 100, later);
         // Nothing so small comes any more: better a big one than none.
         assert_eq!((track.target(None, later), track.target(Some(0), later)), (2, 2));
         assert_eq!(track.place_of(&Rid::new("m").unwrap()), Some(1));
@@ -134,5 +202,24 @@ mod tests {
         assert!(!track.ask(0, now + ASK_AGAIN / 2) && track.ask(0, now + ASK_AGAIN));
         track.want(7);
         assert!(!track.ask(7, now));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn a_ladder_has_what_comes_and_is_wanted() {
+        let mut now = Instant::now();
+        let mut track = track(&["l", "m", "h"]);
+        assert_eq!(track.ladder(None, now).best(), None);
+        for _ in 0..200 {
+            now += Duration::from_millis(10);
+            for (layer, temporal, octets) in [(0, 0, 125), (0, 1, 125), (2, 0, 1250)] {
+                track.seen(layer, temporal, octets, now);
+            }
+        }
+        let best = |most| track.ladder(most, now).best();
+        let rung = |layer, rate| Some(Rung { step: Step { layer, temporal: ALL }, rate });
+        assert_eq!(best(None), rung(2, 1_000_000));
+        assert_eq!((best(Some(0)), best(Some(1))), (rung(0, 200_000), rung(0, 200_000)));
+        assert_eq!(track.rate(now), 1_200_000);
     }
 }

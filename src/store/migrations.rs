@@ -16,6 +16,11 @@ pub(crate) const SQLITE: &[Script] = &[
     (7, "push", include_str!("../../migrations/sqlite/0007_push.sql")),
     (8, "push devices", include_str!("../../migrations/sqlite/0008_push_devices.sql")),
     (9, "privacy", include_str!("../../migrations/sqlite/0009_privacy.sql")),
+    (
+        10,
+        "subscription options",
+        include_str!("../../migrations/sqlite/0010_subscription_options.sql"),
+    ),
 ];
 
 pub(crate) const POSTGRES: &[Script] = &[
@@ -32,6 +37,11 @@ pub(crate) const POSTGRES: &[Script] = &[
     (7, "push", include_str!("../../migrations/postgres/0007_push.sql")),
     (8, "push devices", include_str!("../../migrations/postgres/0008_push_devices.sql")),
     (9, "privacy", include_str!("../../migrations/postgres/0009_privacy.sql")),
+    (
+        10,
+        "subscription options",
+        include_str!("../../migrations/postgres/0010_subscription_options.sql"),
+    ),
 ];
 
 pub(crate) fn migrator(scripts: &[Script]) -> Migrator {

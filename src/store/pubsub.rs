@@ -80,6 +80,22 @@ pub struct NodeSubscription {
     /// The same without a resource.
     pub bare: String,
     pub state: SubscriptionState,
+    pub options: SubscriptionOptions,
+}
+
+/// What a subscriber has chosen (XEP-0060, section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubscriptionOptions {
+    /// Events are sent.
+    pub deliver: bool,
+    /// The subscription ends then (section 12.18).
+    pub expires: Option<Timestamp>,
+}
+
+impl Default for SubscriptionOptions {
+    fn default() -> SubscriptionOptions {
+        SubscriptionOptions { deliver: true, expires: None }
+    }
 }
 
 /// What somebody is to a node.
@@ -145,7 +161,7 @@ pub struct Items {
     pub count: u64,
 }
 
-/// Changing calls return when the change is on stable storage.
+/// Changing calls return when the change is on stable storage. Subscriptions that have ended by `now` are not there.
 #[async_trait]
 pub trait PubSub: Send + Sync {
     async fn node(&self, service: &str, name: &str) -> Result<Option<PubSubNode>, StoreError>;
@@ -172,7 +188,12 @@ pub trait PubSub: Send + Sync {
     async fn delete_node(&self, node: NodeId) -> Result<bool, StoreError>;
 
     /// What the entity (bare JID) is to the node.
-    async fn relation(&self, node: NodeId, bare: &str) -> Result<NodeRelation, StoreError>;
+    async fn relation(
+        &self,
+        node: NodeId,
+        bare: &str,
+        now: Timestamp,
+    ) -> Result<NodeRelation, StoreError>;
 
     async fn affiliations(&self, node: NodeId) -> Result<Vec<(String, Affiliation)>, StoreError>;
 
@@ -192,13 +213,18 @@ pub trait PubSub: Send + Sync {
         bare: &str,
     ) -> Result<Vec<(String, Affiliation)>, StoreError>;
 
-    async fn subscriptions(&self, node: NodeId) -> Result<Vec<NodeSubscription>, StoreError>;
+    async fn subscriptions(
+        &self,
+        node: NodeId,
+        now: Timestamp,
+    ) -> Result<Vec<NodeSubscription>, StoreError>;
 
     /// The subscriptions of the entity (bare JID) at a service, with the names of the nodes.
     async fn subscriptions_of(
         &self,
         service: &str,
         bare: &str,
+        now: Timestamp,
     ) -> Result<Vec<(String, NodeSubscription)>, StoreError>;
 
     /// Adds or changes one. `false` when the node has `max` others already.
@@ -207,6 +233,7 @@ pub trait PubSub: Send + Sync {
         node: NodeId,
         subscription: &NodeSubscription,
         max: u64,
+        now: Timestamp,
     ) -> Result<bool, StoreError>;
 
     /// `false` when there was none.

@@ -132,7 +132,7 @@ fn child_urgency(child: &Element) -> (Urgency, &'static str) {
     match (child.name(), child.ns()) {
         ("body" | "subject", ns::CLIENT) => (Urgency::Now, "text"),
         ("encrypted", _) => (Urgency::Now, "encrypted"),
-        (_, JINGLE_MESSAGE | CALL_INVITES) => (Urgency::Now, "call"),
+        (_, JINGLE_MESSAGE | CALL_INVITES | ns::MEET) => (Urgency::Now, "call"),
         ("invite", _) | ("x", "jabber:x:conference") => (Urgency::Now, "invitation"),
         ("x", ns::MUC_USER) => (Urgency::Now, "room"),
         ("result", ns::MAM) | ("fin", ns::MAM) => (Urgency::Now, "archive page"),

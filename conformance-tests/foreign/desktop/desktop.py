@@ -51,6 +51,8 @@ class Desktop:
             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.home}/run/bus",
             # Nothing is to be heard, and no settings of others to be read.
             "GSETTINGS_BACKEND": "memory", "PULSE_SERVER": "none",
+            # OpenGL in software stops for ever now and then, in the middle of a frame.
+            "GSK_RENDERER": "cairo",
         }
 
     async def start(self) -> "Desktop":

@@ -18,8 +18,15 @@ pub struct Calls {
     pub participants: usize,
     /// Streams that one participant may send, such as camera and screen.
     pub streams: usize,
+    /// So many participants of a conference are seen: those who have spoken last. Streams without
+    /// sound, such as screens, always are. 0: all.
+    pub last_n: usize,
     /// Transports of the whole server: one for each stream that is sent or received.
     pub transports: usize,
+    /// Members of a room are rung when its conference begins.
+    pub ring: bool,
+    /// How long somebody may be alone in a conference.
+    pub idle_seconds: u64,
 }
 
 impl Default for Calls {
@@ -29,7 +36,10 @@ impl Default for Calls {
             addresses: Vec::new(),
             participants: 50,
             streams: 3,
+            last_n: 25,
             transports: 5000,
+            ring: true,
+            idle_seconds: 1800,
         }
     }
 }

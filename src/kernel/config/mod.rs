@@ -87,7 +87,7 @@ pub struct Listen {
     /// The same by TLS.
     pub turns: Vec<SocketAddr>,
     pub components: Vec<SocketAddr>,
-    /// UDP, all media of conferences; one is used.
+    /// UDP and TCP, all media of conferences: a thread for each.
     pub media: Vec<SocketAddr>,
 }
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 use wello_kernel::clock::Clock;
 use wello_store::{
     ItemPage, NewNode, NodeCreation, NodeSubscription, PubSubItem, PubSubNode, Publication, Room,
-    Store, SubscriptionState,
+    Store, SubscriptionOptions, SubscriptionState,
 };
 use wello_wire::jid::Jid;
 use wello_wire::ns;
@@ -159,8 +159,10 @@ async fn subscriptions(
             continue;
         };
         let bare = jid.bare_str().to_owned();
-        let subscription = NodeSubscription { jid: jid.to_string(), bare, state };
-        importer.store.pubsub.subscribe(node.id, &subscription, u64::MAX).await?;
+        let options = SubscriptionOptions::default();
+        let subscription = NodeSubscription { jid: jid.to_string(), bare, state, options };
+        let now = Clock::System.now();
+        importer.store.pubsub.subscribe(node.id, &subscription, u64::MAX, now).await?;
     }
     Ok(())
 }
@@ -179,7 +181,7 @@ pub async fn node_parts(store: &Store, node: &PubSubNode) -> anyhow::Result<Vec<
                 .with_attr("affiliation", what.as_str())
         })));
     }
-    let subscriptions = store.pubsub.subscriptions(node.id).await?;
+    let subscriptions = store.pubsub.subscriptions(node.id, Clock::System.now()).await?;
     if !subscriptions.is_empty() {
         parts.push(named("subscriptions").with_children(subscriptions.iter().map(|one| {
             Element::new("subscription", ns::PUBSUB_OWNER)

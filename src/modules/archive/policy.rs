@@ -46,6 +46,7 @@ fn is_content(child: &Element) -> bool {
         | ns::SFS
         | ns::JINGLE_MESSAGE
         | ns::CALL_INVITES
+        | ns::MEET
         | ns::DIRECT_INVITE => true,
         ns::MUC_USER => child.child("invite", ns::MUC_USER).is_some(),
         _ => child.name() == "encrypted",

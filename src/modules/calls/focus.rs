@@ -1,37 +1,38 @@
-//! What comes to the focus, and what it does about it: the one place that locks, posts and
-//! commands.
+//! What comes to the focus.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
-use wello_kernel::clock::{random_bytes, random_id};
 use wello_kernel::hooks::{MediaEvents, Service};
 use wello_kernel::sessions::Session;
-use wello_sfu::api::{ConferenceId, Event};
+use wello_sfu::api::Event;
 use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::disco::{DiscoInfo, Identity};
 use wello_wire::payload::jingle::{Action, Jingle};
-use wello_wire::stanza::{IqType, Kind, Stanza};
+use wello_wire::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use wello_wire::xml::Element;
 
 use super::Calls;
-use super::conference::{Conference, Dice, Effects, Guest, Here, Parting, unknown_session};
+use super::conference::{Caller, Parting};
+use super::dialects::choose;
+use super::halls::Hall;
+use super::propose::is_focus;
+use super::run::Asked;
+use super::{commands, meets, presence};
 use crate::muc::{Parted, RoomWatch};
 
-/// Conferences at once; each has at least one participant who is in its room.
-const MAX_CONFERENCES: usize = 10_000;
 /// Changes of one device in a minute.
 const MAX_CHANGES: u32 = 60;
 /// What the focus can do (XEP-0166, section 11 and those of the others).
-const FEATURES: [&str; 15] = [
+const FEATURES: [&str; 17] = [
     ns::AV_CONFERENCES,
     ns::COIN,
+    ns::COMMANDS,
     ns::DISCO_INFO,
     ns::JINGLE,
     ns::JINGLE_CATEGORY,
@@ -39,6 +40,7 @@ const FEATURES: [&str; 15] = [
     ns::JINGLE_GROUPING,
     ns::JINGLE_HDREXT,
     ns::JINGLE_ICE,
+    ns::JINGLE_MESSAGE,
     ns::JINGLE_RTCP_FB,
     ns::JINGLE_RTP,
     ns::JINGLE_RTP_INFO,
@@ -59,38 +61,29 @@ impl Service for Calls {
         stanza: Stanza,
         session: Option<&Arc<Session>>,
     ) -> Option<Ticket> {
-        let handled = match (stanza.kind, stanza.iq_type()) {
-            (Kind::Iq, Some(IqType::Get | IqType::Set)) => self.request(kernel, &stanza, session),
-            (Kind::Iq, Some(IqType::Error)) => {
-                self.bounced(kernel, &stanza);
-                Ok(Vec::new())
+        let asked = Asked { stanza: &stanza, session };
+        let handled = match stanza.kind {
+            Kind::Iq => match stanza.iq_type() {
+                Some(IqType::Get | IqType::Set) => self.request(kernel, &asked).await,
+                Some(IqType::Error) => self.bounced(kernel, &stanza).await,
+                _ => Ok(()),
+            },
+            Kind::Message => self.message(kernel, &asked).await,
+            Kind::Presence => {
+                self.heard_presence(kernel, &stanza).await;
+                Ok(())
             }
-            (Kind::Message, _) => Err(StanzaError::service_unavailable("")),
-            _ => Ok(Vec::new()),
         };
-        match handled {
-            Ok(later) => {
-                for stanza in later {
-                    kernel.route(stanza).await;
-                }
-            }
-            Err(error) => kernel.refuse(session, &stanza, &error).await,
+        if let Err(error) = handled {
+            kernel.refuse(session, &stanza, &error).await;
         }
         None
     }
 
     async fn shut_down(&self, kernel: &Arc<Kernel>) {
-        let rooms: Vec<BareJid> = self.conferences.lock().keys().cloned().collect();
-        for room in rooms {
-            let later = self.on(kernel, &room, None, |conference, dice, fx| {
-                let all = conference.devices().cloned();
-                let partings = all.map(|jid| (jid, Parting::ShutDown)).collect();
-                conference.room_changed(&HashMap::new(), &partings, dice, fx);
-                Ok(())
-            });
-            for stanza in later.unwrap_or_default() {
-                kernel.route(stanza).await;
-            }
+        let places: Vec<BareJid> = self.conferences.lock().keys().cloned().collect();
+        for place in places {
+            self.end(kernel, &place, Parting::ShutDown).await;
         }
     }
 }
@@ -98,19 +91,17 @@ impl Service for Calls {
 #[async_trait]
 impl MediaEvents for Calls {
     async fn media(&self, kernel: &Arc<Kernel>, event: Event) {
-        let room = {
+        let place = {
             let conferences = self.conferences.lock();
             let mut all = conferences.iter();
             let found = all.find(|(_, conference)| match event {
-                Event::Connected { leg } | Event::Closed { leg, .. } => {
-                    conference.owner(leg).is_some()
-                }
+                Event::Connected { leg } | Event::Closed { leg, .. } => conference.has(leg),
                 Event::Speaker { conference: id, .. } => conference.id == id,
             });
-            found.map(|(room, _)| room.clone())
+            found.map(|(place, _)| place.clone())
         };
-        let Some(room) = room else { return };
-        let later = self.on(kernel, &room, None, |conference, dice, fx| {
+        let Some(place) = place else { return };
+        let told = self.on(kernel, &place, None, |conference, dice, fx| {
             match event {
                 Event::Connected { leg } => conference.connected(leg, dice, fx),
                 Event::Closed { leg, why } => conference.closed(leg, why, dice, fx),
@@ -118,16 +109,14 @@ impl MediaEvents for Calls {
             }
             Ok(())
         });
-        for stanza in later.unwrap_or_default() {
-            kernel.route(stanza).await;
-        }
+        let _ = told.await;
     }
 }
 
 #[async_trait]
 impl RoomWatch for Calls {
     fn watches(&self, room: &BareJid) -> bool {
-        self.conferences.lock().contains_key(room)
+        self.conferences.lock().contains_key(room) || self.is_inside(room)
     }
 
     fn focus(&self, room: &BareJid) -> Option<BareJid> {
@@ -135,108 +124,119 @@ impl RoomWatch for Calls {
         BareJid::from_parts(room.local(), focus).ok()
     }
 
-    async fn changed(&self, kernel: &Arc<Kernel>, room: &BareJid, parted: Vec<(FullJid, Parted)>) {
-        let partings: HashMap<FullJid, Parting> = parted
-            .into_iter()
-            .map(|(jid, why)| {
-                let why = match why {
-                    Parted::Left => Parting::Left,
-                    Parted::Removed => Parting::Removed,
-                    Parted::Destroyed => Parting::Destroyed,
-                    Parted::ShutDown => Parting::ShutDown,
-                };
-                (jid, why)
-            })
-            .collect();
-        let later = self.on(kernel, room, None, |conference, dice, fx| {
-            // As it is by now: another change may have come between.
-            let guests = self.guests(room).into_iter().map(|guest| (guest.jid.clone(), guest));
-            conference.room_changed(&guests.collect(), &partings, dice, fx);
-            Ok(())
-        });
-        for stanza in later.unwrap_or_default() {
-            kernel.route(stanza).await;
-        }
+    fn features(&self) -> &'static [&'static str] {
+        // A room may be called itself (Tigase Meet Protocol, section 2.1).
+        &meets::FEATURES
     }
-}
 
-/// A request and who has made it.
-struct Asked<'a> {
-    stanza: &'a Stanza,
-    session: Option<&'a Arc<Session>>,
-}
+    async fn changed(&self, kernel: &Arc<Kernel>, room: &BareJid, parted: Vec<(FullJid, Parted)>) {
+        let parted: HashMap<FullJid, Parted> = parted.into_iter().collect();
+        let why = |jid: &FullJid| match parted.get(jid) {
+            Some(Parted::Left) | None => Parting::Left,
+            Some(Parted::Removed) => Parting::Removed,
+            Some(Parted::Destroyed) => Parting::Destroyed,
+            Some(Parted::ShutDown) => Parting::ShutDown,
+        };
+        self.review(kernel, room, why).await;
+        self.leave_if_alone(kernel, room).await;
+    }
 
-impl Calls {
-    fn request(
+    async fn called(
         &self,
         kernel: &Arc<Kernel>,
         stanza: &Stanza,
         session: Option<&Arc<Session>>,
-    ) -> Result<Vec<Stanza>, StanzaError> {
-        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
+    ) -> Result<(), StanzaError> {
+        self.request(kernel, &Asked { stanza, session }).await
+    }
+}
+
+impl Calls {
+    async fn request(&self, kernel: &Arc<Kernel>, asked: &Asked<'_>) -> Result<(), StanzaError> {
+        let stanza = asked.stanza;
+        let (Some(from), Some(to), Some(payload)) =
+            (&stanza.from, &stanza.to, stanza.children().next())
+        else {
             return Err(StanzaError::bad_request(""));
         };
-        let payload = stanza.children().next().filter(|_| to.local().is_some());
-        let payload = payload.ok_or_else(|| StanzaError::service_unavailable(""))?;
         let is_set = stanza.iq_type() == Some(IqType::Set);
-        let asked = Asked { stanza, session };
-        match (payload.name(), payload.ns()) {
-            ("query", ns::DISCO_INFO) if !is_set && payload.attr("node").is_none() => {
-                Ok(self.post(kernel, session, vec![stanza.result(Some(info().to_element()))]))
+        let answer = match (payload.name(), payload.ns()) {
+            ("create", ns::MEET) if is_set && to.is_domain() => {
+                Some(self.create_meet(kernel, to.domain(), asked.session, payload)?)
             }
-            ("ping", ns::PING) if !is_set => {
-                Ok(self.post(kernel, session, vec![stanza.result(None)]))
+            _ if to.local().is_none() => return Err(StanzaError::service_unavailable("")),
+            ("query", ns::DISCO_INFO) if !is_set => Some(described(payload)?),
+            ("query", ns::DISCO_ITEMS) if !is_set => Some(commands::items(to, payload)),
+            ("ping", ns::PING) if !is_set => None,
+            ("command", ns::COMMANDS) if is_set => {
+                Some(self.command(kernel, from, to, payload).await?)
             }
-            ("jingle", ns::JINGLE) if is_set && to.is_bare() => {
-                self.jingle(kernel, from, to, payload, &asked)
+            (_, ns::MEET) if is_set && to.is_bare() => {
+                self.manage_meet(kernel, &to.bare(), from, payload).await?;
+                None
             }
-            _ => Err(StanzaError::service_unavailable("")),
-        }
+            ("jingle", ns::JINGLE) if is_set && is_focus(to) => {
+                return self.jingle(kernel, from, to, payload, asked).await;
+            }
+            _ => return Err(StanzaError::service_unavailable("")),
+        };
+        kernel.answer(asked.session, stanza.result(answer)).await;
+        Ok(())
     }
 
-    fn jingle(
+    async fn jingle(
         &self,
         kernel: &Arc<Kernel>,
         from: &Jid,
         to: &Jid,
         payload: &Element,
         asked: &Asked<'_>,
-    ) -> Result<Vec<Stanza>, StanzaError> {
+    ) -> Result<(), StanzaError> {
         let jingle = Jingle::parse(payload)?;
         let from = FullJid::try_from(from.clone());
         let from = from.map_err(|_| StanzaError::bad_request("only sessions call"))?;
-        let room = self.room(to)?;
-        self.count_change(kernel, &room, &from, &jingle)?;
-        if jingle.action != Action::SessionInitiate {
-            return self.on(kernel, &room, Some(asked), |conference, dice, fx| {
-                conference.handle(&from, &jingle, dice, fx)
-            });
+        let hall = self.hall(to)?;
+        self.count_change(kernel, &hall.place, &from, &jingle)?;
+        if jingle.action == Action::SessionInitiate {
+            return self.join(kernel, &hall, to, &from, &jingle, asked).await;
         }
-        let guests = self.guests(&room);
-        let guest = admit(&guests, &from)?.clone();
-        self.open(kernel, &room, to)?;
-        let done = self.on(kernel, &room, Some(asked), |conference, dice, fx| {
-            conference.join(&guest, &jingle, dice, fx)
+        let handled = self.on(kernel, &hall.place, Some(asked), |conference, dice, fx| {
+            conference.handle(&from, &jingle, dice, fx)
         });
+        handled.await
+    }
+
+    async fn join(
+        &self,
+        kernel: &Arc<Kernel>,
+        hall: &Hall,
+        called: &Jid,
+        from: &FullJid,
+        jingle: &Jingle,
+        asked: &Asked<'_>,
+    ) -> Result<(), StanzaError> {
+        let guest = self.admit(&hall.place, from)?;
+        let dialect = choose(hall.door, &guest, jingle);
+        let caller = Caller { guest, dialect, called: called.clone() };
+        let is_new = self.open(kernel, hall)?;
+        let joined = self.on(kernel, &hall.place, Some(asked), |conference, dice, fx| {
+            conference.join(&caller, jingle, dice, fx)
+        });
+        joined.await?;
         // Who has left the room meanwhile was not there to be put out.
-        if done.is_ok() && !self.guests(&room).iter().any(|guest| guest.jid == from) {
-            let partings = HashMap::from([(from, Parting::Left)]);
-            let guests = self.guests(&room).into_iter().map(|guest| (guest.jid.clone(), guest));
-            let guests: HashMap<FullJid, Guest> = guests.collect();
-            let ended = self.on(kernel, &room, None, |conference, dice, fx| {
-                conference.room_changed(&guests, &partings, dice, fx);
-                Ok(())
-            });
-            return Ok(done.into_iter().chain(ended).flatten().collect());
+        if self.admit(&hall.place, from).is_err() {
+            self.review(kernel, &hall.place, |_| Parting::Left).await;
+        } else if is_new {
+            self.ring_at_the_beginning(kernel, hall, from).await;
         }
-        done
+        Ok(())
     }
 
     /// What everybody is told of, and each gets a whole roster for, is not to come too often.
     fn count_change(
         &self,
         kernel: &Kernel,
-        room: &BareJid,
+        place: &BareJid,
         from: &FullJid,
         jingle: &Jingle,
     ) -> Result<(), StanzaError> {
@@ -244,7 +244,7 @@ impl Calls {
             Action::SessionInitiate | Action::ContentAdd | Action::ContentRemove => true,
             Action::SessionInfo | Action::ContentModify => {
                 let conferences = self.conferences.lock();
-                conferences.get(room).is_some_and(|conference| conference.sends(from, &jingle.sid))
+                conferences.get(place).is_some_and(|conference| conference.sends(from, &jingle.sid))
             }
             _ => false,
         };
@@ -260,141 +260,65 @@ impl Calls {
     }
 
     /// An error that came to something that the focus has sent.
-    fn bounced(&self, kernel: &Arc<Kernel>, stanza: &Stanza) {
+    async fn bounced(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<(), StanzaError> {
         let (Some(from), Some(to), Some(id)) = (&stanza.from, &stanza.to, &stanza.id) else {
-            return;
+            return Ok(());
         };
-        let Some((sid, _)) = id.rsplit_once('.') else { return };
-        let (Ok(from), Ok(room)) = (FullJid::try_from(from.clone()), self.room(to)) else { return };
-        let _ = self.on(kernel, &room, None, |conference, _, _| {
-            conference.bounced(&from, sid);
+        let (Ok(from), Ok(hall)) = (FullJid::try_from(from.clone()), self.hall(to)) else {
+            return Ok(());
+        };
+        let told = self.on(kernel, &hall.place, None, |conference, dice, fx| {
+            conference.bounced(&from, id, dice, fx);
             Ok(())
         });
-    }
-
-    fn room(&self, focus: &Jid) -> Result<BareJid, StanzaError> {
-        let (_, rooms) = self
-            .domains
-            .iter()
-            .find(|(domain, _)| domain == focus.domain())
-            .ok_or_else(|| StanzaError::item_not_found(""))?;
-        Ok(BareJid::from_parts(focus.local(), rooms)?)
-    }
-
-    fn guests(&self, room: &BareJid) -> Vec<Guest> {
-        let guests = self.muc.company(room).into_iter().map(|present| Guest {
-            jid: present.jid,
-            occupant: present.occupant,
-            voice: present.voice,
-            sees_addresses: present.sees_addresses,
-        });
-        guests.collect()
-    }
-
-    /// Makes the conference of a room, unless it is there.
-    fn open(&self, kernel: &Kernel, room: &BareJid, focus: &Jid) -> Result<(), StanzaError> {
-        let engine = kernel.media.engine();
-        let engine = engine.ok_or_else(|| StanzaError::service_unavailable("no media port"))?;
-        let mut conferences = self.conferences.lock();
-        if conferences.contains_key(room) {
-            return Ok(());
-        }
-        if conferences.len() >= MAX_CONFERENCES {
-            return Err(StanzaError::resource_constraint("too many conferences"));
-        }
-        let here = Here {
-            addresses: engine.addresses().to_vec(),
-            fingerprint: engine.fingerprint().clone(),
-            participants: kernel.config.calls.participants,
-            streams: kernel.config.calls.streams,
-        };
-        let id = ConferenceId(self.next.fetch_add(1, Ordering::Relaxed));
-        conferences.insert(room.clone(), Conference::new(id, focus.bare(), here));
+        // There may be no conference any more.
+        let _ = told.await;
         Ok(())
     }
 
-    /// Does something with a conference, posts what it leads to, in order, and returns what has to
-    /// be routed.
-    fn on(
-        &self,
-        kernel: &Arc<Kernel>,
-        room: &BareJid,
-        asked: Option<&Asked<'_>>,
-        work: impl FnOnce(&mut Conference, &mut dyn Dice, &mut Effects) -> Result<(), StanzaError>,
-    ) -> Result<Vec<Stanza>, StanzaError> {
-        let mut conferences = self.conferences.lock();
-        let conference = conferences.get_mut(room).ok_or_else(unknown_session)?;
-        let mut fx = Effects::default();
-        let worked = work(conference, &mut Chance(self), &mut fx);
-        if conference.is_empty() {
-            conferences.remove(room);
+    async fn message(&self, kernel: &Arc<Kernel>, asked: &Asked<'_>) -> Result<(), StanzaError> {
+        let stanza = asked.stanza;
+        // What is said in rooms that the focus is in, and what could not be delivered.
+        let is_idle = matches!(stanza.message_type(), MessageType::Groupchat | MessageType::Error);
+        if is_idle || self.invited(kernel, stanza).await {
+            return Ok(());
         }
-        worked?;
-        if let Some(asked) = asked {
-            fx.out.insert(0, asked.stanza.result(None));
-        }
-        for command in fx.media {
-            if kernel.media.post(command).is_err() {
-                tracing::error!(%room, "the media engine is overloaded: a command is lost");
-            }
-        }
-        // Under the lock, so that everybody gets everything in the same order.
-        Ok(self.post(kernel, asked.and_then(|asked| asked.session), fx.out))
+        self.propose(kernel, asked).await
     }
 
-    /// Posts to sessions that are here; returns what has to take the way of other stanzas.
-    fn post(
-        &self,
-        kernel: &Arc<Kernel>,
-        session: Option<&Arc<Session>>,
-        out: Vec<Stanza>,
-    ) -> Vec<Stanza> {
-        let mut later = Vec::new();
-        for stanza in out {
-            let Some(to) = stanza.to.clone() else { continue };
-            match session {
-                Some(session) if *session.jid == to => session.reply(stanza),
-                _ if !kernel.hosts.contains(to.domain()) => later.push(stanza),
-                _ => {
-                    if let Some(target) = kernel.sessions.find(&to) {
-                        kernel.post(&target, stanza);
-                    }
-                }
-            }
+    async fn heard_presence(&self, kernel: &Arc<Kernel>, stanza: &Stanza) {
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
+        self.heard_room(from, to, stanza);
+        // Clients of `tigase:meet:0` send presence to a call; it is the only word of their end.
+        let (is_gone, call) =
+            (stanza.presence_type() == Some(PresenceType::Unavailable), to.bare());
+        if is_gone
+            && self.meets.has(&call)
+            && let Ok(who) = FullJid::try_from(from.clone())
+        {
+            let left = self.on(kernel, &call, None, |conference, dice, fx| {
+                conference.part(&who, Parting::Left, dice, fx);
+                Ok(())
+            });
+            let _ = left.await;
         }
-        later
     }
 }
 
-/// Who may join: the room has decided who is in it.
-fn admit<'a>(guests: &'a [Guest], who: &FullJid) -> Result<&'a Guest, StanzaError> {
-    if guests.is_empty() {
-        return Err(StanzaError::item_not_found("nobody is in this room"));
+/// disco#info of a focus.
+fn described(query: &Element) -> Result<Element, StanzaError> {
+    let node = query.attr("node").filter(|node| !node.is_empty());
+    if node.is_some_and(|node| presence::caps().is_none_or(|caps| caps.query_node() != node)) {
+        return Err(StanzaError::item_not_found("no such node"));
     }
-    let guest = guests.iter().find(|guest| guest.jid == *who);
-    guest.ok_or_else(|| StanzaError::forbidden("only for who is in the room"))
+    Ok(DiscoInfo { node: node.map(str::to_owned), ..info() }.to_element())
 }
 
-fn info() -> DiscoInfo {
+pub fn info() -> DiscoInfo {
+    let features = FEATURES.into_iter().chain(meets::FEATURES);
     DiscoInfo {
         identities: vec![Identity::new("conference", "audio-video", Some("Calls"))],
-        features: FEATURES.map(str::to_owned).to_vec(),
+        features: features.map(str::to_owned).collect(),
         ..DiscoInfo::default()
-    }
-}
-
-struct Chance<'a>(&'a Calls);
-
-impl Dice for Chance<'_> {
-    fn id(&mut self) -> u64 {
-        self.0.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn name(&mut self) -> String {
-        random_id()
-    }
-
-    fn number(&mut self) -> u32 {
-        u32::from_be_bytes(random_bytes::<4>()).max(1)
     }
 }

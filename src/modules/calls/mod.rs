@@ -1,32 +1,57 @@
 //! The focus of conferences in rooms, at `calls.HOST` (docs/protocols/calls.md): Jingle on one side,
 //! the media engine on the other, and the room's own rules for who may be in it.
 
+mod commands;
 mod conference;
+mod dialects;
 mod focus;
+mod halls;
+mod links;
+mod meets;
 mod negotiate;
+mod presence;
+mod propose;
+mod ring;
+mod run;
+mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 use wello_kernel::accounts::Windows;
 use wello_kernel::config::Config;
+use wello_kernel::hooks::IqScope;
 use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_store::Timestamp;
 use wello_wire::jid::BareJid;
+use wello_wire::ns;
 
 use self::conference::Conference;
+use self::meets::Meets;
 use crate::muc::Muc;
 
 pub struct Calls {
     /// Those of the focus with those of the rooms.
     domains: Vec<(String, String)>,
     muc: Arc<Muc>,
-    /// By room. Nobody who holds a room's lock takes this one.
+    /// By room, or by call when there is none. Nobody who holds a room's lock takes this one.
     conferences: Mutex<HashMap<BareJid, Conference>>,
+    meets: Meets,
+    /// Rooms that the focus has been invited into.
+    inside: Mutex<HashSet<BareJid>>,
+    /// Since when somebody is alone in a conference.
+    lonely: Mutex<HashMap<BareJid, Timestamp>>,
+    /// Ids of the invitations that rooms have said.
+    invitations: Mutex<HashMap<BareJid, String>>,
     next: AtomicU64,
     /// Changes that all others are told of, by device.
     changes: Windows<Box<str>>,
+    /// Invitations, by room.
+    rings: Windows<Box<str>>,
+    /// Links that were asked for, by account.
+    links: Windows<Box<str>>,
 }
 
 /// The service's domain is this label below a host.
@@ -46,8 +71,14 @@ impl Calls {
             domains: domains.collect(),
             muc,
             conferences: Mutex::default(),
+            meets: Meets::default(),
+            inside: Mutex::default(),
+            lonely: Mutex::default(),
+            invitations: Mutex::default(),
             next: AtomicU64::new(1),
             changes: Windows::new(60),
+            rings: Windows::new(60),
+            links: Windows::new(60),
         })
     }
 }
@@ -76,6 +107,7 @@ const SPECS: &[Spec] = &[
     spec("XEP-0320", "Use of DTLS-SRTP in Jingle Sessions", "1.0.0", Status::Complete),
     spec("XEP-0338", "Jingle Grouping Framework", "1.0.0", Status::Partial("BUNDLE")),
     spec("XEP-0339", "Source-Specific Media Attributes in Jingle", "1.0.1", Status::Complete),
+    spec("XEP-0483", "HTTP Online Meetings", "0.2.0", Status::Complete),
     spec("XEP-0507", "Jingle Content Category", "0.1.0", Status::Complete),
 ];
 
@@ -93,6 +125,9 @@ impl Module for Calls {
             registrar.service(focus.clone(), Arc::clone(&self) as _);
         }
         self.muc.watch(Arc::downgrade(&self) as _);
+        registrar.iq(IqScope::Host, ns::MEETINGS, Arc::clone(&self) as _);
+        registrar.discovery(Arc::clone(&self) as _);
+        registrar.chore(Arc::clone(&self) as _);
         registrar.media(self);
     }
 }

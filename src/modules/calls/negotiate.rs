@@ -378,14 +378,42 @@ pub fn wire(media: Media) -> WireMedia {
 /// The header extensions of sessions that the focus begins.
 pub const OWN_EXTENSIONS: [(u8, &str); 3] = [(1, MID), (2, AUDIO_LEVEL), (3, ORIENTATION)];
 
+/// By this a receiver reports on each packet, so that the engine knows what its network carries.
+const REPORTED: (u8, &str) = (4, TRANSPORT_CC);
+
+/// Whether there are layers to choose from for what its receiver's network carries.
+fn has_choice(offered: &Offered) -> bool {
+    offered.layers.len() > 1
+}
+
+/// The header extensions of a session that the focus began, as it was accepted. Its network is looked
+/// at if that is of use and all of its contents are reported on: a browser that reports on video
+/// alone would seem to lose all sound.
+pub fn own_extensions<'a>(
+    sent: impl IntoIterator<Item = &'a Offered>,
+    accepted: &[Content],
+) -> Vec<(u8, String)> {
+    let is_reported = |content: &Content| {
+        let description = content.description.as_ref();
+        description.is_some_and(|all| all.extensions.iter().any(|known| known.uri == TRANSPORT_CC))
+    };
+    let looked_at = sent.into_iter().any(has_choice) && accepted.iter().all(is_reported);
+    let reported = looked_at.then_some(REPORTED);
+    OWN_EXTENSIONS.into_iter().chain(reported).map(|(id, uri)| (id, uri.to_owned())).collect()
+}
+
 /// What the focus offers of a content that somebody sends.
 pub fn passed_on(offered: &Offered) -> Description {
+    let is_reported = offered.media == Media::Audio || has_choice(offered);
     let extensions = OWN_EXTENSIONS.iter().filter(|(_, uri)| knows(offered.media, uri));
+    let extensions = extensions.chain(is_reported.then_some(&REPORTED));
     let mut description = Description::new(wire(offered.media));
     description.payloads = offered.payloads.clone();
     for payload in &mut description.payloads {
-        // Congestion is looked after between the sender and the server only.
         payload.feedback.retain(|Feedback { kind, .. }| kind != "transport-cc");
+        if is_reported && codec(offered.media, payload).is_some() {
+            payload.feedback.push(Feedback { kind: "transport-cc".to_owned(), subtype: None });
+        }
     }
     description.extensions = extensions
         .map(|(id, uri)| Extension { id: u16::from(*id), uri: (*uri).to_owned() })
@@ -407,4 +435,52 @@ pub fn mapping(sent: &Offered, accepted: &Description) -> Vec<(u8, u8)> {
         Some((ours.id, theirs.id))
     });
     found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(media: Media, layers: &[&str]) -> Offered {
+        Offered {
+            mid: Mid::new("0").unwrap(),
+            media,
+            sends: true,
+            payloads: Vec::new(),
+            extensions: Vec::new(),
+            sources: Vec::new(),
+            layers: layers.iter().map(|name| Rid::new(name).unwrap()).collect(),
+            categories: Vec::new(),
+        }
+    }
+
+    fn accepted(offered: &Offered, extensions: &[&str]) -> Content {
+        let mut description = passed_on(offered);
+        description.extensions.retain(|known| extensions.contains(&known.uri.as_str()));
+        Content {
+            creator: wello_wire::payload::jingle::Party::Initiator,
+            name: "0".to_owned(),
+            senders: None,
+            description: Some(description),
+            transport: None,
+        }
+    }
+
+    #[test]
+    fn networks_are_looked_at_where_all_is_reported_and_there_is_a_choice() {
+        let sound = offered(Media::Audio, &[]);
+        let (layered, plain) =
+            (offered(Media::Video, &["l", "h"]), offered(Media::Video, &["only"]));
+        let looks = |sent: [&Offered; 2], extensions: [&[&str]; 2]| {
+            let accepted = [accepted(sent[0], extensions[0]), accepted(sent[1], extensions[1])];
+            own_extensions(sent, &accepted).iter().any(|(_, uri)| uri == TRANSPORT_CC)
+        };
+        let reported: &[&str] = &[MID, TRANSPORT_CC];
+        assert!(looks([&sound, &layered], [reported, reported]));
+        assert!(!looks([&sound, &layered], [&[MID], reported]));
+        assert!(!looks([&sound, &layered], [reported, &[MID]]));
+        // It was not offered.
+        assert!(!looks([&sound, &plain], [reported, reported]));
+        assert!(!looks([&sound, &sound], [reported, reported]));
+    }
 }

@@ -107,7 +107,7 @@ impl Muc {
             .await?;
         info.node = node.map(str::to_owned);
         if node.is_none() {
-            info.forms.extend(self.focus_form(&ask.room));
+            self.describe_calls(&ask.room, &mut info);
         }
         Ok(Some(info.to_element()))
     }

@@ -50,6 +50,10 @@ impl Muc {
             self.relay_request(kernel, stanza, from, to, session).await?;
             return Ok(None);
         }
+        if payload.is("jingle", ns::JINGLE) && to.local().is_some() {
+            self.call(kernel, stanza, session).await?;
+            return Ok(None);
+        }
         let request = match stanza.iq_type() {
             Some(IqType::Get) => Request::Get,
             _ => Request::Set,

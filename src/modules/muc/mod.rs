@@ -29,7 +29,7 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 
 use self::interest::Interest;
 use self::registry::Registry;
-pub(crate) use self::watch::{Parted, RoomWatch};
+pub(crate) use self::watch::{Parted, Present, RoomWatch};
 use crate::blocking::Blocking;
 use crate::push::Push;
 use crate::strangers::Strangers;

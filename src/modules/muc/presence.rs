@@ -177,7 +177,12 @@ impl Muc {
         Ok((live, held))
     }
 
-    async fn check_creation(&self, kernel: &Kernel, from: &FullJid) -> Result<(), StanzaError> {
+    /// Whether somebody may make one more room.
+    pub(crate) async fn check_creation(
+        &self,
+        kernel: &Kernel,
+        from: &FullJid,
+    ) -> Result<(), StanzaError> {
         let config = &kernel.config.rooms;
         let account = from.bare();
         let role = match kernel.hosts.contains(account.domain()) {

@@ -4,14 +4,17 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
-use wello_wire::jid::{BareJid, FullJid};
+use wello_kernel::sessions::Session;
+use wello_wire::error::StanzaError;
+use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
+use wello_wire::payload::disco::DiscoInfo;
 use wello_wire::stanza::{Kind, PresenceType, Stanza};
 
 use super::Muc;
 use super::registry::Live;
-use super::room::Role;
+use super::room::{Effects, Role, Room};
 
 #[async_trait]
 pub(crate) trait RoomWatch: Send + Sync {
@@ -21,8 +24,19 @@ pub(crate) trait RoomWatch: Send + Sync {
     /// Where the calls of a room are.
     fn focus(&self, room: &BareJid) -> Option<BareJid>;
 
+    /// What rooms can do by them.
+    fn features(&self) -> &'static [&'static str];
+
     /// Something has happened, and these devices have gone with it. Nobody holds the room's lock.
     async fn changed(&self, kernel: &Arc<Kernel>, room: &BareJid, parted: Vec<(FullJid, Parted)>);
+
+    /// A request of a call (XEP-0166) has come to the room's own address; answers it.
+    async fn called(
+        &self,
+        kernel: &Arc<Kernel>,
+        stanza: &Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Result<(), StanzaError>;
 }
 
 /// Why a device is in a room no more.
@@ -45,6 +59,10 @@ pub(crate) struct Present {
     pub voice: bool,
     /// Is told real addresses.
     pub sees_addresses: bool,
+    /// Says that it is in a call (XEP-0272).
+    pub shows_call: bool,
+    /// What its client is (XEP-0115), as far as it says so.
+    pub client: Option<String>,
 }
 
 impl Muc {
@@ -65,9 +83,63 @@ impl Muc {
                 occupant: occupant.jid.clone(),
                 voice: occupant.role >= Role::Participant,
                 sees_addresses,
+                shows_call: device.presence.has_child("muji", ns::MUJI),
+                client: client(&device.presence),
             })
         });
         devices.collect()
+    }
+
+    pub(crate) async fn is_room(
+        &self,
+        kernel: &Arc<Kernel>,
+        room: &BareJid,
+    ) -> Result<bool, StanzaError> {
+        Ok(self.find(kernel, room).await?.is_some())
+    }
+
+    /// Whether only members may be in a room that somebody is in.
+    pub(crate) fn is_for_members(&self, room: &BareJid) -> bool {
+        let live = self.rooms.get(room.as_str());
+        live.is_some_and(|live| live.state.lock().room.config.members_only)
+    }
+
+    /// Says something to everybody in the name of the room. `by` has caused it, and is not woken.
+    /// Returns the id by which it is known (XEP-0359), unless the room keeps nothing: then it is
+    /// not said.
+    pub(crate) async fn announce(
+        &self,
+        kernel: &Arc<Kernel>,
+        room: &BareJid,
+        by: &Jid,
+        message: Stanza,
+    ) -> Result<Option<String>, StanzaError> {
+        let announce = |room: &mut Room, fx: &mut Effects| {
+            if !(kernel.config.archive.enabled && room.config.archive) {
+                return Ok(None);
+            }
+            let now = kernel.clock.now();
+            let id = kernel.store.archive_ids.next(now);
+            room.announce(message.clone(), Some((id, now)), fx);
+            Ok(Some(id.to_string()))
+        };
+        let id = self.run(kernel, room, None, announce).await?.value;
+        if id.is_some() {
+            self.wake_absent(kernel, room, by, &message);
+        }
+        Ok(id)
+    }
+
+    /// A request of a call to the room itself, if there are calls.
+    pub(super) async fn call(
+        &self,
+        kernel: &Arc<Kernel>,
+        stanza: &Stanza,
+        session: Option<&Arc<Session>>,
+    ) -> Result<(), StanzaError> {
+        let watcher = self.watcher.get().and_then(Weak::upgrade);
+        let watcher = watcher.ok_or_else(|| StanzaError::service_unavailable(""))?;
+        watcher.called(kernel, stanza, session).await
     }
 
     pub(super) fn watcher_of(&self, live: &Arc<Live>) -> Option<Arc<dyn RoomWatch>> {
@@ -81,11 +153,17 @@ impl Muc {
     }
 
     /// Tells where the calls of a room are, as clients of voice.channel look for it.
-    pub(super) fn focus_form(&self, room: &BareJid) -> Option<DataForm> {
-        let focus = self.focus(room)?;
+    pub(super) fn describe_calls(&self, room: &BareJid, info: &mut DiscoInfo) {
+        let Some(watcher) = self.watcher.get().and_then(Weak::upgrade) else { return };
+        let Some(focus) = watcher.focus(room) else { return };
         let field = Field::text_single("conference", "Calls").with_value(focus.to_string());
-        Some(DataForm::typed(FormKind::Result, ns::VOICE).with(field))
+        info.forms.push(DataForm::typed(FormKind::Result, ns::VOICE).with(field));
+        info.features.extend(watcher.features().iter().map(|feature| (*feature).to_owned()));
     }
+}
+
+fn client(presence: &Stanza) -> Option<String> {
+    presence.child("c", ns::CAPS)?.attr("node").map(str::to_owned)
 }
 
 /// Who is told by this that it is out, and why (section 7.14 and those on kicks, bans and the end

@@ -21,6 +21,7 @@ const EVERYWHERE: &[&str] = pubsub![
     "delete-nodes",
     "instant-nodes",
     "item-ids",
+    "leased-subscription",
     "manage-subscriptions",
     "member-affiliation",
     "meta-data",
@@ -37,11 +38,13 @@ const EVERYWHERE: &[&str] = pubsub![
     "retract-items",
     "retrieve-affiliations",
     "retrieve-default",
+    "retrieve-default-sub",
     "retrieve-items",
     "retrieve-subscriptions",
     "rsm",
     "subscribe",
     "subscription-notifications",
+    "subscription-options",
 ];
 
 const ON_ACCOUNTS: &[&str] = pubsub![

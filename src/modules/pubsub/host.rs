@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wello_kernel::Kernel;
 use wello_store::{
     Affiliation, NewNode, NodeCreation, NodeSubscription, PubSubNode, Role, RosterItem,
-    Subscription, SubscriptionState,
+    Subscription, SubscriptionState, Timestamp,
 };
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
@@ -85,6 +85,10 @@ impl Call<'_> {
         self.from.bare()
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.kernel.clock.now()
+    }
+
     pub(crate) fn is_account_owner(&self) -> bool {
         matches!(self.host, Host::Account(account) if account.as_str() == self.from.bare_str())
     }
@@ -114,7 +118,8 @@ impl Call<'_> {
         node: &Node,
         who: &BareJid,
     ) -> Result<Standing, Refusal> {
-        let relation = self.kernel.store.pubsub.relation(node.row.id, who.as_str()).await?;
+        let relation =
+            self.kernel.store.pubsub.relation(node.row.id, who.as_str(), self.now()).await?;
         let states = relation.subscriptions.iter().map(|subscription| subscription.state);
         let mut standing = Standing {
             affiliation: relation.affiliation,
@@ -136,7 +141,7 @@ impl Call<'_> {
         Ok(Viewer {
             owns_all: self.owns_by_address(&who).await,
             affiliations: store.affiliations_of(service, who.as_str()).await?.into_iter().collect(),
-            subscriptions: store.subscriptions_of(service, who.as_str()).await?,
+            subscriptions: store.subscriptions_of(service, who.as_str(), self.now()).await?,
             contact: None,
         })
     }

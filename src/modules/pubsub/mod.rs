@@ -3,7 +3,7 @@
 //! One protocol with two hosts. A request becomes a [`request::Command`], which is judged by
 //! [`policy`], stored, answered, and only then told to others as [`event::Event`]s.
 //!
-//! Left out: collections, subscription options and ids, and leases.
+//! Left out: collections (XEP-0248), and with them several subscriptions of one address.
 
 mod config;
 mod discovery;
@@ -12,6 +12,7 @@ mod event;
 mod features;
 mod host;
 mod notify;
+mod options;
 pub(crate) mod own;
 mod owner;
 mod policy;
@@ -94,7 +95,13 @@ impl PubSub {
             Command::Retract { node, id, notify } => {
                 publish::retract(call, &node, id, notify).await
             }
-            Command::Subscribe { node, jid } => subscribe::subscribe(call, &node, jid).await,
+            Command::Subscribe { node, jid, options } => {
+                subscribe::subscribe(call, &node, jid, options.as_ref()).await
+            }
+            Command::Options { node, jid, chosen } => {
+                options::run(call, &node, &jid, chosen.as_ref()).await
+            }
+            Command::DefaultOptions { node } => options::defaults(call, node.as_deref()).await,
             Command::Subscriptions { node } => read::subscriptions(call, node.as_deref()).await,
             Command::Unsubscribe { node, jid } => subscribe::unsubscribe(call, &node, &jid).await,
             Command::Owner(command) => owner::run(self, call, command).await,

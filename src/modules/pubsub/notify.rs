@@ -136,11 +136,10 @@ pub(crate) async fn recipients(
             add_wanting(service, kernel, node, devices.iter(), &mut found).await;
         }
     }
-    for subscription in kernel.store.pubsub.subscriptions(node.row.id).await? {
+    for subscription in kernel.store.pubsub.subscriptions(node.row.id, kernel.clock.now()).await? {
         let pending = subscription.state == SubscriptionState::Pending;
-        let (Ok(jid), true) = (subscription.jid.parse::<Jid>(), with_pending || !pending) else {
-            continue;
-        };
+        let is_told = subscription.options.deliver && (with_pending || !pending);
+        let (Ok(jid), true) = (subscription.jid.parse::<Jid>(), is_told) else { continue };
         if !pending {
             let standing = match host {
                 Host::Account(_) => {

@@ -188,7 +188,7 @@ async fn follow(
     jid: &BareJid,
     what: Option<Affiliation>,
 ) -> Result<Vec<Event>, Refusal> {
-    let relation = call.kernel.store.pubsub.relation(node.row.id, jid.as_str()).await?;
+    let relation = call.kernel.store.pubsub.relation(node.row.id, jid.as_str(), call.now()).await?;
     let mut events = Vec::new();
     for present in relation.subscriptions {
         let Ok(subscriber) = present.jid.parse::<Jid>() else { continue };
@@ -200,14 +200,17 @@ async fn follow(
             }
             _ => continue,
         };
-        events.extend(subscribe::settle(call, node.clone(), subscriber, allow).await?);
+        events.extend(
+            subscribe::settle(call, node.clone(), subscriber, allow.then_some(present.options))
+                .await?,
+        );
     }
     Ok(events)
 }
 
 async fn subscriptions(call: &Call<'_>, name: &str) -> Result<Outcome, Refusal> {
     let node = call.owned(name).await?;
-    let all = call.kernel.store.pubsub.subscriptions(node.row.id).await?;
+    let all = call.kernel.store.pubsub.subscriptions(node.row.id, call.now()).await?;
     // Section 8.8.1.2: not those that wait.
     let shown = all.iter().filter(|one| one.state == SubscriptionState::Subscribed);
     let elements = shown.map(|one| {
@@ -224,12 +227,14 @@ async fn change_subscriptions(
     changes: Vec<(Jid, Option<SubscriptionState>)>,
 ) -> Result<Outcome, Refusal> {
     let node = call.owned(name).await?;
-    let before = call.kernel.store.pubsub.subscriptions(node.row.id).await?;
+    let before = call.kernel.store.pubsub.subscriptions(node.row.id, call.now()).await?;
     let mut events = Vec::new();
     for (jid, state) in changes {
-        let present = before.iter().find(|one| one.jid == jid.as_str()).map(|one| one.state);
-        if present != state {
-            events.extend(subscribe::settle(call, node.clone(), jid, state.is_some()).await?);
+        let present = before.iter().find(|one| one.jid == jid.as_str());
+        if present.map(|one| one.state) != state {
+            let options = present.map(|one| one.options).unwrap_or_default();
+            let allow = state.map(|_| options);
+            events.extend(subscribe::settle(call, node.clone(), jid, allow).await?);
         }
     }
     Ok(Outcome::of(events))

@@ -67,7 +67,8 @@ fn result_set(asked: &ItemsRequest, found: &Items) -> Option<Element> {
 
 pub(crate) async fn subscriptions(call: &Call<'_>, node: Option<&str>) -> Result<Outcome, Refusal> {
     let service = call.host.address().as_str();
-    let all = call.kernel.store.pubsub.subscriptions_of(service, call.from.bare_str()).await?;
+    let store = &call.kernel.store.pubsub;
+    let all = store.subscriptions_of(service, call.from.bare_str(), call.now()).await?;
     if let Some(node) = node {
         call.node(node).await?;
     }

@@ -27,8 +27,10 @@ pub(crate) enum Refusal {
     NotInRosterGroup,
     /// Items are for subscribers.
     NotSubscribed,
-    /// There is no such subscription to change.
+    /// There is no such subscription to end.
     NoSuchSubscription,
+    /// There is no such subscription that has options.
+    NothingToConfigure,
     PayloadRequired,
     PayloadTooBig,
     Payload(PayloadError),
@@ -96,6 +98,10 @@ fn with_condition(refusal: Refusal) -> StanzaError {
         Refusal::NotSubscribed => specific(StanzaError::not_authorized(""), "not-subscribed"),
         Refusal::NoSuchSubscription => {
             let error = StanzaError::unexpected_request("").with_type(ErrorType::Cancel);
+            specific(error, "not-subscribed")
+        }
+        Refusal::NothingToConfigure => {
+            let error = StanzaError::unexpected_request("").with_type(ErrorType::Modify);
             specific(error, "not-subscribed")
         }
         Refusal::PayloadRequired => specific(StanzaError::bad_request(""), "payload-required"),

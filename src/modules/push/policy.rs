@@ -44,7 +44,13 @@ pub(super) fn wake(stanza: &Stanza) -> (Option<Wake>, &'static str) {
     if calls("retract") {
         return (Some(Wake::Quiet), "call is over");
     }
-    // The same by XEP-0482, in rooms too.
+    // The same by XEP-0482, in rooms too, and by the Tigase Meet Protocol, section 3.2.2.
+    if stanza.has_child("propose", ns::MEET) {
+        return (Some(Wake::Call), "invitation to a call");
+    }
+    if stanza.has_child("retract", ns::MEET) {
+        return (Some(Wake::Quiet), "call is over");
+    }
     if stanza.has_child("invite", ns::CALL_INVITES) {
         return (Some(Wake::Call), "invitation to a call");
     }
@@ -93,7 +99,8 @@ pub(super) fn is_answer(stanza: &Stanza) -> bool {
     stanza.kind == Kind::Message
         && matches!(stanza.message_type(), MessageType::Chat | MessageType::Normal)
         && (says(ns::JINGLE_MESSAGE, &["proceed", "accept", "reject"])
-            || says(ns::CALL_INVITES, &["accept", "reject"]))
+            || says(ns::CALL_INVITES, &["accept", "reject"])
+            || says(ns::MEET, &["proceed", "accept", "reject"]))
 }
 
 fn wrapped(copy: &Element) -> Option<Stanza> {

@@ -52,6 +52,8 @@ fn what_a_device_is_woken_for() {
         ("groupchat", "<invite xmlns='urn:xmpp:call-invites:0'/>".to_owned(), CALL),
         ("chat", "<retract xmlns='urn:xmpp:call-invites:0' id='1'/>".to_owned(), QUIET),
         ("chat", "<accept xmlns='urn:xmpp:call-invites:0' id='1'/>".to_owned(), None),
+        ("chat", "<propose xmlns='tigase:meet:0' id='1'/>".to_owned(), CALL),
+        ("chat", "<retract xmlns='tigase:meet:0' id='1'/>".to_owned(), QUIET),
         ("chat", format!("{body}{no_store}"), None),
         ("groupchat", "<subject>x</subject>".to_owned(), None),
         ("groupchat", "<mention xmlns='urn:xmpp:mentions:0'/>".to_owned(), LOUD),

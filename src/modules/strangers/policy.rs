@@ -82,7 +82,9 @@ fn is_written(message: &Stanza) -> bool {
     is_conversation
         && message.children().any(|child| match child.ns() {
             ns::CLIENT => child.name() == "body",
-            ns::JINGLE_MESSAGE => matches!(child.name(), "propose" | "proceed" | "accept"),
+            ns::JINGLE_MESSAGE | ns::MEET => {
+                matches!(child.name(), "propose" | "proceed" | "accept")
+            }
             ns::CALL_INVITES | ns::DIRECT_INVITE | ns::SFS | ns::REACTIONS => true,
             _ => child.name() == "encrypted",
         })

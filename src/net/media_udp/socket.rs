@@ -9,6 +9,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use wello_sfu::Outgoing;
 
+use crate::listener::{ListenOptions, Listener};
+
 /// What the kernel of the system may hold for us: half a second of 100 Mbit/s.
 const BUFFER: usize = 4 * 1024 * 1024;
 /// Messages read with one call; each may hold many datagrams of one sender.
@@ -20,28 +22,30 @@ const ROUNDS: usize = 8;
 /// Bytes sent with one call.
 const MAX_BURST: usize = 60 * 1024;
 
-/// Bound, before its thread runs.
+/// Ports that are tried when any will do: one that is free for UDP may be taken for TCP.
+const ATTEMPTS: usize = 16;
+
+/// Bound for UDP and TCP, before its thread runs.
 pub struct MediaSocket {
     socket: std::net::UdpSocket,
     local: SocketAddr,
+    listener: Listener,
 }
 
 impl MediaSocket {
-    /// An address `[::]` serves IPv4 too.
+    /// An address `[::]` serves IPv4 too. Needs a running tokio runtime.
     pub fn bind(address: SocketAddr) -> io::Result<MediaSocket> {
-        let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
+        let mut attempts = if address.port() == 0 { ATTEMPTS } else { 1 };
+        loop {
+            let socket = bind_udp(address)?;
+            let local = socket.local_addr()?;
+            attempts -= 1;
+            match Listener::bind(local, ListenOptions::default()) {
+                Ok(listener) => return Ok(MediaSocket { socket, local, listener }),
+                Err(error) if attempts == 0 => return Err(io::Error::other(error)),
+                Err(_) => {}
+            }
         }
-        socket.set_nonblocking(true)?;
-        // The system may allow less; that is enough for small conferences.
-        let _ = socket.set_recv_buffer_size(BUFFER);
-        let _ = socket.set_send_buffer_size(BUFFER);
-        socket.bind(&address.into())?;
-        let socket: std::net::UdpSocket = socket.into();
-        let local = socket.local_addr()?;
-        Ok(MediaSocket { socket, local })
     }
 
     pub fn local(&self) -> SocketAddr {
@@ -49,17 +53,32 @@ impl MediaSocket {
     }
 
     /// On the runtime that is going to use it.
-    pub(super) fn open(self) -> io::Result<Open> {
+    pub(super) fn open(self) -> io::Result<(Open, Listener)> {
         let state = UdpSocketState::new((&self.socket).into())?;
         let socket = UdpSocket::from_std(self.socket)?;
-        Ok(Open {
+        let open = Open {
             socket,
             state,
             local: self.local,
             buffers: vec![0; MESSAGES * MESSAGE],
             burst: Burst::default(),
-        })
+        };
+        Ok((open, self.listener))
     }
+}
+
+fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    // The system may allow less; that is enough for small conferences.
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    let _ = socket.set_send_buffer_size(BUFFER);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 pub(super) struct Open {
@@ -185,11 +204,18 @@ impl Burst {
 
 #[cfg(test)]
 mod tests {
+    use wello_sfu::peer::Transport;
+
     use super::*;
 
     fn outgoing(port: u16, length: usize) -> Outgoing {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Outgoing { source: address(1), destination: address(port), contents: vec![0; length] }
+        Outgoing {
+            transport: Transport::Udp,
+            source: address(1),
+            destination: address(port),
+            contents: vec![0; length],
+        }
     }
 
     #[test]
@@ -209,7 +235,7 @@ mod tests {
     async fn datagrams_come_and_go_with_both_addresses() {
         let bound = MediaSocket::bind("[::]:0".parse().unwrap()).unwrap();
         let port = bound.local().port();
-        let mut open = bound.open().unwrap();
+        let (mut open, _) = bound.open().unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let here = SocketAddr::from(([127, 0, 0, 1], port));
         client.send_to(b"question", here).await.unwrap();
@@ -222,7 +248,8 @@ mod tests {
         assert_eq!(got, [(there, here, b"question".to_vec())]);
         for contents in [&b"one"[..], b"two", b"3"] {
             let contents = contents.to_vec();
-            open.send(&Outgoing { source: here, destination: there, contents });
+            let transport = Transport::Udp;
+            open.send(&Outgoing { transport, source: here, destination: there, contents });
         }
         open.finish();
         let mut buffer = [0; 100];

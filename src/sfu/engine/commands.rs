@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::{Engine, guarded, mark};
 use crate::api::{
-    Command, Credentials, Event, LegId, LegSpec, Mid, OutputSpec, Rid, TrackId, TrackSpec, Why,
+    Command, Credentials, Event, LegId, LegSpec, Media, Mid, OutputSpec, Rid, TrackId, TrackSpec,
+    Why,
 };
 use crate::leg::{Leg, Sent};
 use crate::output::Output;
@@ -66,7 +67,22 @@ impl<P: Peer> Engine<P> {
             attach(&mut self.tracks, &mut leg, output);
         }
         self.legs.insert(spec.leg, leg);
+        self.stage(spec.leg);
         self.drive(spec.leg, now);
+    }
+
+    /// Who may speak and be seen is among those of whom the last speakers are shown.
+    fn stage(&mut self, id: LegId) {
+        let Some(leg) = self.legs.get(&id) else { return };
+        let sends = |media| {
+            leg.tracks.iter().any(|track| self.tracks.get(track).is_some_and(|t| t.media == media))
+        };
+        if sends(Media::Audio)
+            && sends(Media::Video)
+            && let Some(conference) = self.conferences.get_mut(&leg.conference)
+        {
+            conference.stage.enter(id);
+        }
     }
 
     fn restart(&mut self, id: LegId, local: &Credentials, remote: &Credentials) {
@@ -88,6 +104,7 @@ impl<P: Peer> Engine<P> {
                 leg.tracks.push(spec.track);
                 self.tracks.insert(spec.track, track);
                 mark(&mut self.dirty, leg);
+                self.stage(id);
             }
             Err(error) => tracing::warn!(leg = id.0, %error, "track not added"),
         }

@@ -1,21 +1,26 @@
 //! Takes packets from those who send and gives them to those who receive.
 
 mod commands;
+mod estimation;
+mod figures;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::api::{ConferenceId, Event, LegId, TrackId, Why};
+use crate::api::{ConferenceId, Event, LegId, Media, TrackId, Why};
 use crate::demux::{Directory, Kind, kind};
 use crate::leg::Leg;
 use crate::output::Verdict;
 use crate::peer::webrtc::WebRtc;
-use crate::peer::{Datagram, Packet, Peer, PeerError, Polled};
+use crate::peer::{Datagram, Outgoing, Packet, Peer, PeerError, Polled, Transport, bitstream};
 use crate::speaker::Speakers;
+use crate::stage::Stage;
 use crate::track::Track;
+
+pub use figures::Totals;
 
 /// The engine of one shard: all legs of a conference are in the same one.
 ///
@@ -40,40 +45,20 @@ pub struct Engine<P: Peer = WebRtc> {
 pub struct Limits {
     /// Transports at once.
     pub legs: usize,
+    /// So many participants of a conference are seen, those who have spoken last; 0: all.
+    pub last_speakers: usize,
 }
 
-/// A datagram to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The address of ours that it comes from.
-    pub source: SocketAddr,
-    pub destination: SocketAddr,
-    pub contents: Vec<u8>,
-}
-
-/// Counted since the engine began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub legs: usize,
-    pub tracks: usize,
-    pub conferences: usize,
-    /// Media packets that came, and copies that were sent.
-    pub packets_in: u64,
-    pub packets_out: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    /// Datagrams that belong to no leg.
-    pub foreign: u64,
-    /// Pictures that stand alone that were asked for.
-    pub keyframes: u64,
-    /// Mistakes of the implementation that ended a leg.
-    pub panics: u64,
-}
+/// Where the network is estimated, a leg sends one packet for each tick, and wants the next tick a
+/// microsecond later: its clock may be ahead by so much, and ticks in a row may be so many.
+const SOON: Duration = Duration::from_micros(500);
+const MAX_TICKS: usize = 500;
 
 #[derive(Default)]
 struct Conference {
     legs: usize,
     speakers: Speakers,
+    stage: Stage,
 }
 
 impl<P: Peer> Engine<P> {
@@ -99,7 +84,9 @@ impl<P: Peer> Engine<P> {
         let kind = kind(datagram.contents);
         let id = match kind {
             Kind::Check(ufrag) => self.directory.named(ufrag),
-            Kind::Answer | Kind::Secured => self.directory.at(datagram.source),
+            Kind::Answer | Kind::Secured => {
+                self.directory.at((datagram.transport, datagram.source))
+            }
             Kind::Foreign => None,
         };
         let Some((id, leg)) = id.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
@@ -114,7 +101,7 @@ impl<P: Peer> Engine<P> {
             return;
         }
         if is_check {
-            self.directory.proven(id, datagram.source);
+            self.directory.proven(id, (datagram.transport, datagram.source));
         }
         let received = guarded(|| leg.peer.receive(datagram, now));
         match received {
@@ -135,6 +122,7 @@ impl<P: Peer> Engine<P> {
             if leg.is_given_up(now) {
                 self.close(id, Some(Why::Unreachable));
             } else {
+                self.choose(id, now);
                 self.drive(id, now);
             }
         }
@@ -143,6 +131,11 @@ impl<P: Peer> Engine<P> {
     /// When [`Engine::handle_timeout`] is to be called, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Whether a valid connectivity check of a leg has come from there.
+    pub fn knows(&self, transport: Transport, client: SocketAddr) -> bool {
+        self.directory.at((transport, client)).is_some()
     }
 
     /// Sends what was written since the last time.
@@ -163,15 +156,6 @@ impl<P: Peer> Engine<P> {
         self.events.pop_front()
     }
 
-    pub fn totals(&self) -> Totals {
-        Totals {
-            legs: self.legs.len(),
-            tracks: self.tracks.len(),
-            conferences: self.conferences.len(),
-            ..self.totals
-        }
-    }
-
     #[cfg(test)]
     pub(crate) fn common_for_tests(&self) -> &P::Common {
         &self.common
@@ -187,16 +171,19 @@ impl<P: Peer> Engine<P> {
 
     /// Takes all that a leg has to say.
     fn poll(&mut self, id: LegId, now: Instant) {
+        let mut ticks = 0;
         while let Some(leg) = self.legs.get_mut(&id) {
             match guarded(|| leg.peer.poll()) {
+                Ok(Polled::Until(until)) if until <= now + SOON && ticks < MAX_TICKS => {
+                    ticks += 1;
+                    if let Err(error) = guarded(|| leg.peer.tick(until.max(now))) {
+                        return self.fail(id, error);
+                    }
+                }
                 Ok(Polled::Until(until)) => return self.rest(id, until),
-                Ok(Polled::Send { source, destination, contents }) => {
-                    self.outgoing.push_back(Outgoing { source, destination, contents });
-                }
-                Ok(Polled::Connected) => {
-                    leg.connect();
-                    self.events.push_back(Event::Connected { leg: id });
-                }
+                Ok(Polled::Send(outgoing)) => self.outgoing.push_back(outgoing),
+                Ok(Polled::Connected) => self.connected(id, now),
+                Ok(Polled::Estimate(rate)) => leg.estimated(rate, now),
                 Ok(Polled::Lost) => leg.lose(now),
                 Ok(Polled::Found) => leg.find(),
                 Ok(Polled::Packet(packet)) => self.distribute(&packet, now),
@@ -217,20 +204,34 @@ impl<P: Peer> Engine<P> {
         }
     }
 
+    fn connected(&mut self, id: LegId, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        self.totals.joined(leg.connect(now));
+        self.events.push_back(Event::Connected { leg: id });
+    }
+
     fn distribute(&mut self, packet: &Packet, now: Instant) {
         self.totals.packets_in += 1;
         self.totals.bytes_in += packet.payload.len() as u64;
+        self.listen(packet, now);
+        let is_held_back = self.is_held_back(packet.track);
         let Some(track) = self.tracks.get_mut(&packet.track).filter(|track| track.forwarded) else {
             return;
         };
-        track.seen(packet.layer, now);
         let Some(codec) = track.codec(packet.pt) else { return };
+        let temporal = bitstream::header(codec, &packet.payload).temporal.id;
+        track.seen(packet.layer, temporal, packet.payload.len(), now);
+        if is_held_back {
+            self.totals.held_back += 1;
+            return track.hold_back();
+        }
+        track.held_back = false;
         let mut outputs = std::mem::take(&mut track.outputs);
         for output in &mut outputs {
             let Some(leg) = self.legs.get_mut(&output.leg).filter(|leg| leg.connected) else {
                 continue;
             };
-            let target = track.target(output.most, now);
+            let target = track.target(output.ceiling(), now);
             match output.take(packet, codec, target) {
                 Verdict::Send(sending) => {
                     self.totals.packets_out += 1;
@@ -243,18 +244,34 @@ impl<P: Peer> Engine<P> {
             }
         }
         track.outputs = outputs;
-        self.listen(packet, now);
         self.ask(packet.track, packet.layer, now);
     }
 
     /// Who speaks?
     fn listen(&mut self, packet: &Packet, now: Instant) {
         let Some(level) = packet.marks.level else { return };
-        let Some(track) = self.tracks.get(&packet.track) else { return };
+        let Some(track) = self.tracks.get(&packet.track).filter(|track| track.forwarded) else {
+            return;
+        };
         let Some(conference) = self.conferences.get_mut(&track.conference) else { return };
         conference.speakers.heard(packet.track, level, now);
         if let Some(speaker) = conference.speakers.decide(now) {
+            let speaking = speaker.and_then(|speaker| self.tracks.get(&speaker));
+            if let Some(speaking) = speaking {
+                conference.stage.speaks(speaking.leg);
+            }
             self.events.push_back(Event::Speaker { conference: track.conference, track: speaker });
+        }
+    }
+
+    /// Whether nobody needs to get it: a silent microphone, or the camera of one who has not spoken
+    /// while many others have.
+    fn is_held_back(&self, id: TrackId) -> bool {
+        let Some(track) = self.tracks.get(&id) else { return false };
+        let Some(conference) = self.conferences.get(&track.conference) else { return false };
+        match track.media {
+            Media::Audio => conference.speakers.is_idle(id),
+            Media::Video => !conference.stage.shows(track.leg, self.limits.last_speakers),
         }
     }
 
@@ -263,8 +280,9 @@ impl<P: Peer> Engine<P> {
         let Some(sent) = leg.outputs.iter().find(|sent| sent.source == source) else { return };
         let track_id = sent.track;
         let Some(track) = self.tracks.get_mut(&track_id) else { return };
-        let output = track.outputs.iter().find(|output| output.leg == id);
-        let Some(layer) = output.map(|output| output.layer(track.target(output.most, now))) else {
+        let output = track.output(id, source);
+        let Some(layer) = output.map(|output| output.layer(track.target(output.ceiling(), now)))
+        else {
             return;
         };
         track.want(layer);
@@ -308,6 +326,7 @@ impl<P: Peer> Engine<P> {
         }
         if let Some(conference) = self.conferences.get_mut(&leg.conference) {
             leg.tracks.iter().for_each(|track| conference.speakers.forget(*track));
+            conference.stage.leave(id);
             conference.legs -= 1;
             if conference.legs == 0 {
                 self.conferences.remove(&leg.conference);

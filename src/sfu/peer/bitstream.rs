@@ -18,6 +18,14 @@ pub fn begins(codec: Codec, payload: &[u8]) -> bool {
     }
 }
 
+/// What the payload's header says of its picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Only VP8 numbers its pictures so that a gap cannot be left.
+    pub vp8: Option<Vp8Numbers>,
+    pub temporal: Temporal,
+}
+
 /// What numbers the pictures of VP8 (RFC 7741, section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vp8Numbers {
@@ -25,9 +33,110 @@ pub struct Vp8Numbers {
     pub base_layer: u8,
 }
 
-/// `None` when there are none.
-pub fn vp8_numbers(payload: &[u8]) -> Option<Vp8Numbers> {
-    let descriptor = Vp8Descriptor::parse(payload).ok()?;
-    let picture = descriptor.picture_id()?;
-    Some(Vp8Numbers { picture, base_layer: descriptor.tl0_pic_idx().unwrap_or_default() })
+/// Where a picture stands among the temporal layers. H.264 says nothing of them in its headers, and
+/// AV1 only in a header extension that refers to what was sent before: theirs are all base.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Temporal {
+    /// 0 is the base, without which nothing can be decoded.
+    pub id: u8,
+    /// It needs nothing but the base (VP8's Y): who has had only layers below can go on with it.
+    pub joins: bool,
+    /// What follows needs nothing of higher layers that came before it (VP9's U).
+    pub opens: bool,
+}
+
+pub fn header(codec: Codec, payload: &[u8]) -> Header {
+    match codec {
+        Codec::Vp8 => vp8(payload),
+        Codec::Vp9 => Header { vp8: None, temporal: vp9_temporal(payload).unwrap_or_default() },
+        Codec::Opus | Codec::H264 | Codec::Av1 => Header::default(),
+    }
+}
+
+fn vp8(payload: &[u8]) -> Header {
+    let Ok(descriptor) = Vp8Descriptor::parse(payload) else { return Header::default() };
+    let numbers = descriptor.picture_id().map(|picture| Vp8Numbers {
+        picture,
+        base_layer: descriptor.tl0_pic_idx().unwrap_or_default(),
+    });
+    Header { vp8: numbers, temporal: vp8_temporal(payload).unwrap_or_default() }
+}
+
+/// RFC 7741, section 4.2: `None` when there are no temporal layers.
+fn vp8_temporal(payload: &[u8]) -> Option<Temporal> {
+    const EXTENDED: u8 = 0x80;
+    const PICTURE: u8 = 0x80;
+    const BASE_LAYER: u8 = 0x40;
+    const TEMPORAL: u8 = 0x20;
+    let [first, extension, rest @ ..] = payload else { return None };
+    if first & EXTENDED == 0 || extension & TEMPORAL == 0 {
+        return None;
+    }
+    let picture = match (extension & PICTURE != 0).then(|| rest.first()) {
+        None => 0,
+        Some(long) => 1 + usize::from(long? & 0x80 != 0),
+    };
+    let place = picture + usize::from(extension & BASE_LAYER != 0);
+    let layer = rest.get(place)?;
+    Some(Temporal { id: layer >> 6, joins: layer & 0x20 != 0, opens: false })
+}
+
+/// RFC 9628, section 4.2: `None` when there are no temporal layers.
+fn vp9_temporal(payload: &[u8]) -> Option<Temporal> {
+    const PICTURE: u8 = 0x80;
+    const LAYERS: u8 = 0x20;
+    let (first, rest) = payload.split_first()?;
+    if first & LAYERS == 0 {
+        return None;
+    }
+    let picture = match (first & PICTURE != 0).then(|| rest.first()) {
+        None => 0,
+        Some(long) => 1 + usize::from(long? & 0x80 != 0),
+    };
+    let layer = rest.get(picture)?;
+    Some(Temporal { id: layer >> 5, joins: false, opens: layer & 0x10 != 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn temporal_layers_of_vp8() {
+        let temporal = |payload: &[u8]| header(Codec::Vp8, payload).temporal;
+        let layer = |id, joins| Temporal { id, joins, opens: false };
+        // X; I, L, T; 15 bits of picture; base layer; TID 2 with Y.
+        assert_eq!(temporal(&[0x90, 0xe0, 0x81, 0x02, 7, 0xa0, 1]), layer(2, true));
+        // 7 bits of picture.
+        assert_eq!(temporal(&[0x90, 0xe0, 0x01, 7, 0x40, 1]), layer(1, false));
+        // No picture and no base layer.
+        assert_eq!(temporal(&[0x90, 0x20, 0x40, 1]), layer(1, false));
+        assert_eq!(temporal(&[0x90, 0xc0, 0x01, 7, 1]), Temporal::default());
+        assert_eq!(temporal(&[0x10, 0]), Temporal::default());
+    }
+
+    #[test]
+    fn temporal_layers_of_vp9() {
+        let temporal = |payload: &[u8]| header(Codec::Vp9, payload).temporal;
+        // I, L, B, E; 15 bits of picture; TID 1 with U.
+        assert_eq!(
+            temporal(&[0xac, 0x81, 0x02, 0x30, 9]),
+            Temporal { id: 1, joins: false, opens: true }
+        );
+        assert_eq!(temporal(&[0x2c, 0x40, 9]), Temporal { id: 2, joins: false, opens: false });
+        assert_eq!(temporal(&[0x8c, 0x01]), Temporal::default());
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_has_some_header(payload in proptest::collection::vec(any::<u8>(), 0..20)) {
+            for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
+                let read = header(codec, &payload);
+                prop_assert!(read.temporal.id < 8);
+                begins(codec, &payload);
+            }
+        }
+    }
 }

@@ -1,15 +1,17 @@
 //! What the engine needs of a WebRTC implementation for one leg.
 
 pub mod bitstream;
+mod figures;
+mod setup;
 pub mod webrtc;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::api::{Credentials, LegSpec, OutputSpec, TrackId, TrackSpec};
+use crate::api::{Credentials, Flow, LegSpec, OutputSpec, TrackId, TrackSpec};
 
 /// The other side of a leg: connectivity checks, encryption, retransmissions and reports.
 ///
@@ -52,32 +54,62 @@ pub trait Peer: Sized {
 
     /// Sends at the next [`Peer::tick`].
     fn write(&mut self, packet: Sending);
+
+    /// How many bit/s would be sent if the network carried them: whether it does is tried out.
+    fn aspire(&mut self, rate: u64);
+
+    fn report(&self) -> Report;
+}
+
+/// How the transport does, as of the last seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Report {
+    pub round_trip: Option<Duration>,
+    pub received: Flow,
+    pub sent: Flow,
+}
+
+/// By what a datagram travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Udp,
+    /// A connection that the client has opened (RFC 6544).
+    Tcp,
 }
 
 /// What came out of the socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
+    pub transport: Transport,
     pub source: SocketAddr,
     /// The address of ours that it was sent to.
     pub destination: SocketAddr,
     pub contents: &'a [u8],
 }
 
+/// A datagram to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub transport: Transport,
+    /// The address of ours that it comes from.
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+    pub contents: Vec<u8>,
+}
+
 #[derive(Debug)]
 pub enum Polled {
     /// Nothing more until then.
     Until(Instant),
-    Send {
-        source: SocketAddr,
-        destination: SocketAddr,
-        contents: Vec<u8>,
-    },
+    Send(Outgoing),
     Connected,
     /// Connectivity checks have failed for a while; it may come back.
     Lost,
     Found,
     Closed,
     Packet(Packet),
+    /// What the network to the client carries, in bit/s. Only of legs that report on each packet.
+    Estimate(u64),
     /// The receiver of this source asks for a picture that stands alone.
     KeyframeWanted(u32),
     /// Of no interest here.

@@ -1,35 +1,39 @@
-//! Legs by str0m: RTP mode, set up without SDP. The only file that knows it, with `bitstream`.
+//! Legs by str0m: RTP mode, set up without SDP. Only its neighbours in this folder know it too.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::crypto::from_feature_flags;
-use str0m::format::{Codec as StrCodec, FormatParams};
-use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid as StrMid, Pt, Rid as StrRid};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::{
-    Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, Ssrc, VideoOrientation,
-    Vp8Descriptor,
-};
+use str0m::media::{KeyframeRequestKind, MediaKind, Mid as StrMid, Rid as StrRid};
+use str0m::net::{Protocol, Receive, TcpType};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, VideoOrientation, Vp8Descriptor};
 use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
-use super::{Datagram, Marks, Packet, Peer, PeerError, Polled, Sending};
-use crate::api::{
-    Codec, Credentials, Fingerprint, LegSpec, Media, OutputSpec, Payload, Rid, TrackId, TrackSpec,
+use super::figures::Gathered;
+use super::setup::{FIRST_ESTIMATE, configure};
+use super::{
+    Datagram, Marks, Outgoing, Packet, Peer, PeerError, Polled, Report, Sending, Transport,
 };
+use crate::api::{Credentials, Fingerprint, LegSpec, Media, OutputSpec, Rid, TrackId, TrackSpec};
+
+pub use super::setup::{AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC};
 
 /// Packets kept for retransmission: a second of good video.
 const KEPT_VIDEO: usize = 512;
 const KEPT_AUDIO: usize = 64;
 /// How long they may be asked for again.
 const KEPT_FOR: Duration = Duration::from_secs(2);
+/// Bit/s in whose multiples is told what would be sent.
+const ASPIRED_STEP: u64 = 250_000;
 
-/// The certificate of an engine, made when it starts.
+/// The certificate of all engines, made when they start.
+#[derive(Clone)]
 pub struct Identity {
-    certificate: DtlsCert,
-    crypto: Arc<CryptoProvider>,
+    pub(super) certificate: DtlsCert,
+    pub(super) crypto: Arc<CryptoProvider>,
     fingerprint: Fingerprint,
 }
 
@@ -60,6 +64,10 @@ pub struct WebRtc {
     /// Media section, source and retransmission source of what it gets.
     outputs: Vec<(StrMid, Ssrc, Option<Ssrc>)>,
     connected: bool,
+    gathered: Gathered,
+    /// The client reports, so that estimates are more than what was assumed.
+    reports: bool,
+    aspired: u64,
 }
 
 struct Known {
@@ -79,9 +87,11 @@ impl Peer for WebRtc {
     ) -> Result<WebRtc, PeerError> {
         let mut rtc = configure(identity, spec).build(now);
         for address in here {
-            let candidate = Candidate::host(*address, "udp");
-            let candidate = candidate.map_err(|_| PeerError::Setup("an address of ours"))?;
-            rtc.add_local_candidate(candidate);
+            let tcp = Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build();
+            for candidate in [Candidate::host(*address, Protocol::Udp), tcp] {
+                let candidate = candidate.map_err(|_| PeerError::Setup("an address of ours"))?;
+                rtc.add_local_candidate(candidate);
+            }
         }
         let mut direct = rtc.direct_api();
         direct.set_ice_controlling(spec.controlling);
@@ -95,7 +105,15 @@ impl Peer for WebRtc {
         if !spec.tracks.is_empty() {
             direct.enable_twcc_feedback();
         }
-        let mut leg = WebRtc { rtc, tracks: Vec::new(), outputs: Vec::new(), connected: false };
+        let mut leg = WebRtc {
+            rtc,
+            tracks: Vec::new(),
+            outputs: Vec::new(),
+            connected: false,
+            gathered: Gathered::default(),
+            reports: false,
+            aspired: 0,
+        };
         for track in &spec.tracks {
             leg.add_track(track)?;
         }
@@ -127,11 +145,15 @@ impl Peer for WebRtc {
         let output = self.rtc.poll_output().map_err(|error| self.failed(&error))?;
         Ok(match output {
             Output::Timeout(until) => Polled::Until(until),
-            Output::Transmit(transmit) => Polled::Send {
+            Output::Transmit(transmit) => Polled::Send(Outgoing {
+                transport: match transmit.proto {
+                    Protocol::Udp => Transport::Udp,
+                    Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => Transport::Tcp,
+                },
                 source: transmit.source,
                 destination: transmit.destination,
                 contents: transmit.contents.into(),
-            },
+            }),
             Output::Event(event) => self.event(event),
         })
     }
@@ -182,6 +204,8 @@ impl Peer for WebRtc {
             Media::Video => KEPT_VIDEO,
         };
         stream.set_rtx_cache(kept, KEPT_FOR, None);
+        // The sender has paced it.
+        stream.set_unpaced(true);
         self.outputs.push((mid, source, rtx));
         Ok(())
     }
@@ -234,22 +258,47 @@ impl Peer for WebRtc {
         }
         stream.write_rtp(write);
     }
+
+    fn aspire(&mut self, rate: u64) {
+        // A wish that only wavers is no reason to try again.
+        let rate = rate.next_multiple_of(ASPIRED_STEP);
+        if self.aspired != rate {
+            self.aspired = rate;
+            self.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(rate));
+        }
+    }
+
+    fn report(&self) -> Report {
+        self.gathered.report()
+    }
 }
 
 impl WebRtc {
-    /// For clients in tests: the engine itself never calls an address that it was only told of.
-    #[cfg(test)]
-    pub(crate) fn add_remote_candidate(&mut self, address: SocketAddr) {
-        self.rtc.add_remote_candidate(Candidate::host(address, "udp").unwrap());
+    /// For clients, in tests and measurements: the engine itself never calls an address that it was
+    /// only told of.
+    pub fn call(&mut self, address: SocketAddr) {
+        if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
+            self.rtc.add_remote_candidate(candidate);
+        }
     }
 
-    /// For clients in tests: a layer that is sent.
+    /// For clients in tests: the same by TCP.
     #[cfg(test)]
-    pub(crate) fn add_layer(&mut self, mid: &crate::api::Mid, layer: &Rid, source: u32) {
+    pub(crate) fn add_remote_connection(&mut self, address: SocketAddr) {
+        let candidate = Candidate::builder().tcp().host(address).tcptype(TcpType::Passive);
+        self.rtc.add_remote_candidate(candidate.build().unwrap());
+    }
+
+    /// For clients likewise: a layer that is sent. Their media section is declared by the first.
+    pub fn add_layer(&mut self, mid: &crate::api::Mid, layer: &Rid, source: u32) {
         let mid = StrMid::from_array(padded(mid.as_str()));
+        let is_new = self.rtc.media(mid).is_none();
         let mut direct = self.rtc.direct_api();
-        direct.declare_media(mid, MediaKind::Video);
+        if is_new {
+            direct.declare_media(mid, MediaKind::Video);
+        }
         direct.declare_stream_tx(source.into(), None, mid, Some(rid(layer)));
+        self.outputs.push((mid, source.into(), None));
     }
 
     fn event(&mut self, event: Event) -> Polled {
@@ -265,8 +314,32 @@ impl WebRtc {
                 let output = self.outputs.iter().find(|(mid, ..)| *mid == request.mid);
                 output.map_or(Polled::Nothing, |(_, source, _)| Polled::KeyframeWanted(**source))
             }
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                self.estimated(estimate)
+            }
+            Event::PeerStats(stats) => {
+                self.gathered.peer(&stats);
+                Polled::Nothing
+            }
+            Event::MediaIngressStats(stats) => {
+                self.gathered.ingress(&stats, clock(self.rtc.media(stats.mid)));
+                Polled::Nothing
+            }
+            Event::MediaEgressStats(stats) => {
+                self.gathered.egress(&stats, clock(self.rtc.media(stats.mid)));
+                Polled::Nothing
+            }
             Event::Closed => Polled::Closed,
             _ => Polled::Nothing,
+        }
+    }
+
+    /// Nothing is told before the client has reported: perhaps it never does.
+    fn estimated(&mut self, estimate: Bitrate) -> Polled {
+        self.reports |= estimate != FIRST_ESTIMATE;
+        match self.reports {
+            true => Polled::Estimate(estimate.as_u64()),
+            false => Polled::Nothing,
         }
     }
 
@@ -313,67 +386,24 @@ impl WebRtc {
     }
 }
 
-fn configure(identity: &Identity, spec: &LegSpec) -> RtcConfig {
-    let mut extensions = ExtensionMap::empty();
-    for (id, uri) in &spec.extensions {
-        if let Some(extension) = extension(uri) {
-            extensions.set(*id, extension);
-        }
+/// Of RTP timestamps, in Hz.
+fn clock(media: Option<&str0m::media::Media>) -> u32 {
+    match media.map(str0m::media::Media::kind) {
+        Some(MediaKind::Audio) => 48_000,
+        _ => 90_000,
     }
-    let mut config = RtcConfig::new()
-        .set_rtp_mode(true)
-        .set_crypto_provider(Arc::clone(&identity.crypto))
-        .set_dtls_cert(identity.certificate.clone())
-        .set_local_ice_credentials(credentials(&spec.local))
-        .set_extension_map(extensions)
-        .clear_codecs();
-    for payload in &spec.payloads {
-        add_payload(&mut config, payload);
-    }
-    config
-}
-
-/// What the sender says of its format is between the clients; here it is only named.
-fn add_payload(config: &mut RtcConfig, payload: &Payload) {
-    let (codec, clock, channels) = match payload.codec {
-        Codec::Opus => (StrCodec::Opus, Frequency::FORTY_EIGHT_KHZ, Some(2)),
-        Codec::Vp8 => (StrCodec::Vp8, Frequency::NINETY_KHZ, None),
-        Codec::Vp9 => (StrCodec::Vp9, Frequency::NINETY_KHZ, None),
-        Codec::H264 => (StrCodec::H264, Frequency::NINETY_KHZ, None),
-        Codec::Av1 => (StrCodec::Av1, Frequency::NINETY_KHZ, None),
-    };
-    let (pt, rtx) = (Pt::from(payload.pt), payload.rtx.map(Pt::from));
-    config.codec_config().add_config(pt, rtx, codec, clock, channels, FormatParams::default());
-}
-
-pub const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-pub const SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
-pub const TRANSPORT_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-pub const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
-pub const REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
-pub const ORIENTATION: &str = "urn:3gpp:video-orientation";
-
-fn extension(uri: &str) -> Option<Extension> {
-    Some(match uri {
-        AUDIO_LEVEL => Extension::AudioLevel,
-        SEND_TIME => Extension::AbsoluteSendTime,
-        TRANSPORT_CC => Extension::TransportSequenceNumber,
-        MID => Extension::RtpMid,
-        RID => Extension::RtpStreamId,
-        REPAIRED_RID => Extension::RepairedRtpStreamId,
-        ORIENTATION => Extension::VideoOrientation,
-        _ => return None,
-    })
 }
 
 fn received<'a>(datagram: &Datagram<'a>) -> Option<Receive<'a>> {
-    let Datagram { source, destination, contents } = *datagram;
-    Receive::new(Protocol::Udp, source, destination, contents).ok()
+    let Datagram { transport, source, destination, contents } = *datagram;
+    let protocol = match transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
+    };
+    Receive::new(protocol, source, destination, contents).ok()
 }
 
-fn credentials(from: &Credentials) -> IceCreds {
+pub(super) fn credentials(from: &Credentials) -> IceCreds {
     IceCreds { ufrag: from.ufrag.clone(), pass: from.password.clone() }
 }
 

@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::link::Link;
 use super::{HERE, source};
 use crate::Outgoing;
 use crate::api::{Credentials, Fingerprint, LegSpec, Media, OutputSpec, TrackId, TrackSpec};
-use crate::peer::{Datagram, Marks, Packet, Peer, Polled, Sending};
+use crate::peer::webrtc::TRANSPORT_CC;
+use crate::peer::{Datagram, Marks, Packet, Peer, Polled, Sending, Transport};
 use crate::{Identity, WebRtc};
 
 /// The other end of a leg, which mirrors what the leg was opened with.
@@ -17,11 +19,17 @@ pub struct Client {
     pub failed: bool,
     pub got: Vec<Packet>,
     pub keyframes_wanted: usize,
+    /// The way to it, if that is not perfect.
+    pub link: Option<Link>,
     place: usize,
     identity: Identity,
+    /// What it takes and sends by.
+    transport: Option<Transport>,
     peer: Option<WebRtc>,
     seq: [u64; 2],
     layer_seq: [u64; 2],
+    pictures: [u64; 2],
+    requests_taken: usize,
     /// Answers that go out with the next tick.
     waiting: Vec<Outgoing>,
     /// What it sent last, encrypted.
@@ -44,11 +52,15 @@ impl Client {
             failed: false,
             got: Vec::new(),
             keyframes_wanted: 0,
+            link: None,
             place,
             identity,
+            transport: None,
             peer: None,
             seq: [65_530; 2],
             layer_seq: [100, 200],
+            pictures: [0; 2],
+            requests_taken: 0,
             waiting: Vec::new(),
             last_media: None,
         }
@@ -74,6 +86,8 @@ impl Client {
             layers: Vec::new(),
             forwarded: true,
         });
+        // Who only sends does not look at what the network carries.
+        let has_tracks = !leg.outputs.is_empty();
         let mirror = LegSpec {
             local: self.ours.clone(),
             remote: self.theirs.clone(),
@@ -82,12 +96,18 @@ impl Client {
             controlling: !leg.controlling,
             outputs: outputs.collect(),
             tracks: tracks.collect(),
+            extensions: leg
+                .extensions
+                .iter()
+                .filter(|(_, uri)| has_tracks || uri != TRANSPORT_CC)
+                .cloned()
+                .collect(),
             ..leg.clone()
         };
         #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
         let now = Instant::now();
         let mut peer = WebRtc::open(&self.identity, &[self.address], &mirror, now).unwrap();
-        peer.add_remote_candidate(at);
+        peer.call(at);
         for track in &leg.tracks {
             for (place, rid) in track.layers.iter().enumerate() {
                 peer.add_layer(&track.mid, rid, layer_source(place));
@@ -108,9 +128,34 @@ impl Client {
         out
     }
 
-    pub fn receive(&mut self, outgoing: &Outgoing, now: Instant) {
-        let Some(peer) = &mut self.peer else { return };
+    /// What the engine has sent begins its way.
+    pub fn post(&mut self, outgoing: Outgoing, now: Instant) {
+        match &mut self.link {
+            Some(link) => link.send(outgoing, now),
+            None => self.receive(&outgoing, now),
+        }
+    }
+
+    pub fn receive_what_has_arrived(&mut self, now: Instant) {
+        let arrived = self.link.as_mut().map(|link| link.arrived(now));
+        for (at, outgoing) in arrived.into_iter().flatten() {
+            self.receive(&outgoing, at);
+        }
+    }
+
+    /// Nothing reaches it by UDP, nor does what it sends by it arrive.
+    pub fn only_by_tcp(&mut self, there: SocketAddr) {
+        self.transport = Some(Transport::Tcp);
+        if let Some(peer) = &mut self.peer {
+            peer.add_remote_connection(there);
+        }
+    }
+
+    fn receive(&mut self, outgoing: &Outgoing, now: Instant) {
+        let blocked = self.transport.is_some_and(|only| only != outgoing.transport);
+        let Some(peer) = self.peer.as_mut().filter(|_| !blocked) else { return };
         let datagram = Datagram {
+            transport: outgoing.transport,
             source: outgoing.source,
             destination: outgoing.destination,
             contents: &outgoing.contents,
@@ -128,11 +173,14 @@ impl Client {
         while let Some(peer) = &mut self.peer {
             match peer.poll() {
                 Ok(Polled::Until(_)) => break,
-                Ok(Polled::Send { source, destination, contents }) => {
+                Ok(Polled::Send(outgoing)) => {
+                    let contents = &outgoing.contents;
                     if contents[0] >= 128 && contents[1] & 0x7f == 111 {
                         self.last_media = Some(contents.clone());
                     }
-                    out.push(Outgoing { source, destination, contents });
+                    if self.transport.is_none_or(|only| only == outgoing.transport) {
+                        out.push(outgoing);
+                    }
                 }
                 Ok(Polled::Connected) => self.connected = true,
                 Ok(Polled::Packet(packet)) => self.got.push(packet),
@@ -149,6 +197,15 @@ impl Client {
 
     /// Its number is also in the payload.
     pub fn send(&mut self, media: Media, key: bool, now: Instant) {
+        self.send_marked(media, key, -20, now);
+    }
+
+    /// Sound so loud, in dBov.
+    pub fn send_sound(&mut self, level: i8, now: Instant) {
+        self.send_marked(Media::Audio, true, level, now);
+    }
+
+    fn send_marked(&mut self, media: Media, key: bool, level: i8, now: Instant) {
         let seq = &mut self.seq[usize::from(media == Media::Video)];
         *seq += 1;
         let seq = *seq;
@@ -167,13 +224,56 @@ impl Client {
             seq,
             timestamp: (seq * 20 * clock) as u32,
             marker: true,
-            marks: Marks { level: Some(-20), voice: Some(true), orientation: None },
+            marks: Marks { level: Some(level), voice: Some(level > -50), orientation: None },
             arrived: now,
             payload: payload.into(),
             vp8: None,
         };
         if let Some(peer) = &mut self.peer {
             peer.write(sending);
+        }
+    }
+
+    pub fn next_number(&self, media: Media) -> u64 {
+        self.seq[usize::from(media == Media::Video)] + 1
+    }
+
+    /// Whether a picture that stands alone was asked for since the last time.
+    pub fn takes_requests(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.requests_taken, self.keyframes_wanted);
+        before != self.keyframes_wanted
+    }
+
+    /// A picture of VP8 with three temporal layers (0 2 1 2) in packets that end with their layer.
+    pub fn send_picture(&mut self, layer: usize, key: bool, size: usize, now: Instant) {
+        const PACKET: usize = 1000;
+        self.pictures[layer] += 1;
+        let number = self.pictures[layer];
+        let [high, low] = (number as u16 | 0x8000).to_be_bytes();
+        // Each needs nothing but the base of its group.
+        let temporal = if key { 0 } else { [0_u8, 2, 1, 2][number as usize % 4] };
+        let base_layer = (number / 4) as u8;
+        let count = size.div_ceil(PACKET);
+        for place in 0..count {
+            let begins = if place == 0 { 0x90 } else { 0x80 };
+            let head = [begins, 0xe0, high, low, base_layer, temporal << 6 | 0x20, u8::from(!key)];
+            let mut payload = [&head[..], &[0, 0, 0x9d, 1, 0x2a]].concat();
+            payload.resize(size / count, layer as u8);
+            self.layer_seq[layer] += 1;
+            let sending = Sending {
+                source: layer_source(layer),
+                pt: 96,
+                seq: self.layer_seq[layer],
+                timestamp: (number * 3600) as u32,
+                marker: place + 1 == count,
+                marks: Marks::default(),
+                arrived: now,
+                payload: payload.into(),
+                vp8: None,
+            };
+            if let Some(peer) = &mut self.peer {
+                peer.write(sending);
+            }
         }
     }
 
@@ -231,3 +331,4 @@ fn layer_source(layer: usize) -> u32 {
 
 /// As often as real ones do.
 pub const FRAME: Duration = Duration::from_millis(20);
+pub const PICTURE: Duration = Duration::from_millis(40);

@@ -2,18 +2,21 @@
 
 mod attacks;
 mod client;
+mod estimation;
 mod forwarding;
+mod link;
+mod stage;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::api::{
-    Codec, Command, ConferenceId, Event, LegId, LegSpec, Media, Mid, OutputSpec, Payload, TrackId,
-    TrackSpec,
+    Codec, Command, ConferenceId, Event, LegId, LegSpec, Media, Mid, OutputSpec, Payload, Rid,
+    TrackId, TrackSpec,
 };
-use crate::peer::Datagram;
 use crate::peer::webrtc::{AUDIO_LEVEL, MID, TRANSPORT_CC};
+use crate::peer::{Datagram, Transport};
 use crate::{Engine, Identity, Limits, Outgoing};
 
 use client::Client;
@@ -30,16 +33,30 @@ struct World {
     /// What of the engine's datagrams gets lost: every so many.
     loss: Option<usize>,
     sent: usize,
+    /// How exact time is.
+    step: Duration,
 }
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
     fn new() -> World {
+        World::with_last_speakers(0)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn with_last_speakers(last_speakers: usize) -> World {
         let now = Instant::now();
         let identity = Identity::generate(now).unwrap();
         let here = vec![HERE.parse().unwrap()];
-        let engine = Engine::new(identity, here, Limits { legs: 100 });
-        World { engine, clients: Vec::new(), now, events: Vec::new(), loss: None, sent: 0 }
+        let engine = Engine::new(identity, here, Limits { legs: 100, last_speakers });
+        World {
+            engine,
+            clients: Vec::new(),
+            now,
+            events: Vec::new(),
+            loss: None,
+            sent: 0,
+            step: STEP,
+        }
     }
 
     /// A leg without a client.
@@ -96,7 +113,7 @@ impl World {
     fn run(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
-            self.now += STEP;
+            self.now += self.step;
             self.step();
         }
     }
@@ -106,7 +123,7 @@ impl World {
         let until = self.now + Duration::from_secs(10);
         while !what(self) {
             assert!(self.now < until, "does not happen: {:?}", self.events);
-            self.now += STEP;
+            self.now += self.step;
             self.step();
         }
     }
@@ -114,10 +131,11 @@ impl World {
     fn step(&mut self) {
         let mut wire: VecDeque<Outgoing> = VecDeque::new();
         for client in &mut self.clients {
+            client.receive_what_has_arrived(self.now);
             wire.extend(client.tick(self.now));
         }
         for outgoing in wire {
-            self.deliver(outgoing.source, &outgoing.contents);
+            self.deliver_by(outgoing.transport, outgoing.source, &outgoing.contents);
         }
         self.engine.handle_timeout(self.now);
         self.engine.flush(self.now);
@@ -129,7 +147,7 @@ impl World {
             let client =
                 self.clients.iter_mut().find(|client| client.address == outgoing.destination);
             if let Some(client) = client {
-                client.receive(&outgoing, self.now);
+                client.post(outgoing, self.now);
             }
         }
         while let Some(event) = self.engine.poll_event() {
@@ -138,8 +156,12 @@ impl World {
     }
 
     fn deliver(&mut self, source: SocketAddr, contents: &[u8]) {
+        self.deliver_by(Transport::Udp, source, contents);
+    }
+
+    fn deliver_by(&mut self, transport: Transport, source: SocketAddr, contents: &[u8]) {
         let destination = HERE.parse().unwrap();
-        let datagram = Datagram { source, destination, contents };
+        let datagram = Datagram { transport, source, destination, contents };
         self.engine.handle_datagram(&datagram, self.now);
     }
 
@@ -182,6 +204,12 @@ fn track(client: usize, media: Media) -> TrackSpec {
         layers: Vec::new(),
         forwarded: true,
     }
+}
+
+/// Video in two layers.
+fn layered_track(client: usize) -> TrackSpec {
+    let layers = ["l", "h"].map(|name| Rid::new(name).unwrap()).to_vec();
+    TrackSpec { sources: Vec::new(), layers, ..track(client, Media::Video) }
 }
 
 fn output(of: usize, media: Media) -> OutputSpec {

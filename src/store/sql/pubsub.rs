@@ -5,7 +5,7 @@ use super::{Connection, Database, pubsub_items};
 use crate::column::column;
 use crate::{
     Affiliation, ItemPage, Items, NewNode, NodeCreation, NodeId, NodeRelation, NodeSubscription,
-    PubSub, PubSubItem, PubSubNode, Publication, Room, StoreError, Timestamp,
+    PubSub, PubSubItem, PubSubNode, Publication, Room, StoreError, SubscriptionOptions, Timestamp,
 };
 
 const NODE: &str = "SELECT id, service, name, creator, created, config FROM pubsub_node
@@ -36,20 +36,23 @@ const SET_AFFILIATION: &str = "INSERT INTO pubsub_affiliation (node, jid, affili
 const REMOVE_AFFILIATION: &str = "DELETE FROM pubsub_affiliation WHERE node = $1 AND jid = $2";
 const COUNT_AFFILIATIONS: &str = "SELECT count(*) FROM pubsub_affiliation WHERE node = $1";
 
-const OWN_SUBSCRIPTIONS: &str = "SELECT jid, bare, state FROM pubsub_subscription
-    WHERE node = $1 AND bare = $2 ORDER BY jid";
-const SUBSCRIPTIONS: &str =
-    "SELECT jid, bare, state FROM pubsub_subscription WHERE node = $1 ORDER BY jid";
-const SUBSCRIPTIONS_OF: &str = "SELECT n.name, s.jid, s.bare, s.state
+const OWN_SUBSCRIPTIONS: &str = "SELECT jid, bare, state, deliver, expires FROM pubsub_subscription
+    WHERE node = $1 AND bare = $2 AND (expires IS NULL OR expires > $3) ORDER BY jid";
+const SUBSCRIPTIONS: &str = "SELECT jid, bare, state, deliver, expires FROM pubsub_subscription
+    WHERE node = $1 AND (expires IS NULL OR expires > $2) ORDER BY jid";
+const SUBSCRIPTIONS_OF: &str = "SELECT n.name, s.jid, s.bare, s.state, s.deliver, s.expires
     FROM pubsub_subscription s JOIN pubsub_node n ON n.id = s.node
-    WHERE s.bare = $2 AND n.service = $1 ORDER BY n.name, s.jid";
+    WHERE s.bare = $2 AND n.service = $1 AND (s.expires IS NULL OR s.expires > $3)
+    ORDER BY n.name, s.jid";
+const END_SUBSCRIPTIONS: &str = "DELETE FROM pubsub_subscription WHERE node = $1 AND expires <= $2";
 const COUNT_OTHERS: &str = "SELECT count(*) FROM pubsub_subscription WHERE node = $1 AND jid <> $2";
-const SUBSCRIBE: &str = "INSERT INTO pubsub_subscription (node, jid, bare, state)
-    VALUES ($1, $2, $3, $4) ON CONFLICT (node, jid) DO UPDATE SET state = excluded.state";
+const SUBSCRIBE: &str = "INSERT INTO pubsub_subscription (node, jid, bare, state, deliver, expires)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (node, jid) DO UPDATE
+    SET state = excluded.state, deliver = excluded.deliver, expires = excluded.expires";
 const UNSUBSCRIBE: &str = "DELETE FROM pubsub_subscription WHERE node = $1 AND jid = $2";
 
 type NodeRow = (i64, String, String, String, i64, Vec<u8>);
-type SubscriptionRow = (String, String, String);
+type SubscriptionRow = (String, String, String, bool, Option<i64>);
 
 #[async_trait]
 impl PubSub for Database {
@@ -113,15 +116,24 @@ impl PubSub for Database {
         .await
     }
 
-    async fn relation(&self, node: NodeId, bare: &str) -> Result<NodeRelation, StoreError> {
+    async fn relation(
+        &self,
+        node: NodeId,
+        bare: &str,
+        now: Timestamp,
+    ) -> Result<NodeRelation, StoreError> {
         let mut conn = self.read().await?;
         let affiliation: Option<String> = sqlx::query_scalar(AFFILIATION)
             .bind(node.0)
             .bind(bare)
             .fetch_optional(&mut *conn)
             .await?;
-        let rows: Vec<SubscriptionRow> =
-            sqlx::query_as(OWN_SUBSCRIPTIONS).bind(node.0).bind(bare).fetch_all(&mut *conn).await?;
+        let rows: Vec<SubscriptionRow> = sqlx::query_as(OWN_SUBSCRIPTIONS)
+            .bind(node.0)
+            .bind(bare)
+            .bind(now.as_micros())
+            .fetch_all(&mut *conn)
+            .await?;
         Ok(NodeRelation {
             affiliation: affiliation.map(|word| word.parse()).transpose()?,
             subscriptions: rows.into_iter().map(subscription).collect::<Result<_, _>>()?,
@@ -159,10 +171,17 @@ impl PubSub for Database {
         rows.into_iter().map(|(name, word)| Ok((name, word.parse()?))).collect()
     }
 
-    async fn subscriptions(&self, node: NodeId) -> Result<Vec<NodeSubscription>, StoreError> {
+    async fn subscriptions(
+        &self,
+        node: NodeId,
+        now: Timestamp,
+    ) -> Result<Vec<NodeSubscription>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<SubscriptionRow> =
-            sqlx::query_as(SUBSCRIPTIONS).bind(node.0).fetch_all(&mut *conn).await?;
+        let rows: Vec<SubscriptionRow> = sqlx::query_as(SUBSCRIPTIONS)
+            .bind(node.0)
+            .bind(now.as_micros())
+            .fetch_all(&mut *conn)
+            .await?;
         rows.into_iter().map(subscription).collect()
     }
 
@@ -170,12 +189,20 @@ impl PubSub for Database {
         &self,
         service: &str,
         bare: &str,
+        now: Timestamp,
     ) -> Result<Vec<(String, NodeSubscription)>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<(String, String, String, String)> =
-            sqlx::query_as(SUBSCRIPTIONS_OF).bind(service).bind(bare).fetch_all(&mut *conn).await?;
+        let rows: Vec<(String, String, String, String, bool, Option<i64>)> =
+            sqlx::query_as(SUBSCRIPTIONS_OF)
+                .bind(service)
+                .bind(bare)
+                .bind(now.as_micros())
+                .fetch_all(&mut *conn)
+                .await?;
         rows.into_iter()
-            .map(|(name, jid, bare, state)| Ok((name, subscription((jid, bare, state))?)))
+            .map(|(name, jid, bare, state, deliver, expires)| {
+                Ok((name, subscription((jid, bare, state, deliver, expires))?))
+            })
             .collect()
     }
 
@@ -184,10 +211,16 @@ impl PubSub for Database {
         node: NodeId,
         subscription: &NodeSubscription,
         max: u64,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let new = subscription.clone();
         self.write(move |conn| {
             Box::pin(async move {
+                sqlx::query(END_SUBSCRIPTIONS)
+                    .bind(node.0)
+                    .bind(now.as_micros())
+                    .execute(&mut *conn)
+                    .await?;
                 let others: i64 = sqlx::query_scalar(COUNT_OTHERS)
                     .bind(node.0)
                     .bind(&new.jid)
@@ -201,6 +234,8 @@ impl PubSub for Database {
                     .bind(new.jid)
                     .bind(new.bare)
                     .bind(new.state.as_str())
+                    .bind(new.options.deliver)
+                    .bind(new.options.expires.map(Timestamp::as_micros))
                     .execute(conn)
                     .await?;
                 Ok(true)
@@ -358,6 +393,7 @@ fn node(row: NodeRow) -> PubSubNode {
 }
 
 fn subscription(row: SubscriptionRow) -> Result<NodeSubscription, StoreError> {
-    let (jid, bare, state) = row;
-    Ok(NodeSubscription { jid, bare, state: state.parse()? })
+    let (jid, bare, state, deliver, expires) = row;
+    let options = SubscriptionOptions { deliver, expires: expires.map(Timestamp::from_micros) };
+    Ok(NodeSubscription { jid, bare, state: state.parse()?, options })
 }

@@ -49,6 +49,21 @@ async fn two_hear_and_see_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_reached_by_tcp_alone_takes_part() {
+    let server = serve(&["juliet", "romeo"]).await;
+    let mut juliet = Participant::enter(&server, "juliet").await;
+    juliet.only_tcp = true;
+    juliet.unlock().await;
+    juliet.call().await;
+    let mut romeo = Participant::enter(&server, "romeo").await;
+    romeo.call().await;
+    romeo.receive("juliet").await;
+    juliet.receive("romeo").await;
+    romeo.hears(RtpCodecKind::Video, "juliet").await;
+    juliet.hears(RtpCodecKind::Video, "romeo").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_kicked_is_out_of_the_call() {
     let server = serve(&["juliet", "romeo"]).await;
     let mut juliet = Participant::enter(&server, "juliet").await;

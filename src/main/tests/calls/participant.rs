@@ -1,5 +1,8 @@
 //! Somebody with a client of XMPP, in a room, who joins its call.
 
+mod dialects;
+mod trouble;
+
 use std::time::Duration;
 
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
@@ -22,7 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Participant {
     pub client: Client,
     name: String,
+    /// The address that it calls.
+    at: String,
     peers: Vec<Peer>,
+    /// It learns of no other ways to the server.
+    pub only_tcp: bool,
     heard: mpsc::Receiver<Heard>,
     hearing: mpsc::Sender<Heard>,
     /// What the focus has sent and nobody has looked at.
@@ -31,16 +38,29 @@ pub struct Participant {
 
 impl Participant {
     pub async fn enter(server: &Server, name: &str) -> Participant {
-        let mut client = Client::login(server, name, "one").await.unwrap();
+        Participant::enter_with(server, name, "").await
+    }
+
+    /// `extra`: what else is in its presence.
+    async fn enter_with(server: &Server, name: &str, extra: &str) -> Participant {
+        let mut participant = Participant::log_in(server, name).await;
         let presence = format!(
-            "<presence to='{ROOM}/{name}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+            "<presence to='{ROOM}/{name}'><x xmlns='http://jabber.org/protocol/muc'/>{extra}\
+             </presence>"
         );
-        client.send(&presence).await.unwrap();
+        participant.client.send(&presence).await.unwrap();
         // The subject ends entering (XEP-0045, section 7.2.15).
-        client.find("<message").await.unwrap();
+        participant.client.find("<message").await.unwrap();
+        participant
+    }
+
+    /// Somebody who is in no room.
+    async fn log_in(server: &Server, name: &str) -> Participant {
+        let client = Client::login(server, name, "one").await.unwrap();
         let (hearing, heard) = mpsc::channel(64);
-        let (name, waiting) = (name.to_owned(), Vec::new());
-        Participant { client, name, peers: Vec::new(), heard, hearing, waiting }
+        let (name, at, waiting) = (name.to_owned(), FOCUS.to_owned(), Vec::new());
+        let (peers, only_tcp) = (Vec::new(), false);
+        Participant { client, name, at, peers, only_tcp, heard, hearing, waiting }
     }
 
     /// Opens a new room to others, as it is.
@@ -115,8 +135,14 @@ impl Participant {
         }
     }
 
+    /// What has come so far is not heard any more.
+    fn forget_what_came(&mut self) {
+        while self.heard.try_recv().is_ok() {}
+    }
+
     pub async fn say(&mut self, jingle: &Jingle) {
-        let iq = format!("<iq type='set' id='say' to='{FOCUS}'>{}</iq>", jingle.to_element());
+        let at = &self.at;
+        let iq = format!("<iq type='set' id='say' to='{at}'>{}</iq>", jingle.to_element());
         self.client.send(&iq).await.unwrap();
     }
 
@@ -145,9 +171,14 @@ impl Participant {
                 continue;
             }
             let id = stanza.id.as_deref().unwrap_or_default();
-            self.client.send(&format!("<iq type='result' id='{id}' to='{FOCUS}'/>")).await.unwrap();
+            let result = format!("<iq type='result' id='{id}' to='{}'/>", self.at);
+            self.client.send(&result).await.unwrap();
             let Some(jingle) = stanza.child("jingle", ns::JINGLE) else { continue };
-            let jingle = Jingle::parse(jingle).unwrap();
+            let mut jingle = Jingle::parse(jingle).unwrap();
+            if self.only_tcp {
+                let transports = jingle.contents.iter_mut().flat_map(|all| &mut all.transport);
+                transports.for_each(|all| all.candidates.retain(|one| one.protocol == "tcp"));
+            }
             if jingle.action == action {
                 return jingle;
             }

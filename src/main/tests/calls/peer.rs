@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -89,6 +90,7 @@ impl Peer {
             .with_handler(Arc::new(handler))
             .with_runtime(default_runtime().unwrap())
             .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
+            .with_tcp_addrs(vec!["127.0.0.1:0".to_owned()])
             .build()
             .await
             .unwrap();
@@ -105,6 +107,14 @@ impl Peer {
         self.send(RtpCodecKind::Audio, "audio/opus", 48_000, 2, 111, name).await;
         self.send(RtpCodecKind::Video, "video/VP8", 90_000, 0, 96, name).await;
         let offer = self.connection.create_offer(None).await.unwrap();
+        self.connection.set_local_description(offer).await.unwrap();
+        self.description().await
+    }
+
+    /// The same with new credentials for ICE (RFC 8829, section 5.2.3.1).
+    pub async fn offer_anew(&mut self) -> String {
+        let options = RTCOfferOptions { ice_restart: true, ..Default::default() };
+        let offer = self.connection.create_offer(Some(options)).await.unwrap();
         self.connection.set_local_description(offer).await.unwrap();
         self.description().await
     }
@@ -132,8 +142,10 @@ impl Peer {
     }
 
     async fn description(&mut self) -> String {
-        let gathered = self.gathered.take().unwrap();
-        timeout(PATIENCE, gathered).await.expect("it gathers in time").unwrap();
+        // Only the first time there is something to gather.
+        if let Some(gathered) = self.gathered.take() {
+            timeout(PATIENCE, gathered).await.expect("it gathers in time").unwrap();
+        }
         self.connection.local_description().await.unwrap().sdp
     }
 

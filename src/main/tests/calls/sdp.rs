@@ -167,14 +167,16 @@ fn write_content(sdp: &mut String, content: &Content, direction: &str) {
         }
     }
     for candidate in &transport.candidates {
+        let tcptype = candidate.tcptype.as_ref().map(|kind| format!(" tcptype {kind}"));
         line(format!(
-            "a=candidate:{} 1 {} {} {} {} typ {}",
+            "a=candidate:{} 1 {} {} {} {} typ {}{}",
             candidate.foundation,
             candidate.protocol,
             candidate.priority,
             candidate.address.unwrap(),
             candidate.port,
-            candidate.kind
+            candidate.kind,
+            tcptype.unwrap_or_default()
         ));
     }
 }

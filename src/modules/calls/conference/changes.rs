@@ -1,14 +1,19 @@
 //! What changes within sessions.
 
-use wello_sfu::api::{Command, LegId, Mid, Rid, TrackId};
+use wello_sfu::api::{Command, Credentials, LegId, Mid, Rid, TrackId};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::FullJid;
 use wello_wire::ns;
 use wello_wire::payload::jingle::{Action, Content, Jingle, Senders, Transport};
 use wello_wire::xml::Element;
 
+use super::super::dialects::content;
 use super::super::negotiate;
-use super::{Conference, Dice, Effects, Guest, fresh, out_of_order, session, unknown_session};
+use super::offers::portions;
+use super::{
+    Conference, Dice, Down, Effects, Got, Guest, Person, Progress, fresh, out_of_order, session,
+    unknown_session,
+};
 
 impl Conference {
     /// Any action of a client but session-initiate.
@@ -20,24 +25,28 @@ impl Conference {
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
         let person = self.people.get(jid).ok_or_else(unknown_session)?;
-        let is_up = person.ups.iter().any(|up| up.sid == jingle.sid);
+        let is_up = person.sends(&jingle.sid);
         if !is_up && !person.downs.iter().any(|down| down.sid == jingle.sid) {
             return Err(unknown_session());
         }
+        let gets = person.gets(jingle);
         match jingle.action {
             Action::SessionTerminate => self.terminate(jid, &jingle.sid, dice, fx),
-            Action::SessionAccept => self.accepted(jid, jingle, dice, fx),
-            Action::SessionInfo if is_up => self.inform(jid, jingle, dice, fx),
+            Action::SessionAccept | Action::ContentAccept => self.accepted(jid, jingle, dice, fx),
+            Action::ContentReject => self.rejected(jid, jingle, dice, fx),
+            Action::SessionInfo if is_up && !jingle.others.iter().any(is_wish) => {
+                self.inform(jid, jingle, dice, fx)
+            }
             Action::SessionInfo => self.choose_layer(jid, jingle, fx),
             Action::TransportInfo => self.transport_info(jid, jingle, dice, fx),
             Action::ContentAdd => self.add_contents(jid, jingle, dice, fx),
+            Action::ContentRemove if gets => self.refuse_contents(jid, jingle, fx),
             Action::ContentRemove if is_up => self.remove_contents(jid, jingle, dice, fx),
+            Action::ContentModify if gets => self.pause(jid, jingle, fx),
             Action::ContentModify if is_up => self.hold(jid, jingle, dice, fx),
-            Action::ContentModify => self.pause(jid, jingle, fx),
-            Action::ContentAccept | Action::ContentReject => self.accepted_more(jid, jingle, fx),
             // What is told of the description changes nothing for the focus.
             Action::DescriptionInfo | Action::SecurityInfo => Ok(()),
-            Action::ContentRemove => Err(out_of_order("only who sends removes contents")),
+            Action::ContentRemove | Action::ContentModify => Err(out_of_order("no such content")),
             Action::SessionInitiate => Err(StanzaError::conflict("this session is there already")),
             Action::TransportAccept | Action::TransportReject | Action::TransportReplace => {
                 Err(StanzaError::feature_not_implemented("the transport stays"))
@@ -87,42 +96,60 @@ impl Conference {
     /// Passes information on a stream on to those who get it.
     fn relay(&self, stream: &str, payloads: &[Element], dice: &mut dyn Dice, fx: &mut Effects) {
         for (jid, person) in &self.people {
-            let downs = person.downs.iter().filter(|down| down.stream == stream && down.accepted);
-            for down in downs {
-                let others = payloads.iter().map(as_initiator).collect();
-                let jingle = Jingle { others, ..session(Action::SessionInfo, &down.sid) };
-                self.send(jid, &jingle, dice, fx);
+            for down in person.downs.iter().filter(|down| down.open) {
+                let got: Vec<&Got> =
+                    down.with(Progress::Sent).filter(|got| got.stream == stream).collect();
+                let alone = down.contents.iter().all(|got| got.stream == stream);
+                let others: Vec<Element> =
+                    payloads.iter().flat_map(|payload| translated(payload, &got, alone)).collect();
+                self.tell(jid, person, down, &got, &others, dice, fx);
             }
         }
     }
 
-    /// What is muted, to somebody who gets the stream only now.
+    /// What of contents that somebody gets only now is muted.
     pub(super) fn tell_muted(
         &self,
         jid: &FullJid,
-        sid: &str,
+        leg: LegId,
+        names: &[String],
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) {
-        let down = self
-            .people
-            .get(jid)
-            .and_then(|person| person.downs.iter().find(|down| down.sid == sid));
-        let Some(down) = down else { return };
-        let ups = self.people.get(&down.sender).into_iter().flat_map(|person| &person.ups);
-        let muted = ups
-            .filter(|up| up.stream == down.stream)
-            .flat_map(|up| &up.contents)
-            .filter(|sent| sent.muted)
-            .map(|sent| {
-                Element::new("mute", ns::JINGLE_RTP_INFO)
-                    .with_attr("creator", "initiator")
-                    .with_attr("name", sent.offered.mid.as_str())
-            });
-        let others: Vec<Element> = muted.collect();
-        if !others.is_empty() {
-            let jingle = Jingle { others, ..session(Action::SessionInfo, sid) };
-            self.send(jid, &jingle, dice, fx);
+        let Some(person) = self.people.get(jid) else { return };
+        let Some(down) = person.downs.iter().find(|down| down.leg == leg) else { return };
+        let sent = self.people.values().flat_map(|person| &person.ups).flat_map(|up| &up.contents);
+        let muted: Vec<TrackId> = sent.filter(|sent| sent.muted).map(|sent| sent.track).collect();
+        let is_new = |got: &&Got| names.iter().any(|name| name == got.offered.mid.as_str());
+        let got: Vec<&Got> =
+            down.contents.iter().filter(is_new).filter(|got| muted.contains(&got.track)).collect();
+        let mute = Element::new("mute", ns::JINGLE_RTP_INFO).with_attr("creator", "initiator");
+        let named = |got: &&Got| mute.clone().with_attr("name", got.offered.mid.as_str());
+        let others: Vec<Element> = got.iter().map(named).collect();
+        self.tell(jid, person, down, &got, &others, dice, fx);
+    }
+
+    /// session-info on contents, for each of their senders.
+    #[expect(clippy::too_many_arguments, reason = "one message and its addressee")]
+    fn tell(
+        &self,
+        jid: &FullJid,
+        person: &Person,
+        down: &Down,
+        got: &[&Got],
+        others: &[Element],
+        dice: &mut dyn Dice,
+        fx: &mut Effects,
+    ) {
+        for portion in portions(&person.guest, got.iter().copied()) {
+            let concerns = |other: &&Element| {
+                other.attr("name").is_none_or(|name| portion.names.iter().any(|own| own == name))
+            };
+            let about: Vec<Element> = others.iter().filter(concerns).cloned().collect();
+            if !about.is_empty() {
+                let info = person.adapter().inform(&down.sid, &portion, about);
+                self.send(jid, &info, dice, fx);
+            }
         }
     }
 
@@ -134,22 +161,16 @@ impl Conference {
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
         let person = self.people.get(jid).ok_or_else(unknown_session)?;
-        let down = person.downs.iter().find(|down| down.sid == jingle.sid);
-        let down = down.ok_or_else(unknown_session)?;
         let mut known = jingle.others.is_empty();
         for wish in &jingle.others {
-            // COMPAT: voice.channel names no content, and no namespace that could be looked up.
-            let is_wish = wish.is("layer", ns::CALLS) || wish.name() == "ridrequest";
-            known |= is_wish || wish.ns() == ns::JINGLE_RTP_INFO;
-            let name = wish.attr("name");
-            let layer = wish.attr("rid").and_then(Rid::new);
-            for got in down.contents.iter().filter(|_| is_wish) {
-                if !got.offered.layers.is_empty()
-                    && name.is_none_or(|name| got.offered.mid.as_str() == name)
-                {
-                    let mid = got.offered.mid.clone();
-                    fx.media.push(Command::Limit { leg: down.leg, mid, layer: layer.clone() });
-                }
+            known |= is_wish(wish) || wish.ns() == ns::JINGLE_RTP_INFO;
+            if !is_wish(wish) {
+                continue;
+            }
+            let (name, layer) = (wish.attr("name"), wish.attr("rid").and_then(Rid::new));
+            let downs = person.downs.iter().filter(|down| down.sid == jingle.sid);
+            for (leg, mid) in downs.flat_map(|down| down.layered(name)) {
+                fx.media.push(Command::Limit { leg, mid, layer: layer.clone() });
             }
         }
         if known { Ok(()) } else { Err(unsupported_info()) }
@@ -177,11 +198,11 @@ impl Conference {
         let remote = negotiate::credentials(transport)?;
         let person = self.people.get_mut(jid).ok_or_else(unknown_session)?;
         let local = fresh(dice);
-        let (leg, name) = leg_of(person, &jingle.sid, &local).ok_or_else(unknown_session)?;
+        let (leg, name) = person.renew(jingle, &local).ok_or_else(unknown_session)?;
         let answer = Jingle {
             contents: vec![Content {
                 transport: Some(self.transport(&local, None)),
-                ..super::content(name.as_str())
+                ..content(name.as_str())
             }],
             ..session(Action::TransportInfo, &jingle.sid)
         };
@@ -205,7 +226,6 @@ impl Conference {
         if left == 0 {
             return Err(out_of_order("the last content goes with the session"));
         }
-        let stream = up.stream.clone();
         let mut removed: Vec<TrackId> = Vec::new();
         up.contents.retain(|sent| {
             let goes = named(&sent.offered.mid);
@@ -217,40 +237,31 @@ impl Conference {
         for track in &removed {
             fx.media.push(Command::RemoveTrack { track: *track });
         }
-        self.withdraw(&stream, &removed, dice, fx);
+        self.withdraw(&removed, dice, fx);
         self.tell_roster(dice, fx);
         Ok(())
     }
 
-    /// Contents that are sent no more are taken from those who got them.
-    fn withdraw(
+    /// content-remove of a receiver: it does not want this any more.
+    fn refuse_contents(
         &mut self,
-        stream: &str,
-        tracks: &[TrackId],
-        dice: &mut dyn Dice,
+        jid: &FullJid,
+        jingle: &Jingle,
         fx: &mut Effects,
-    ) {
-        let mut told = Vec::new();
-        for (jid, person) in &mut self.people {
-            for down in person.downs.iter_mut().filter(|down| down.stream == stream) {
-                let mut contents = Vec::new();
-                let leg = down.leg;
-                down.contents.retain(|got| {
-                    let goes = tracks.contains(&got.track);
-                    if goes {
-                        let mid = got.offered.mid.clone();
-                        contents.push(super::content(mid.as_str()));
-                        fx.media.push(Command::RemoveOutput { leg, mid });
-                    }
-                    !goes
-                });
-                let jingle = Jingle { contents, ..session(Action::ContentRemove, &down.sid) };
-                told.push((jid.clone(), jingle));
+    ) -> Result<(), StanzaError> {
+        let person = self.people.get_mut(jid).ok_or_else(unknown_session)?;
+        for down in person.downs.iter_mut().filter(|down| down.sid == jingle.sid) {
+            let leg = down.leg;
+            for got in down.contents.iter_mut().filter(|got| got.is_in(jingle)) {
+                if got.progress == Progress::Sent {
+                    let mid = got.offered.mid.clone();
+                    fx.media.push(Command::RemoveOutput { leg, mid });
+                }
+                got.progress = Progress::Declined;
             }
+            down.settle();
         }
-        for (jid, jingle) in told.iter().filter(|(_, jingle)| !jingle.contents.is_empty()) {
-            self.send(jid, jingle, dice, fx);
-        }
+        Ok(())
     }
 
     /// content-modify of who sends: hold, and back.
@@ -266,7 +277,6 @@ impl Conference {
         let up = person.ups.iter_mut().find(|up| up.sid == jingle.sid);
         let up = up.ok_or_else(unknown_session)?;
         let stream = up.stream.clone();
-        let mut begun = Vec::new();
         for sent in &mut up.contents {
             let Some(wish) = wish(jingle, &sent.offered.mid) else { continue };
             let on = wish != Senders::None && wish != Senders::Responder;
@@ -274,15 +284,10 @@ impl Conference {
                 return Err(StanzaError::forbidden("no voice in this room"));
             }
             sent.sending = on;
-            if on && !sent.offered.sends {
-                sent.offered.sends = true;
-                begun.push(sent.offered.mid.clone());
-            }
+            sent.offered.sends |= on;
             fx.media.push(Command::Forward { track: sent.track, on });
         }
-        if !begun.is_empty() {
-            self.offer_more(jid, &stream, &begun, dice, fx);
-        }
+        self.offer_stream(jid, &stream, dice, fx);
         self.tell_roster(dice, fx);
         Ok(())
     }
@@ -295,17 +300,53 @@ impl Conference {
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
         let person = self.people.get(jid).ok_or_else(unknown_session)?;
-        let down = person.downs.iter().find(|down| down.sid == jingle.sid);
-        let down = down.ok_or_else(unknown_session)?;
-        for got in down.contents.iter().filter(|got| got.sent) {
-            let mid = got.offered.mid.clone();
-            if let Some(wish) = wish(jingle, &mid) {
-                let paused = wish != Senders::Initiator && wish != Senders::Both;
-                fx.media.push(Command::Pause { leg: down.leg, mid, paused });
+        for down in person.downs.iter().filter(|down| down.sid == jingle.sid) {
+            for got in down.with(Progress::Sent) {
+                let mid = got.offered.mid.clone();
+                if let Some(wish) = wish(jingle, &mid) {
+                    let paused = wish != Senders::Initiator && wish != Senders::Both;
+                    fx.media.push(Command::Pause { leg: down.leg, mid, paused });
+                }
             }
         }
         Ok(())
     }
+}
+
+impl Person {
+    /// Whether a request is about contents that it gets.
+    fn gets(&self, jingle: &Jingle) -> bool {
+        let downs = self.downs.iter().filter(|down| down.sid == jingle.sid);
+        downs.flat_map(|down| &down.contents).any(|got| got.is_in(jingle))
+    }
+
+    /// The transport that a request is about and the name of its first content; remembers its new
+    /// credentials.
+    fn renew(&mut self, jingle: &Jingle, local: &Credentials) -> Option<(LegId, Mid)> {
+        let is_up = self.sends(&jingle.sid);
+        let named = |down: &Down| down.contents.iter().any(|got| got.is_in(jingle));
+        let mut downs = self.downs.iter_mut().filter(|down| down.sid == jingle.sid);
+        if let Some(down) = downs.find(|down| !is_up || named(down)) {
+            down.local = local.clone();
+            return Some((down.leg, down.contents.first()?.offered.mid.clone()));
+        }
+        let up = self.ups.iter().find(|up| up.sid == jingle.sid)?;
+        Some((up.leg, up.contents.first()?.offered.mid.clone()))
+    }
+}
+
+impl Down {
+    /// What of it has layers.
+    fn layered<'a>(&'a self, name: Option<&'a str>) -> impl Iterator<Item = (LegId, Mid)> + 'a {
+        let named = move |got: &&Got| name.is_none_or(|name| got.offered.mid.as_str() == name);
+        let layered = self.with(Progress::Sent).filter(|got| !got.offered.layers.is_empty());
+        layered.filter(named).map(|got| (self.leg, got.offered.mid.clone()))
+    }
+}
+
+/// COMPAT: voice.channel names no content, and no namespace that could be looked up.
+fn is_wish(info: &Element) -> bool {
+    info.is("layer", ns::CALLS) || info.name() == "ridrequest"
 }
 
 fn wish(jingle: &Jingle, mid: &Mid) -> Option<Senders> {
@@ -313,27 +354,22 @@ fn wish(jingle: &Jingle, mid: &Mid) -> Option<Senders> {
     content.senders
 }
 
-/// The transport of a session and the name of its first content; remembers its new credentials.
-fn leg_of(
-    person: &mut super::Person,
-    sid: &str,
-    local: &wello_sfu::api::Credentials,
-) -> Option<(LegId, Mid)> {
-    if let Some(up) = person.ups.iter().find(|up| up.sid == sid) {
-        return Some((up.leg, up.contents.first()?.offered.mid.clone()));
+/// Information on contents by the names that a receiver knows them by. `alone`: there is nothing
+/// else on the transport, so that it needs no name.
+fn translated(payload: &Element, got: &[&Got], alone: bool) -> Vec<Element> {
+    let name = payload.attr("name");
+    if name.is_none() && (alone || !matches!(payload.name(), "mute" | "unmute")) {
+        return if alone { vec![payload.clone()] } else { Vec::new() };
     }
-    let down = person.downs.iter_mut().find(|down| down.sid == sid)?;
-    down.local = local.clone();
-    Some((down.leg, down.contents.first()?.offered.mid.clone()))
-}
-
-/// The sessions that the focus begins have contents that it has created.
-fn as_initiator(payload: &Element) -> Element {
-    let mut payload = payload.clone();
-    if payload.attr("creator").is_some() {
+    let concerned = got.iter().filter(|got| name.is_none_or(|name| got.origin.as_str() == name));
+    let named = concerned.map(|got| {
+        let mut payload = payload.clone();
+        // The focus has created what it offers.
         payload.set_attr("creator", "initiator");
-    }
-    payload
+        payload.set_attr("name", got.offered.mid.as_str());
+        payload
+    });
+    named.collect()
 }
 
 /// XEP-0166, section 6.8.

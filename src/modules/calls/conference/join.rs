@@ -2,48 +2,56 @@
 
 use wello_sfu::api::{Command, Credentials, LegId, LegSpec, TrackId, TrackSpec};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::FullJid;
-use wello_wire::payload::jingle::{
-    Action, Condition, Content, Jingle, Party, Reason, Senders, Setup,
+use wello_wire::jid::{FullJid, Jid};
+use wello_wire::payload::jingle::{Action, Condition, Content, Jingle, Reason, Senders, Setup};
+
+use super::super::dialects::{Dialect, content, is_focus, terminated};
+use super::super::negotiate::{self, Flaw, Offer, Offered, Side};
+use super::{
+    Conference, Dice, Effects, Guest, Person, Sent, Up, fresh, out_of_order, session,
+    unknown_session,
 };
 
-use super::super::negotiate::{self, Flaw, Offer, Offered};
-use super::{
-    Conference, Dice, Effects, Guest, Person, Sent, Up, fresh, is_focus, out_of_order, session,
-};
+/// Somebody who wants to join.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub guest: Guest,
+    pub dialect: Dialect,
+    /// The address that was called.
+    pub called: Jid,
+}
 
 impl Conference {
-    /// A session-initiate of an occupant.
+    /// A session-initiate of somebody who may be in the conference.
     pub fn join(
         &mut self,
-        guest: &Guest,
+        caller: &Caller,
         jingle: &Jingle,
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
+        let guest = &caller.guest;
         self.check_place(guest, &jingle.sid)?;
-        let offer = match negotiate::offer(jingle) {
+        let offer = match self.offer(jingle) {
             Ok(offer) => offer,
             // Section 6.3.1: the request was fine, the session is not possible.
             Err(Flaw::NothingInCommon) => {
-                self.end(&guest.jid, &jingle.sid, Condition::UnsupportedApplications, dice, fx);
+                let why = Condition::UnsupportedApplications;
+                self.end_as(caller.called.clone(), &guest.jid, &jingle.sid, why, dice, fx);
                 return Ok(());
             }
             Err(flaw) => return Err(flaw.into()),
         };
         let local = fresh(dice);
-        let up = self.up(guest, &jingle.sid, &offer, dice);
-        fx.media.push(Command::Open(Box::new(self.leg(guest, &up, &offer, &local))));
-        self.accept(&guest.jid, &up, &offer, &local, guest.voice, dice, fx);
+        let up = up(guest, &jingle.sid, &offer, dice);
+        fx.media.push(Command::Open(Box::new(self.leg(&up, &offer, &local))));
         let stream = up.stream.clone();
         let is_new = !self.people.contains_key(&guest.jid);
-        let person = self.people.entry(guest.jid.clone()).or_insert_with(|| Person {
-            guest: guest.clone(),
-            ups: Vec::new(),
-            downs: Vec::new(),
-        });
+        let person =
+            self.people.entry(guest.jid.clone()).or_insert_with(|| Person::new(caller.clone()));
         person.guest = guest.clone();
         person.ups.push(up);
+        self.accept(&guest.jid, &offer.side, &local, dice, fx);
         if is_new {
             self.offer_others(&guest.jid, dice, fx);
         }
@@ -52,14 +60,18 @@ impl Conference {
         Ok(())
     }
 
+    fn offer(&self, jingle: &Jingle) -> Result<Offer, Flaw> {
+        let mut offer = negotiate::offer(jingle)?;
+        offer.contents.retain(|offered| self.here.media.contains(&offered.media));
+        if offer.contents.is_empty() { Err(Flaw::NothingInCommon) } else { Ok(offer) }
+    }
+
     fn check_place(&self, guest: &Guest, sid: &str) -> Result<(), StanzaError> {
         let full = StanzaError::resource_constraint("the conference is full");
         let Some(person) = self.people.get(&guest.jid) else {
             return if self.people.len() < self.here.participants { Ok(()) } else { Err(full) };
         };
-        let taken = person.ups.iter().any(|up| up.sid == sid)
-            || person.downs.iter().any(|down| down.sid == sid);
-        if taken {
+        if person.sends(sid) || person.downs.iter().any(|down| down.sid == sid) {
             return Err(StanzaError::conflict("this session is there already"));
         }
         match person.ups.len() < self.here.streams {
@@ -68,23 +80,7 @@ impl Conference {
         }
     }
 
-    fn up(&self, guest: &Guest, sid: &str, offer: &Offer, dice: &mut dyn Dice) -> Up {
-        let mut sent = |offered: &Offered| Sent {
-            offered: offered.clone(),
-            track: TrackId(dice.id()),
-            sending: offered.sends && guest.voice,
-            muted: false,
-        };
-        Up {
-            sid: sid.to_owned(),
-            contents: offer.contents.iter().map(&mut sent).collect(),
-            stream: format!("s{}", dice.id()),
-            leg: LegId(dice.id()),
-            connected: false,
-        }
-    }
-
-    fn leg(&self, _guest: &Guest, up: &Up, offer: &Offer, local: &Credentials) -> LegSpec {
+    fn leg(&self, up: &Up, offer: &Offer, local: &Credentials) -> LegSpec {
         LegSpec {
             leg: up.leg,
             conference: self.id,
@@ -100,35 +96,29 @@ impl Conference {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is in the answer")]
+    /// session-accept of the session that somebody has begun last.
     fn accept(
         &self,
         to: &FullJid,
-        up: &Up,
-        offer: &Offer,
+        side: &Side,
         local: &Credentials,
-        voice: bool,
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) {
-        let setup = match offer.side.setup {
+        let Some(person) = self.people.get(to) else { return };
+        let Some(up) = person.ups.last() else { return };
+        let setup = match side.setup {
             Setup::Passive => Setup::Active,
             Setup::Active | Setup::ActPass => Setup::Passive,
         };
         let transport = self.transport(local, Some(setup));
-        let content = |sent: &Sent| Content {
-            creator: Party::Initiator,
-            name: sent.offered.mid.as_str().to_owned(),
-            senders: Some(match sent.offered.sends && voice {
-                true => Senders::Initiator,
-                false => Senders::None,
-            }),
-            description: Some(negotiate::answer(&sent.offered)),
-            transport: Some(transport.clone()),
-        };
+        let taken = up
+            .contents
+            .iter()
+            .map(|sent| Content { transport: Some(transport.clone()), ..person.taken(sent) });
         let jingle = Jingle {
-            responder: Some(self.focus.clone().into()),
-            contents: up.contents.iter().map(content).collect(),
+            responder: Some(person.called.clone()),
+            contents: taken.collect(),
             bundle: bundle(&up.contents),
             others: vec![is_focus(None)],
             ..session(Action::SessionAccept, &up.sid)
@@ -136,7 +126,7 @@ impl Conference {
         self.send(to, &jingle, dice, fx);
     }
 
-    /// Ends a session that is not among ours, or not any more.
+    /// Ends a session.
     pub(super) fn end(
         &self,
         to: &FullJid,
@@ -145,9 +135,20 @@ impl Conference {
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) {
-        let jingle =
-            Jingle { reason: Some(Reason::new(why)), ..session(Action::SessionTerminate, sid) };
-        self.send(to, &jingle, dice, fx);
+        self.send(to, &terminated(sid, why), dice, fx);
+    }
+
+    /// The same for somebody who is not in the conference, and who has called this address.
+    pub(super) fn end_as(
+        &self,
+        called: Jid,
+        to: &FullJid,
+        sid: &str,
+        why: Condition,
+        dice: &mut dyn Dice,
+        fx: &mut Effects,
+    ) {
+        self.request_as(called, to, terminated(sid, why).to_element(), dice, fx);
     }
 
     /// content-add on a session by which somebody sends.
@@ -158,7 +159,7 @@ impl Conference {
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
-        let Some(person) = self.people.get(jid) else { return Err(super::unknown_session()) };
+        let Some(person) = self.people.get(jid) else { return Err(unknown_session()) };
         let Some(up) = person.ups.iter().find(|up| up.sid == jingle.sid) else {
             return Err(out_of_order("contents are added by who sends"));
         };
@@ -170,18 +171,17 @@ impl Conference {
             let wanted = negotiate::engine_payloads(offered.media, &offered.payloads);
             wanted.iter().all(|payload| payloads.contains(payload))
         };
-        added.retain(spoken);
+        added.retain(|offered| spoken(offered) && self.here.media.contains(&offered.media));
         let (stream, leg, voice) = (up.stream.clone(), up.leg, person.guest.voice);
         if added.is_empty() {
             let mut refusal = session(Action::ContentReject, &jingle.sid);
-            let names = jingle.contents.iter().map(|content| super::content(&content.name));
+            let names = jingle.contents.iter().map(|refused| content(&refused.name));
             refusal.contents = names.collect();
             refusal.reason = Some(Reason::new(Condition::UnsupportedApplications));
             self.send(jid, &refusal, dice, fx);
             return Ok(());
         }
         let mut answer = session(Action::ContentAccept, &jingle.sid);
-        let mut names = Vec::new();
         for offered in added {
             let sent = Sent {
                 track: TrackId(dice.id()),
@@ -190,26 +190,55 @@ impl Conference {
                 offered,
             };
             fx.media.push(Command::AddTrack { leg, track: track(&sent) });
-            answer.contents.push(Content {
-                senders: Some(if sent.sending { Senders::Initiator } else { Senders::None }),
-                description: Some(negotiate::answer(&sent.offered)),
-                ..super::content(sent.offered.mid.as_str())
-            });
-            names.push(sent.offered.mid.clone());
-            let up = self
-                .people
-                .get_mut(jid)
-                .and_then(|person| person.ups.iter_mut().find(|up| up.sid == jingle.sid));
-            up.map(|up| up.contents.push(sent)).ok_or_else(super::unknown_session)?;
+            let person = self.people.get_mut(jid).ok_or_else(unknown_session)?;
+            answer.contents.push(person.taken(&sent));
+            let up = person.ups.iter_mut().find(|up| up.sid == jingle.sid);
+            up.map(|up| up.contents.push(sent)).ok_or_else(unknown_session)?;
         }
         self.send(jid, &answer, dice, fx);
-        self.offer_more(jid, &stream, &names, dice, fx);
+        self.offer_stream(jid, &stream, dice, fx);
         self.tell_roster(dice, fx);
         Ok(())
     }
 }
 
-pub(super) fn track(sent: &Sent) -> TrackSpec {
+impl Person {
+    fn new(caller: Caller) -> Person {
+        let Caller { guest, dialect, called } = caller;
+        Person { guest, dialect, called, ups: Vec::new(), downs: Vec::new(), offered: 0 }
+    }
+
+    /// The answer to a content that it sends.
+    fn taken(&self, sent: &Sent) -> Content {
+        let senders = match sent.offered.sends && self.guest.voice {
+            true => self.adapter().taken(),
+            false => Senders::None,
+        };
+        Content {
+            senders: Some(senders),
+            description: Some(negotiate::answer(&sent.offered)),
+            ..content(sent.offered.mid.as_str())
+        }
+    }
+}
+
+fn up(guest: &Guest, sid: &str, offer: &Offer, dice: &mut dyn Dice) -> Up {
+    let mut sent = |offered: &Offered| Sent {
+        offered: offered.clone(),
+        track: TrackId(dice.id()),
+        sending: offered.sends && guest.voice,
+        muted: false,
+    };
+    Up {
+        sid: sid.to_owned(),
+        contents: offer.contents.iter().map(&mut sent).collect(),
+        stream: format!("s{}", dice.id()),
+        leg: LegId(dice.id()),
+        connected: false,
+    }
+}
+
+fn track(sent: &Sent) -> TrackSpec {
     TrackSpec {
         track: sent.track,
         mid: sent.offered.mid.clone(),

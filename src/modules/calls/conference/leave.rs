@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use wello_sfu::api::{Command, LegId, Why};
+use wello_sfu::api::{Command, LegId, TrackId, Why};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::FullJid;
 use wello_wire::payload::jingle::{Action, Condition, Content, Jingle, Senders};
 
-use super::{Conference, Dice, Effects, Guest, Person, session, unknown_session};
+use super::super::dialects::content;
+use super::{Conference, Dice, Effects, Guest, Up, session, unknown_session};
 
 /// Why a device is in the room no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Parting {
     Destroyed,
     /// The server goes down.
     ShutDown,
+    /// Nobody else was there for long.
+    Idle,
 }
 
 impl Parting {
@@ -27,6 +30,7 @@ impl Parting {
             Parting::Left => Condition::Success,
             Parting::Removed => Condition::SecurityError,
             Parting::Destroyed | Parting::ShutDown => Condition::Gone,
+            Parting::Idle => Condition::Timeout,
         }
     }
 }
@@ -41,41 +45,49 @@ impl Conference {
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
         let person = self.people.get_mut(jid).ok_or_else(unknown_session)?;
-        if person.ups.iter().any(|up| up.sid == sid) {
-            self.end_up(jid, sid, dice, fx);
+        if person.sends(sid) {
+            self.end_up(jid, sid, Condition::Success, dice, fx);
             self.tell_roster(dice, fx);
             return Ok(());
         }
         let place = person.downs.iter().position(|down| down.sid == sid);
         let down = person.downs.swap_remove(place.ok_or_else(unknown_session)?);
-        fx.media.push(Command::Close { leg: down.leg });
+        fx.media.extend(down.close());
         Ok(())
-    }
-
-    /// An error came to something of this session: it is not there.
-    pub fn bounced(&mut self, jid: &FullJid, sid: &str) {
-        let Some(person) = self.people.get_mut(jid) else { return };
-        person.downs.retain(|down| down.sid != sid || down.accepted);
     }
 
     /// The engine has given up a transport.
     pub fn closed(&mut self, leg: LegId, why: Why, dice: &mut dyn Dice, fx: &mut Effects) {
-        let Some((jid, sid)) = self.owner(leg) else { return };
-        let (jid, sid) = (jid.clone(), sid.to_owned());
         let condition = match why {
             Why::Unreachable => Condition::ConnectivityError,
             Why::Insecure => Condition::SecurityError,
             Why::Hangup => Condition::Success,
             Why::Refused => Condition::FailedTransport,
         };
-        self.end(&jid, &sid, condition, dice, fx);
-        let is_up =
-            self.people.get(&jid).is_some_and(|person| person.ups.iter().any(|up| up.sid == sid));
-        if is_up {
-            self.end_up(&jid, &sid, dice, fx);
+        let sender = self.people.iter().find_map(|(jid, person)| {
+            let up = person.ups.iter().find(|up| up.leg == leg)?;
+            Some((jid.clone(), up.sid.clone()))
+        });
+        if let Some((jid, sid)) = sender {
+            self.end(&jid, &sid, condition, dice, fx);
+            self.end_up(&jid, &sid, Condition::Success, dice, fx);
             self.tell_roster(dice, fx);
-        } else if let Some(person) = self.people.get_mut(&jid) {
-            person.downs.retain(|down| down.sid != sid);
+        } else {
+            self.lose(leg, condition, dice, fx);
+        }
+    }
+
+    /// Somebody does not get any more what comes over this transport.
+    fn lose(&mut self, leg: LegId, why: Condition, dice: &mut dyn Dice, fx: &mut Effects) {
+        let lost = self.people.iter_mut().find_map(|(jid, person)| {
+            let place = person.downs.iter().position(|down| down.leg == leg)?;
+            Some((jid.clone(), person.downs.swap_remove(place)))
+        });
+        let Some((jid, down)) = lost else { return };
+        let stays = self.people.get(&jid).is_some_and(|person| person.adapter().stays_home());
+        match stays {
+            true => self.tell_gone(&jid, &down.into(), dice, fx),
+            false => self.end(&jid, &down.sid, why, dice, fx),
         }
     }
 
@@ -88,11 +100,19 @@ impl Conference {
         }
     }
 
+    /// Somebody goes.
+    pub fn part(&mut self, jid: &FullJid, why: Parting, dice: &mut dyn Dice, fx: &mut Effects) {
+        if self.people.contains_key(jid) {
+            self.put_out(jid, why, dice, fx);
+            self.tell_roster(dice, fx);
+        }
+    }
+
     /// The room has changed: who is in it with which rights, and why some are not any more.
     pub fn room_changed(
         &mut self,
         guests: &HashMap<FullJid, Guest>,
-        partings: &HashMap<FullJid, Parting>,
+        why: &dyn Fn(&FullJid) -> Parting,
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) {
@@ -100,14 +120,17 @@ impl Conference {
         let here: Vec<FullJid> = self.people.keys().cloned().collect();
         for jid in here {
             let Some(guest) = guests.get(&jid) else {
-                let why = partings.get(&jid).copied().unwrap_or(Parting::Left);
-                self.put_out(&jid, why, dice, fx);
+                self.put_out(&jid, why(&jid), dice, fx);
                 changed = true;
                 continue;
             };
             let Some(person) = self.people.get_mut(&jid) else { continue };
             let before = std::mem::replace(&mut person.guest, guest.clone());
             changed |= before != *guest;
+            if before.shows_call && !guest.shows_call {
+                self.put_out(&jid, Parting::Left, dice, fx);
+                continue;
+            }
             match (before.voice, guest.voice) {
                 (true, false) => self.silence(&jid, dice, fx),
                 (false, true) => self.let_speak(&jid, dice, fx),
@@ -121,19 +144,14 @@ impl Conference {
 
     fn put_out(&mut self, jid: &FullJid, why: Parting, dice: &mut dyn Dice, fx: &mut Effects) {
         let Some(person) = self.people.get(jid) else { return };
-        let sids: Vec<String> = person.ups.iter().map(|up| up.sid.clone()).collect();
-        for sid in sids {
-            self.end(jid, &sid, why.condition(), dice, fx);
-            self.end_with(jid, &sid, why.condition(), dice, fx);
+        for up in &person.ups {
+            self.end(jid, &up.sid, why.condition(), dice, fx);
         }
+        self.remove(jid, why.condition(), dice, fx);
     }
 
     /// A session by which somebody sent is no more; with the last one, the participant is gone.
-    fn end_up(&mut self, jid: &FullJid, sid: &str, dice: &mut dyn Dice, fx: &mut Effects) {
-        self.end_with(jid, sid, Condition::Success, dice, fx);
-    }
-
-    fn end_with(
+    fn end_up(
         &mut self,
         jid: &FullJid,
         sid: &str,
@@ -142,56 +160,55 @@ impl Conference {
         fx: &mut Effects,
     ) {
         let Some(person) = self.people.get_mut(jid) else { return };
+        let is_home = person.adapter().stays_home() && person.home() == sid;
+        if is_home || person.ups.iter().all(|up| up.sid == sid) {
+            let others = person.ups.iter().filter(|up| up.sid != sid);
+            for other in others.map(|up| up.sid.clone()).collect::<Vec<_>>() {
+                self.end(jid, &other, own, dice, fx);
+            }
+            return self.remove(jid, own, dice, fx);
+        }
         let Some(place) = person.ups.iter().position(|up| up.sid == sid) else { return };
         let up = person.ups.remove(place);
-        let is_last = person.ups.is_empty();
-        fx.media.push(Command::Close { leg: up.leg });
-        self.end_downs(&up.stream, dice, fx);
-        if is_last && let Some(person) = self.people.remove(jid) {
-            for down in person.downs {
-                self.end(jid, &down.sid, own, dice, fx);
-                fx.media.push(Command::Close { leg: down.leg });
+        self.end_stream(&up, dice, fx);
+    }
+
+    /// Somebody is not in the conference any more; the sessions by which it sent have been ended.
+    fn remove(&mut self, jid: &FullJid, own: Condition, dice: &mut dyn Dice, fx: &mut Effects) {
+        let Some(person) = self.people.remove(jid) else { return };
+        let stays_home = person.adapter().stays_home();
+        for up in &person.ups {
+            self.end_stream(up, dice, fx);
+        }
+        for down in person.downs {
+            if !stays_home {
+                self.end_as(person.called.clone(), jid, &down.sid, own, dice, fx);
             }
+            fx.media.extend(down.close());
         }
     }
 
-    /// Nobody gets this stream any more.
-    fn end_downs(&mut self, stream: &str, dice: &mut dyn Dice, fx: &mut Effects) {
-        let mut ended = Vec::new();
-        for (jid, person) in &mut self.people {
-            let Person { downs, .. } = person;
-            while let Some(place) = downs.iter().position(|down| down.stream == stream) {
-                ended.push((jid.clone(), downs.swap_remove(place)));
-            }
-        }
-        for (jid, down) in ended {
-            let why = if down.accepted { Condition::Success } else { Condition::Cancel };
-            self.end(&jid, &down.sid, why, dice, fx);
-            if down.accepted {
-                fx.media.push(Command::Close { leg: down.leg });
-            }
-        }
+    /// Nobody gets this any more.
+    fn end_stream(&mut self, up: &Up, dice: &mut dyn Dice, fx: &mut Effects) {
+        fx.media.push(Command::Close { leg: up.leg });
+        self.withdraw(&tracks(up), dice, fx);
     }
 
     /// Voice was taken away: the client is told to send no more, and nobody hears it.
     fn silence(&mut self, jid: &FullJid, dice: &mut dyn Dice, fx: &mut Effects) {
         self.modify_all(jid, Senders::None, dice, fx);
         let Some(person) = self.people.get_mut(jid) else { return };
-        let mut streams = Vec::new();
-        for up in &mut person.ups {
-            for sent in &mut up.contents {
-                sent.sending = false;
-                fx.media.push(Command::Forward { track: sent.track, on: false });
-            }
-            streams.push(up.stream.clone());
+        for sent in person.ups.iter_mut().flat_map(|up| &mut up.contents) {
+            sent.sending = false;
+            fx.media.push(Command::Forward { track: sent.track, on: false });
         }
-        for stream in streams {
-            self.end_downs(&stream, dice, fx);
-        }
+        let silenced: Vec<TrackId> = person.ups.iter().flat_map(tracks).collect();
+        self.withdraw(&silenced, dice, fx);
     }
 
     fn let_speak(&mut self, jid: &FullJid, dice: &mut dyn Dice, fx: &mut Effects) {
-        self.modify_all(jid, Senders::Initiator, dice, fx);
+        let taken = self.people.get(jid).map(|person| person.adapter().taken());
+        self.modify_all(jid, taken.unwrap_or(Senders::Initiator), dice, fx);
         let Some(person) = self.people.get_mut(jid) else { return };
         let mut streams = Vec::new();
         for up in &mut person.ups {
@@ -214,7 +231,7 @@ impl Conference {
             let contents: Vec<Content> = sends
                 .map(|sent| Content {
                     senders: Some(senders),
-                    ..super::content(sent.offered.mid.as_str())
+                    ..content(sent.offered.mid.as_str())
                 })
                 .collect();
             if !contents.is_empty() {
@@ -223,4 +240,8 @@ impl Conference {
             }
         }
     }
+}
+
+fn tracks(up: &Up) -> Vec<TrackId> {
+    up.contents.iter().map(|sent| sent.track).collect()
 }

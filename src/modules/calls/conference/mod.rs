@@ -4,6 +4,7 @@
 mod changes;
 mod join;
 mod leave;
+mod offers;
 mod receive;
 mod roster;
 #[cfg(test)]
@@ -12,17 +13,19 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use wello_sfu::api::{Command, ConferenceId, Credentials, Fingerprint, LegId, TrackId};
+use wello_sfu::api::{Command, ConferenceId, Credentials, Fingerprint, LegId, Media, Mid, TrackId};
 use wello_wire::error::StanzaError;
-use wello_wire::jid::{BareJid, FullJid};
+use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::jingle::{
-    Action, Candidate, Content, Fingerprint as WireFingerprint, Jingle, Party, Setup, Transport,
+    Action, Candidate, Fingerprint as WireFingerprint, Jingle, Setup, Transport,
 };
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
+pub use self::join::Caller;
 pub use self::leave::Parting;
+use super::dialects::{Adapter, Dialect, Numbers};
 use super::negotiate::Offered;
 
 /// What a request leads to, in this order.
@@ -30,15 +33,18 @@ use super::negotiate::Offered;
 pub struct Effects {
     pub out: Vec<Stanza>,
     pub media: Vec<Command>,
+    pub roster_changed: bool,
 }
 
-/// What does not change while the server runs.
+/// What does not change while there is the conference.
 #[derive(Clone, Debug)]
 pub struct Here {
     pub addresses: Vec<SocketAddr>,
     pub fingerprint: Fingerprint,
     pub participants: usize,
     pub streams: usize,
+    /// What may be sent.
+    pub media: Vec<Media>,
 }
 
 /// Gives ids, names and numbers that nobody can guess. Tests count.
@@ -58,6 +64,10 @@ pub struct Guest {
     /// May be heard.
     pub voice: bool,
     pub sees_addresses: bool,
+    /// Shows in the room that it is in a call (XEP-0272).
+    pub shows_call: bool,
+    /// Its client is Movim, which joins in its own way.
+    pub speaks_movim: bool,
 }
 
 pub struct Conference {
@@ -72,10 +82,15 @@ pub struct Conference {
 /// A device that has joined.
 pub struct Person {
     guest: Guest,
+    dialect: Dialect,
+    /// The address that it has called, from which it is answered.
+    called: Jid,
     /// What it sends: never empty.
     ups: Vec<Up>,
     /// What it gets.
     downs: Vec<Down>,
+    /// Contents that were offered to it so far.
+    offered: u64,
 }
 
 /// A session by which somebody sends.
@@ -90,6 +105,7 @@ pub struct Up {
 }
 
 /// A content that is sent.
+#[derive(Clone)]
 pub struct Sent {
     offered: Offered,
     track: TrackId,
@@ -98,26 +114,72 @@ pub struct Sent {
     muted: bool,
 }
 
-/// A session by which somebody gets what another one sends.
+/// A transport over which somebody gets what others send. How many there are, and of which session
+/// they are, is the dialect's affair.
 pub struct Down {
     sid: String,
-    /// That of the [`Up`].
-    stream: String,
-    sender: FullJid,
     leg: LegId,
     local: Credentials,
-    accepted: bool,
+    /// The client has told its side: the engine has it.
+    open: bool,
+    /// The request by which contents were offered that are not answered yet. There is one at the
+    /// most: clients translate it into SDP, where offers must not overlap (RFC 3264, section 4).
+    asked: Option<String>,
+    numbers: Numbers,
     contents: Vec<Got>,
 }
 
 /// A content that is got.
 pub struct Got {
     track: TrackId,
+    sender: Guest,
+    /// That of the [`Up`].
+    stream: String,
+    /// What the sender calls it.
+    origin: Mid,
+    /// As the receiver is told.
     offered: Offered,
+    /// The sender's payload types and what they are called in `offered`.
+    numbers: Vec<(u8, u8)>,
     source: u32,
     rtx: Option<u32>,
-    /// The engine sends it: it was accepted.
-    sent: bool,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It will be offered once what was offered before is answered.
+    Waiting,
+    Offered,
+    /// Accepted: the engine sends it.
+    Sent,
+    /// It is not offered again.
+    Declined,
+}
+
+impl Person {
+    fn adapter(&self) -> &'static dyn Adapter {
+        self.dialect.adapter()
+    }
+
+    fn sends(&self, sid: &str) -> bool {
+        self.ups.iter().any(|up| up.sid == sid)
+    }
+
+    /// The session that it has joined by.
+    fn home(&self) -> &str {
+        self.ups.first().map_or("", |up| &up.sid)
+    }
+}
+
+impl Down {
+    fn with(&self, progress: Progress) -> impl Iterator<Item = &Got> {
+        self.contents.iter().filter(move |got| got.progress == progress)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.contents.iter().all(|got| got.progress == Progress::Declined)
+    }
 }
 
 impl Conference {
@@ -131,16 +193,19 @@ impl Conference {
 
     /// Whether somebody sends by this session.
     pub fn sends(&self, jid: &FullJid, sid: &str) -> bool {
-        self.people.get(jid).is_some_and(|person| person.ups.iter().any(|up| up.sid == sid))
+        self.people.get(jid).is_some_and(|person| person.sends(sid))
     }
 
-    /// Finds out whose a transport is.
-    pub fn owner(&self, leg: LegId) -> Option<(&FullJid, &str)> {
-        self.people.iter().find_map(|(jid, person)| {
-            let up = person.ups.iter().find(|up| up.leg == leg).map(|up| &up.sid);
-            let down = || person.downs.iter().find(|down| down.leg == leg).map(|down| &down.sid);
-            Some((jid, up.or_else(down)?.as_str()))
+    /// Whether a transport is one of its own.
+    pub fn has(&self, leg: LegId) -> bool {
+        self.people.values().any(|person| {
+            person.ups.iter().any(|up| up.leg == leg)
+                || person.downs.iter().any(|down| down.leg == leg)
         })
+    }
+
+    pub fn has_joined(&self, jid: &FullJid) -> bool {
+        self.people.contains_key(jid)
     }
 
     /// All devices that are in it.
@@ -148,35 +213,42 @@ impl Conference {
         self.people.keys()
     }
 
-    fn stanza(&self, to: &FullJid, id: String, payload: Element) -> Stanza {
-        Stanza::iq(IqType::Set, id)
-            .with_from(self.focus.clone())
-            .with_to(to.clone())
-            .with_child(payload)
+    /// Sends a request; returns its id, by which an error names it.
+    fn request(
+        &self,
+        to: &FullJid,
+        payload: Element,
+        dice: &mut dyn Dice,
+        fx: &mut Effects,
+    ) -> String {
+        let person = self.people.get(to);
+        let called =
+            person.map_or_else(|| self.focus.clone().into(), |person| person.called.clone());
+        self.request_as(called, to, payload, dice, fx)
+    }
+
+    fn request_as(
+        &self,
+        called: Jid,
+        to: &FullJid,
+        payload: Element,
+        dice: &mut dyn Dice,
+        fx: &mut Effects,
+    ) -> String {
+        let id = format!("focus{}", dice.id());
+        let stanza = Stanza::iq(IqType::Set, id.clone()).with_from(called);
+        fx.out.push(stanza.with_to(to.clone()).with_child(payload));
+        id
     }
 
     fn send(&self, to: &FullJid, jingle: &Jingle, dice: &mut dyn Dice, fx: &mut Effects) {
-        // An error names the session by its id.
-        let id = format!("{}.{}", jingle.sid, dice.id());
-        fx.out.push(self.stanza(to, id, jingle.to_element()));
+        self.request(to, jingle.to_element(), dice, fx);
     }
 
     /// Our side of a transport.
     fn transport(&self, local: &Credentials, setup: Option<Setup>) -> Transport {
-        let candidates = self.here.addresses.iter().enumerate().map(|(place, address)| {
-            // RFC 8445, section 5.1.2.1: a host candidate, earlier ones first.
-            let preference = 65_535 - u32::try_from(place).unwrap_or(65_535).min(65_535);
-            Candidate {
-                id: format!("c{place}"),
-                foundation: (place + 1).to_string(),
-                generation: 0,
-                address: Some(address.ip()),
-                port: address.port(),
-                priority: (126 << 24) | (preference << 8) | 255,
-                protocol: "udp".to_owned(),
-                kind: "host".to_owned(),
-            }
-        });
+        let candidates = self.here.addresses.iter().enumerate();
+        let candidates = candidates.flat_map(|(place, address)| candidates_at(place, *address));
         Transport {
             ufrag: Some(local.ufrag.clone()),
             password: Some(local.password.clone()),
@@ -190,6 +262,25 @@ impl Conference {
     }
 }
 
+/// Host candidates by UDP and by TCP (RFC 6544), which is for whom no UDP reaches: it comes last.
+/// RFC 8445, section 5.1.2.1: earlier addresses first.
+fn candidates_at(place: usize, address: SocketAddr) -> [Candidate; 2] {
+    const PASSIVE: u32 = 4 << 13;
+    let later = u32::try_from(place).unwrap_or(u32::MAX);
+    let candidate = |protocol: &str, type_preference: u32, preference: u32| Candidate {
+        id: format!("{protocol}{place}"),
+        foundation: format!("{protocol}{}", place + 1),
+        generation: 0,
+        address: Some(address.ip()),
+        port: address.port(),
+        priority: (type_preference << 24) | (preference.saturating_sub(later) << 8) | 255,
+        protocol: protocol.to_owned(),
+        kind: "host".to_owned(),
+        tcptype: (protocol == "tcp").then(|| "passive".to_owned()),
+    };
+    [candidate("udp", 126, 65_535), candidate("tcp", 90, PASSIVE + 8191)]
+}
+
 /// New credentials of ours; letters and digits are allowed in both (RFC 8839, section 5.4).
 fn fresh(dice: &mut dyn Dice) -> Credentials {
     let mut alphanumeric = |length: usize| {
@@ -201,21 +292,6 @@ fn fresh(dice: &mut dyn Dice) -> Credentials {
         text
     };
     Credentials { ufrag: alphanumeric(16), password: alphanumeric(32) }
-}
-
-fn content(name: &str) -> Content {
-    Content {
-        creator: Party::Initiator,
-        name: name.to_owned(),
-        senders: None,
-        description: None,
-        transport: None,
-    }
-}
-
-/// XEP-0298: whoever sends this is the focus of a conference.
-fn is_focus(users: Option<Element>) -> Element {
-    Element::new("conference-info", ns::COIN).with_attr("isfocus", "true").with_children(users)
 }
 
 /// XEP-0166, section 10.

@@ -1,21 +1,35 @@
 //! Who is in the conference and sends what (RFC 4575, carried as in XEP-0298), and who speaks.
 
 use wello_sfu::api::{Media, TrackId};
+use wello_wire::jid::FullJid;
 use wello_wire::ns;
 use wello_wire::payload::jingle::{Action, Jingle};
 use wello_wire::xml::Element;
 
-use super::receive::entity;
+use super::super::dialects::address;
 use super::{Conference, Dice, Effects, Guest, Person, Sent, Up, session};
 
 impl Conference {
     /// The whole roster to everybody, as each may see it.
     pub(super) fn tell_roster(&mut self, dice: &mut dyn Dice, fx: &mut Effects) {
         self.version = self.version.wrapping_add(1);
-        for (jid, person) in &self.people {
-            let id = format!("roster.{}", dice.id());
-            fx.out.push(self.stanza(jid, id, self.roster(&person.guest)));
+        fx.roster_changed = true;
+        for (jid, person) in self.told() {
+            self.request(jid, self.roster(&person.guest), dice, fx);
         }
+    }
+
+    /// Those whose dialect has it.
+    fn told(&self) -> impl Iterator<Item = (&FullJid, &Person)> {
+        self.people.iter().filter(|(_, person)| person.adapter().is_told())
+    }
+
+    /// The roster as everybody in the room may see it; `None`: nobody is in the conference.
+    pub fn public_roster(&self) -> Option<Element> {
+        let mut viewers = self.people.values().map(|person| &person.guest);
+        let viewer = viewers.find(|guest| !guest.sees_addresses);
+        let viewer = viewer.or_else(|| self.people.values().next().map(|person| &person.guest))?;
+        Some(self.roster(viewer))
     }
 
     fn roster(&self, viewer: &Guest) -> Element {
@@ -48,10 +62,9 @@ impl Conference {
                 .with_attr("stream", stream.as_str())
                 .with_attr("occupant", occupant.as_str());
         }
-        for (jid, person) in &self.people {
-            let Some(up) = person.ups.first() else { continue };
+        for (jid, person) in self.told() {
             let others = vec![payload.clone()];
-            let jingle = Jingle { others, ..session(Action::SessionInfo, &up.sid) };
+            let jingle = Jingle { others, ..session(Action::SessionInfo, person.home()) };
             self.send(jid, &jingle, dice, fx);
         }
     }
@@ -72,7 +85,7 @@ fn user(person: &Person, viewer: &Guest) -> Element {
         .with_child(element("status").with_text(status))
         .with_children(media);
     element("user")
-        .with_attr("entity", entity(guest, viewer))
+        .with_attr("entity", format!("xmpp:{}", address(guest, viewer)))
         .with_attr("state", "full")
         .with_child(element("display-text").with_text(guest.occupant.resource()))
         .with_child(endpoint)

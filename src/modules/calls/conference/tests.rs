@@ -1,6 +1,8 @@
+mod dialects;
+
 use std::collections::HashMap;
 
-use wello_sfu::api::{Command, Fingerprint, LegId, LegSpec, Rid, TrackId, Why};
+use wello_sfu::api::{Command, Fingerprint, LegSpec, Rid, TrackId, Why};
 use wello_wire::error::Condition as ErrorCondition;
 
 use super::*;
@@ -35,7 +37,18 @@ fn guest(name: &str) -> Guest {
         occupant: format!("hall@conference.capulet.example/{name}").parse().unwrap(),
         voice: true,
         sees_addresses: false,
+        shows_call: false,
+        speaks_movim: false,
     }
+}
+
+fn caller(name: &str) -> Caller {
+    by(Dialect::Sessions, guest(name))
+}
+
+/// Somebody who joins in this dialect.
+fn by(dialect: Dialect, guest: Guest) -> Caller {
+    Caller { guest, dialect, called: "hall@calls.capulet.example".parse().unwrap() }
 }
 
 fn jid(name: &str) -> FullJid {
@@ -84,6 +97,7 @@ impl Stage {
             fingerprint: Fingerprint { hash: "sha-256".to_owned(), bytes: vec![7; 32] },
             participants: 3,
             streams: 2,
+            media: vec![Media::Audio, Media::Video],
         };
         let focus = "hall@calls.capulet.example".parse().unwrap();
         let conference = Conference::new(ConferenceId(1), focus, here);
@@ -91,8 +105,12 @@ impl Stage {
     }
 
     fn join(&mut self, name: &str) -> Result<(), StanzaError> {
-        let offer = jingle("session-initiate", &format!("up-{name}"), &contents(1, "actpass"));
-        self.conference.join(&guest(name), &offer, &mut self.dice, &mut self.fx)
+        self.join_as(&caller(name), &format!("up-{name}"), &contents(1, "actpass"))
+    }
+
+    fn join_as(&mut self, caller: &Caller, sid: &str, offer: &str) -> Result<(), StanzaError> {
+        let offer = jingle("session-initiate", sid, offer);
+        self.conference.join(caller, &offer, &mut self.dice, &mut self.fx)
     }
 
     fn act(&mut self, name: &str, action: &str, sid: &str, inner: &str) -> Result<(), StanzaError> {
@@ -157,7 +175,8 @@ impl Stage {
         let guests = guests.iter().map(|guest| (guest.jid.clone(), guest.clone())).collect();
         let partings: HashMap<_, _> =
             partings.iter().map(|(name, why)| (jid(name), *why)).collect();
-        self.conference.room_changed(&guests, &partings, &mut self.dice, &mut self.fx);
+        let why = |jid: &FullJid| partings.get(jid).copied().unwrap_or(Parting::Left);
+        self.conference.room_changed(&guests, &why, &mut self.dice, &mut self.fx);
     }
 }
 
@@ -203,10 +222,7 @@ fn places_are_bounded() {
     }
     assert_eq!(stage.join("d").unwrap_err().condition, ErrorCondition::ResourceConstraint);
     assert_eq!(stage.join("a").unwrap_err().condition, ErrorCondition::Conflict);
-    let mut again = |sid: &str| {
-        let offer = jingle("session-initiate", sid, &contents(1, "actpass"));
-        stage.conference.join(&guest("a"), &offer, &mut stage.dice, &mut stage.fx)
-    };
+    let mut again = |sid: &str| stage.join_as(&caller("a"), sid, &contents(1, "actpass"));
     again("second").unwrap();
     assert_eq!(again("third").unwrap_err().condition, ErrorCondition::ResourceConstraint);
 }
@@ -273,8 +289,8 @@ fn voice_is_taken_and_given() {
     let mut stage = Stage::new();
     stage.join("juliet").unwrap();
     stage.told();
-    let offer = jingle("session-initiate", "u", &contents(1, "actpass"));
-    stage.conference.join(&visitor, &offer, &mut stage.dice, &mut stage.fx).unwrap();
+    let visitor = by(Dialect::Sessions, visitor);
+    stage.join_as(&visitor, "u", &contents(1, "actpass")).unwrap();
     assert_eq!(
         stage.told(),
         [
@@ -293,8 +309,11 @@ fn mute_reaches_those_who_are_there_and_those_who_come() {
     stage.join("nurse").unwrap();
     stage.told();
     let nurse = &stage.conference.people[&jid("nurse")];
-    let sids: Vec<(String, FullJid)> =
-        nurse.downs.iter().map(|down| (down.sid.clone(), down.sender.clone())).collect();
+    let sids: Vec<(String, FullJid)> = nurse
+        .downs
+        .iter()
+        .map(|down| (down.sid.clone(), down.contents[0].sender.jid.clone()))
+        .collect();
     for (sid, sender) in sids {
         stage.act("nurse", "session-accept", &sid, &contents(2, "active")).unwrap();
         let expected: &[&str] =
@@ -402,15 +421,13 @@ fn offers_that_cannot_be_are_refused() {
         (String::new(), ErrorCondition::BadRequest),
     ] {
         let mut stage = Stage::new();
-        let jingle = jingle("session-initiate", "u", &offer);
-        let joined = stage.conference.join(&guest("a"), &jingle, &mut stage.dice, &mut stage.fx);
+        let joined = stage.join_as(&caller("a"), "u", &offer);
         assert_eq!(joined.unwrap_err().condition, expected, "{offer}");
         assert!(stage.conference.is_empty() && stage.fx.media.is_empty());
     }
     let mut stage = Stage::new();
     let other = offer.replace("'opus'", "'speex'").replace("'VP8'", "'H261'");
-    let jingle = jingle("session-initiate", "u", &other);
-    stage.conference.join(&guest("a"), &jingle, &mut stage.dice, &mut stage.fx).unwrap();
+    stage.join_as(&caller("a"), "u", &other).unwrap();
     assert_eq!(stage.told(), ["a session-terminate unsupported-applications"]);
 }
 
@@ -438,7 +455,7 @@ fn a_lost_transport_ends_its_session() {
     conference.closed(leg, Why::Insecure, dice, fx);
     assert_eq!(stage.told(), ["romeo session-terminate security-error"]);
     assert_eq!(stage.conference.devices().count(), 2);
-    assert!(stage.conference.owner(LegId(9999)).is_none());
+    assert!(!stage.conference.has(leg));
 }
 
 #[test]

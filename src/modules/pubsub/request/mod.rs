@@ -9,18 +9,50 @@ use wello_wire::payload::rsm::PageRequest;
 use wello_wire::xml::Element;
 
 use super::config::{FORM_TYPE, OPTIONS_FORM_TYPE};
+use super::options::FORM_TYPE as SUBSCRIBER_FORM_TYPE;
 use super::refusals::Refusal;
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
-    Affiliations { node: Option<String> },
-    Create { node: Option<String>, config: Option<DataForm> },
+    Affiliations {
+        node: Option<String>,
+    },
+    Create {
+        node: Option<String>,
+        config: Option<DataForm>,
+    },
+    DefaultOptions {
+        node: Option<String>,
+    },
     Items(ItemsRequest),
-    Publish { node: String, item: Option<ItemRequest>, options: Option<DataForm> },
-    Retract { node: String, id: String, notify: bool },
-    Subscribe { node: String, jid: Jid },
-    Subscriptions { node: Option<String> },
-    Unsubscribe { node: String, jid: Jid },
+    /// Without a form the options are asked for.
+    Options {
+        node: String,
+        jid: Jid,
+        chosen: Option<DataForm>,
+    },
+    Publish {
+        node: String,
+        item: Option<ItemRequest>,
+        options: Option<DataForm>,
+    },
+    Retract {
+        node: String,
+        id: String,
+        notify: bool,
+    },
+    Subscribe {
+        node: String,
+        jid: Jid,
+        options: Option<DataForm>,
+    },
+    Subscriptions {
+        node: Option<String>,
+    },
+    Unsubscribe {
+        node: String,
+        jid: Jid,
+    },
     Owner(OwnerCommand),
 }
 
@@ -81,8 +113,10 @@ impl Command {
             Command::Items(asked) => Some(&asked.node),
             Command::Affiliations { node }
             | Command::Create { node, .. }
+            | Command::DefaultOptions { node }
             | Command::Subscriptions { node } => node.as_deref(),
-            Command::Publish { node, .. }
+            Command::Options { node, .. }
+            | Command::Publish { node, .. }
             | Command::Retract { node, .. }
             | Command::Subscribe { node, .. }
             | Command::Unsubscribe { node, .. } => Some(node),
@@ -139,17 +173,12 @@ pub(crate) fn parse(request: Request, pubsub: &Element) -> Result<Command, Refus
         (Request::Get, "items") => items(pubsub, action),
         (Request::Get, "subscriptions") => Ok(Command::Subscriptions { node: any_node(action)? }),
         (Request::Get, "affiliations") => Ok(Command::Affiliations { node: any_node(action)? }),
-        (Request::Get, "default") => Err(Refusal::Unsupported("retrieve-default-sub")),
-        (_, "options") => Err(Refusal::Unsupported("subscription-options")),
+        (Request::Get, "default") => Ok(Command::DefaultOptions { node: any_node(action)? }),
+        (_, "options") => subscription_options(request, action),
         (Request::Set, "create") => create(action, next),
         (Request::Set, "publish") => publish(action, next),
         (Request::Set, "retract") => retract(action),
-        (Request::Set, "subscribe") if next.is_some_and(|next| next.name() == "options") => {
-            Err(Refusal::Unsupported("subscription-options"))
-        }
-        (Request::Set, "subscribe") => {
-            Ok(Command::Subscribe { node: node(action)?, jid: jid(action)? })
-        }
+        (Request::Set, "subscribe") => subscribe_with(action, next),
         (Request::Set, "unsubscribe") => {
             Ok(Command::Unsubscribe { node: node(action)?, jid: jid(action)? })
         }
@@ -215,7 +244,7 @@ fn publish(action: &Element, next: Option<&Element>) -> Result<Command, Refusal>
         return Err(Refusal::BadRequest("only one item at a time"));
     }
     let options = match next {
-        Some(next) if next.name() == "publish-options" => Some(options(next)?),
+        Some(next) if next.name() == "publish-options" => Some(options(next, OPTIONS_FORM_TYPE)?),
         Some(_) => return Err(Refusal::BadRequest("only its options follow publish")),
         None => None,
     };
@@ -230,11 +259,32 @@ fn item(item: &Element) -> Result<ItemRequest, Refusal> {
     Ok(ItemRequest { id, payloads: item.children().cloned().collect() })
 }
 
-/// Section 7.1.5.
-fn options(options: &Element) -> Result<DataForm, Refusal> {
+/// Those of a publication (section 7.1.5) or of a subscription (section 6.3.5).
+fn options(options: &Element, form_type: &str) -> Result<DataForm, Refusal> {
     let form = DataForm::within(options)?.ok_or(Refusal::InvalidOptions)?;
-    let is_ours = form.kind == FormKind::Submit && form.form_type() == Some(OPTIONS_FORM_TYPE);
-    if is_ours { Ok(form) } else { Err(Refusal::InvalidOptions) }
+    let is_it = form.kind == FormKind::Submit && form.form_type() == Some(form_type);
+    if is_it { Ok(form) } else { Err(Refusal::InvalidOptions) }
+}
+
+fn subscription_options(request: Request, action: &Element) -> Result<Command, Refusal> {
+    let chosen = match request {
+        Request::Get => None,
+        Request::Set => Some(options(action, SUBSCRIBER_FORM_TYPE)?),
+    };
+    Ok(Command::Options { node: node(action)?, jid: jid(action)?, chosen })
+}
+
+/// Section 6.3.7: the options follow and name neither node nor subscriber.
+fn subscribe_with(action: &Element, next: Option<&Element>) -> Result<Command, Refusal> {
+    let is_bare = |next: &Element| next.attr("node").is_none() && next.attr("jid").is_none();
+    let options = match next {
+        None => None,
+        Some(next) if next.name() == "options" && is_bare(next) => {
+            Some(options(next, SUBSCRIBER_FORM_TYPE)?)
+        }
+        Some(_) => return Err(Refusal::BadRequest("only its options follow subscribe")),
+    };
+    Ok(Command::Subscribe { node: node(action)?, jid: jid(action)?, options })
 }
 
 fn retract(action: &Element) -> Result<Command, Refusal> {

@@ -79,7 +79,6 @@ fn of_owner(request: Request, children: &str) -> Result<Command, Refusal> {
 #[test]
 fn malformed_requests_get_their_condition() {
     use Request::{Get, Set};
-    let unsupported = |feature| Err(Refusal::Unsupported(feature));
     for (request, children, expected) in [
         (Set, "<publish><item id='1'/></publish>", Err(Refusal::NodeIdRequired)),
         (Set, "<retract node='a'/>", Err(Refusal::ItemRequired)),
@@ -88,9 +87,10 @@ fn malformed_requests_get_their_condition() {
         (Set, "<subscribe node='a'/>", Err(Refusal::JidRequired)),
         (Set, "<subscribe node='a' jid='@'/>", Err(Refusal::InvalidJid)),
         (Get, "<items/>", Err(Refusal::NodeIdRequired)),
-        (Get, "<options node='a' jid='a@b'/>", unsupported("subscription-options")),
-        (Get, "<default/>", unsupported("retrieve-default-sub")),
-        (Set, "<subscribe node='a' jid='a@b'/><options/>", unsupported("subscription-options")),
+        (Get, "<options node='a'/>", Err(Refusal::JidRequired)),
+        (Get, "<options jid='a@b'/>", Err(Refusal::NodeIdRequired)),
+        (Set, "<options node='a' jid='a@b'/>", Err(Refusal::InvalidOptions)),
+        (Set, "<subscribe node='a' jid='a@b'/><options/>", Err(Refusal::InvalidOptions)),
         (Set, "<publish node='a'/><publish-options/>", Err(Refusal::InvalidOptions)),
     ] {
         assert_eq!(of(request, children), expected, "{children}");
@@ -101,6 +101,7 @@ fn malformed_requests_get_their_condition() {
         (Set, "<items node='a'/>"),
         (Set, "<publish node='a'><item/><item/></publish>"),
         (Set, "<create node='a'/><configure node='b'/>"),
+        (Set, "<subscribe node='a' jid='a@b'/><options node='a'/>"),
         (Get, "<items node='a' max_items='many'/>"),
         (Set, "<retract node='a' notify='yes'><item id='1'/></retract>"),
     ] {

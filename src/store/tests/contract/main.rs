@@ -106,6 +106,7 @@ on_each_database! {
         nodes,
         affiliations,
         subscriptions,
+        subscription_options,
         items_are_kept_in_the_order_of_publication,
         items_are_read_in_pages,
         bytes_are_limited_for_each_creator,

@@ -4,7 +4,7 @@ use wello_store::{
     Invite, InviteKind, LastActivity, NewAccount, NewNode, NodeCreation, NodeSubscription,
     PrivacyChoice, PubSubItem, RefreshToken, Role, Room, RoomAffiliation, RosterItem,
     RosterVersion, ScramKeys, Store, StoredAffiliation, StoredRoom, StrangerVerdict,
-    SubscriptionRequest, SubscriptionState, TokenHash,
+    SubscriptionOptions, SubscriptionRequest, SubscriptionState, TokenHash,
 };
 
 use crate::accounts::new;
@@ -142,8 +142,9 @@ async fn pubsub(store: &Store, account: &str) {
             jid: account.to_owned(),
             bare: account.to_owned(),
             state: SubscriptionState::Subscribed,
+            options: SubscriptionOptions::default(),
         };
-        store.pubsub.subscribe(node, &subscription, 1).await.unwrap();
+        store.pubsub.subscribe(node, &subscription, 1, at(0)).await.unwrap();
         let member = (account.to_owned(), Some(Affiliation::Member));
         store.pubsub.affiliate(node, &[member], 9).await.unwrap();
     }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use wello_store::{
     Affiliation, ItemPage, Items, NewNode, NodeCreation, NodeId, NodeRelation, NodeSubscription,
-    PubSubItem, PubSubNode, Publication, Room, Store, SubscriptionState,
+    PubSubItem, PubSubNode, Publication, Room, Store, SubscriptionOptions, SubscriptionState,
 };
 
 use crate::fixture::{Database, JULIET, NURSE, ROMEO, at};
@@ -37,7 +37,8 @@ pub(crate) fn item(id: &str) -> PubSubItem {
 
 pub(crate) fn subscription(jid: &str, state: SubscriptionState) -> NodeSubscription {
     let bare = jid.split('/').next().unwrap().to_owned();
-    NodeSubscription { jid: jid.to_owned(), bare, state }
+    let options = SubscriptionOptions::default();
+    NodeSubscription { jid: jid.to_owned(), bare, state, options }
 }
 
 fn room(items: u64) -> Room {
@@ -104,9 +105,9 @@ pub(crate) async fn affiliations(database: &Database) {
     let mine = pubsub.affiliations_of("pubsub.x", JULIET).await.unwrap();
     assert_eq!(mine, [("a", Affiliation::PublishOnly)].map(owned_pair));
     assert_eq!(pubsub.affiliations_of("pubsub.y", JULIET).await.unwrap(), []);
-    let relation = pubsub.relation(node, JULIET).await.unwrap();
+    let relation = pubsub.relation(node, JULIET, at(0)).await.unwrap();
     assert_eq!(relation, NodeRelation { affiliation: only, subscriptions: Vec::new() });
-    assert_eq!(pubsub.relation(node, NURSE).await.unwrap(), NodeRelation::default());
+    assert_eq!(pubsub.relation(node, NURSE, at(0)).await.unwrap(), NodeRelation::default());
 }
 
 fn owned_pair(pair: (&str, Affiliation)) -> (String, Affiliation) {
@@ -119,22 +120,40 @@ pub(crate) async fn subscriptions(database: &Database) {
     let node = node(store, "pubsub.x", "a").await.id;
     let phone = format!("{JULIET}/phone");
     let (bare, full) = (subscription(JULIET, Pending), subscription(&phone, Subscribed));
-    assert!(pubsub.subscribe(node, &bare, 2).await.unwrap());
-    assert!(pubsub.subscribe(node, &full, 2).await.unwrap());
+    assert!(pubsub.subscribe(node, &bare, 2, at(0)).await.unwrap());
+    assert!(pubsub.subscribe(node, &full, 2, at(0)).await.unwrap());
     let third = subscription(NURSE, Subscribed);
-    assert!(!pubsub.subscribe(node, &third, 2).await.unwrap());
+    assert!(!pubsub.subscribe(node, &third, 2, at(0)).await.unwrap());
     // A change of one that is there needs no room.
     let approved = subscription(JULIET, Subscribed);
-    assert!(pubsub.subscribe(node, &approved, 2).await.unwrap());
+    assert!(pubsub.subscribe(node, &approved, 2, at(0)).await.unwrap());
     let all = [approved.clone(), full.clone()];
-    assert_eq!(pubsub.subscriptions(node).await.unwrap(), all);
-    assert_eq!(pubsub.relation(node, JULIET).await.unwrap().subscriptions, all);
-    let mine = pubsub.subscriptions_of("pubsub.x", JULIET).await.unwrap();
+    assert_eq!(pubsub.subscriptions(node, at(0)).await.unwrap(), all);
+    assert_eq!(pubsub.relation(node, JULIET, at(0)).await.unwrap().subscriptions, all);
+    let mine = pubsub.subscriptions_of("pubsub.x", JULIET, at(0)).await.unwrap();
     assert_eq!(mine, [("a".to_owned(), approved), ("a".to_owned(), full)]);
-    assert_eq!(pubsub.subscriptions_of("pubsub.x", NURSE).await.unwrap(), []);
+    assert_eq!(pubsub.subscriptions_of("pubsub.x", NURSE, at(0)).await.unwrap(), []);
     assert!(pubsub.unsubscribe(node, &phone).await.unwrap());
     assert!(!pubsub.unsubscribe(node, &phone).await.unwrap());
-    assert_eq!(pubsub.subscriptions(node).await.unwrap().len(), 1);
+    assert_eq!(pubsub.subscriptions(node, at(0)).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn subscription_options(database: &Database) {
+    let (store, pubsub) = (&database.store, &database.store.pubsub);
+    let node = node(store, "pubsub.x", "a").await.id;
+    let options = SubscriptionOptions { deliver: false, expires: Some(at(60)) };
+    let leased =
+        NodeSubscription { options, ..subscription(JULIET, SubscriptionState::Subscribed) };
+    assert!(pubsub.subscribe(node, &leased, 1, at(0)).await.unwrap());
+    assert_eq!(pubsub.subscriptions(node, at(59)).await.unwrap(), [leased]);
+    assert_eq!(pubsub.subscriptions(node, at(60)).await.unwrap(), []);
+    assert_eq!(pubsub.relation(node, JULIET, at(60)).await.unwrap(), NodeRelation::default());
+    assert_eq!(pubsub.subscriptions_of("pubsub.x", JULIET, at(60)).await.unwrap(), []);
+    // What has ended takes no room.
+    let other = subscription(NURSE, SubscriptionState::Subscribed);
+    assert!(!pubsub.subscribe(node, &other, 1, at(59)).await.unwrap());
+    assert!(pubsub.subscribe(node, &other, 1, at(60)).await.unwrap());
+    assert_eq!(pubsub.subscriptions(node, at(0)).await.unwrap(), [other]);
 }
 
 pub(crate) async fn items_are_kept_in_the_order_of_publication(database: &Database) {

@@ -47,6 +47,8 @@ pub struct Candidate {
     pub priority: u32,
     pub protocol: String,
     pub kind: String,
+    /// Who opens the connection (RFC 6544, section 4.5); of `tcp` alone.
+    pub tcptype: Option<String>,
 }
 
 impl Transport {
@@ -116,6 +118,7 @@ impl Candidate {
             priority: parsed(candidate, "priority")?.unwrap_or_default(),
             protocol: owned(candidate, "protocol").unwrap_or_default(),
             kind: owned(candidate, "type").unwrap_or_default(),
+            tcptype: owned(candidate, "tcptype"),
         })
     }
 
@@ -130,6 +133,7 @@ impl Candidate {
             .with_attr("port", self.port.to_string())
             .with_attr("priority", self.priority.to_string())
             .with_attr("protocol", self.protocol.as_str())
+            .with_attr_opt("tcptype", self.tcptype.as_deref())
             .with_attr("type", self.kind.as_str())
     }
 }

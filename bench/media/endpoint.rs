@@ -1,0 +1,229 @@
+//! One transport with the server: a socket and the other end of a leg.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use tokio::{
+    net::UdpSocket,
+    time::{Instant, sleep_until},
+};
+use wello_sfu::{
+    Identity, Outgoing, WebRtc,
+    api::LegSpec,
+    peer::{Datagram, Marks, Packet, Peer as _, Polled, Sending, Transport},
+};
+
+use super::signalling::{LAYERS, SOURCE, layers};
+use crate::histogram::Histogram;
+
+/// RTP with its header is 1200 octets long.
+const PAYLOAD: usize = 1180;
+/// Packets leave in bursts, as those of a picture do.
+const TICK: Duration = Duration::from_millis(5);
+/// Nothing is due for long.
+const LONG: Duration = Duration::from_secs(1);
+/// Longer than any datagram that comes.
+const DATAGRAM: usize = 2048;
+/// VP8: the first packet of a picture that stands alone, so that a receiver can begin with any.
+const HEAD: [u8; 9] = [0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0];
+
+/// What all endpoints of a load do and see.
+pub(super) struct Traffic {
+    /// Packets a second of each source.
+    pub(super) rate: Cell<f64>,
+    pub(super) sent: Cell<u64>,
+    pub(super) received: Cell<u64>,
+    pub(super) connected: Cell<usize>,
+    pub(super) latency: RefCell<Histogram>,
+    /// From joining to the first packet.
+    pub(super) first: RefCell<Histogram>,
+    begin: Instant,
+}
+
+impl Traffic {
+    pub(super) fn new() -> Self {
+        Self {
+            rate: Cell::new(0.0),
+            sent: Cell::new(0),
+            received: Cell::new(0),
+            connected: Cell::new(0),
+            latency: RefCell::default(),
+            first: RefCell::default(),
+            begin: Instant::now(),
+        }
+    }
+
+    /// What was counted and measured so far is forgotten.
+    pub(super) fn reset(&self) {
+        self.sent.set(0);
+        self.received.set(0);
+        self.latency.take();
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.begin).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+fn count(cell: &Cell<u64>, more: u64) {
+    cell.set(cell.get() + more);
+}
+
+/// What is sent by an endpoint.
+#[derive(Default)]
+pub(super) struct Sources {
+    pub(super) count: u32,
+    seq: u64,
+    since: Option<Instant>,
+    /// Of the packets that were due since then.
+    done: u64,
+}
+
+pub(super) struct Endpoint {
+    socket: UdpSocket,
+    here: SocketAddr,
+    server: SocketAddr,
+    rtc: WebRtc,
+    traffic: Rc<Traffic>,
+    sources: Sources,
+    /// When its participant has asked to join, until the first packet comes.
+    asked: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+impl Endpoint {
+    pub(super) async fn new(
+        identity: &Identity,
+        leg: &LegSpec,
+        server: SocketAddr,
+        traffic: Rc<Traffic>,
+        asked: Instant,
+    ) -> Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let here = socket.local_addr()?;
+        let mut rtc = WebRtc::open(identity, &[here], leg, Instant::now().into_std())?;
+        rtc.call(server);
+        let count = u32::try_from(leg.outputs.len())?;
+        let sources = Sources { count, ..Sources::default() };
+        let (asked, buffer) = (Some(asked), vec![0; DATAGRAM]);
+        Ok(Self { socket, here, server, rtc, traffic, sources, asked, buffer })
+    }
+
+    /// Sends in layers.
+    pub(super) fn add_layers(&mut self, mid: &wello_sfu::api::Mid) {
+        for (rid, source) in layers() {
+            self.rtc.add_layer(mid, &rid, source);
+        }
+        // As many as there are names of layers.
+        self.sources.count = LAYERS.len() as u32;
+    }
+
+    /// Until it is dropped.
+    pub(super) async fn run(mut self) -> Result<()> {
+        loop {
+            let until = self.flush().await?;
+            let tick = if self.sources.count > 0 { Instant::now() + TICK } else { until };
+            tokio::select! {
+                ready = self.socket.readable() => ready?,
+                () = sleep_until(until.min(tick)) => {}
+            }
+            while let Ok((length, source)) = self.socket.try_recv_from(&mut self.buffer) {
+                self.receive(length, source).await?;
+            }
+            self.send_what_is_due();
+            self.rtc.tick(Instant::now().into_std()).context("transport")?;
+        }
+    }
+
+    async fn receive(&mut self, length: usize, source: SocketAddr) -> Result<()> {
+        let datagram = Datagram {
+            transport: Transport::Udp,
+            source,
+            destination: self.here,
+            contents: &self.buffer[..length],
+        };
+        self.rtc.receive(&datagram, Instant::now().into_std()).context("transport")?;
+        self.flush().await?;
+        Ok(())
+    }
+
+    /// Takes all that there is; returns when more is due.
+    async fn flush(&mut self) -> Result<Instant> {
+        loop {
+            match self.rtc.poll().context("transport")? {
+                Polled::Until(until) => {
+                    return Ok(Instant::from_std(until).min(Instant::now() + LONG));
+                }
+                Polled::Send(Outgoing {
+                    transport: Transport::Udp, destination, contents, ..
+                }) => {
+                    self.socket.send_to(&contents, destination).await?;
+                }
+                Polled::Connected => {
+                    self.traffic.connected.set(self.traffic.connected.get() + 1);
+                }
+                Polled::Packet(packet) => self.take(&packet),
+                Polled::Closed => anyhow::bail!("{} has closed a transport", self.server),
+                _ => {}
+            }
+        }
+    }
+
+    fn take(&mut self, packet: &Packet) {
+        let now = Instant::now();
+        count(&self.traffic.received, 1);
+        if let Some(asked) = self.asked.take() {
+            self.traffic.first.borrow_mut().record(now.saturating_duration_since(asked));
+        }
+        if let Some(sent) = packet.payload.last_chunk::<8>() {
+            let way = self.traffic.nanos(now).saturating_sub(u64::from_be_bytes(*sent));
+            self.traffic.latency.borrow_mut().record(Duration::from_nanos(way));
+        }
+    }
+
+    fn send_what_is_due(&mut self) {
+        let (now, rate) = (Instant::now(), self.traffic.rate.get());
+        if rate == 0.0 || self.sources.count == 0 {
+            self.sources.since = None;
+            return;
+        }
+        let since = *self.sources.since.get_or_insert_with(|| {
+            self.sources.done = 0;
+            now
+        });
+        let due = (now.saturating_duration_since(since).as_secs_f64() * rate) as u64;
+        for _ in self.sources.done..due {
+            self.sources.seq += 1;
+            for source in 0..self.sources.count {
+                self.write(SOURCE + source, now);
+            }
+        }
+        // Of layers a receiver gets one.
+        count(&self.traffic.sent, due - self.sources.done);
+        self.sources.done = due;
+    }
+
+    fn write(&mut self, source: u32, now: Instant) {
+        let mut payload = vec![0; PAYLOAD];
+        payload[..HEAD.len()].copy_from_slice(&HEAD);
+        payload[PAYLOAD - 8..].copy_from_slice(&self.traffic.nanos(now).to_be_bytes());
+        let seq = self.sources.seq;
+        self.rtc.write(Sending {
+            source,
+            pt: 96,
+            seq,
+            // Wraps, as it is to.
+            timestamp: (seq * 90) as u32,
+            marker: true,
+            marks: Marks::default(),
+            arrived: now.into_std(),
+            payload: payload.into(),
+            vp8: None,
+        });
+    }
+}

@@ -1,0 +1,80 @@
+//! Ad-hoc commands of the focus (XEP-0050).
+
+use std::sync::Arc;
+
+use wello_kernel::Kernel;
+use wello_kernel::clock::random_id;
+use wello_wire::error::StanzaError;
+use wello_wire::jid::{FullJid, Jid};
+use wello_wire::ns;
+use wello_wire::payload::command::{Action, Command, CommandError, Status};
+use wello_wire::payload::disco::{DiscoItem, DiscoItems};
+use wello_wire::xml::Element;
+
+use super::Calls;
+
+/// Invites everybody in the room into the conference.
+const RING: &str = "urn:wello:calls:0#ring";
+/// All commands, and what they are called.
+const COMMANDS: [(&str, &str); 1] = [(RING, "Ring everybody")];
+
+impl Calls {
+    pub(super) async fn command(
+        &self,
+        kernel: &Arc<Kernel>,
+        from: &Jid,
+        to: &Jid,
+        payload: &Element,
+    ) -> Result<Element, StanzaError> {
+        let command = Command::parse(payload).map_err(CommandError::from_parse)?;
+        let session = command.session_id.unwrap_or_else(random_id);
+        let answer =
+            |status| Command::answer(command.node.clone(), session.clone(), status).to_element();
+        if command.action == Action::Cancel {
+            return Ok(answer(Status::Canceled));
+        }
+        match command.node.as_str() {
+            RING => self.ring_for(kernel, from, to).await?,
+            _ => return Err(StanzaError::item_not_found("no such command")),
+        }
+        Ok(answer(Status::Completed))
+    }
+
+    /// Who is in the conference may call the others.
+    async fn ring_for(
+        &self,
+        kernel: &Arc<Kernel>,
+        from: &Jid,
+        to: &Jid,
+    ) -> Result<(), StanzaError> {
+        let hall = self.hall(to)?;
+        let caller = FullJid::try_from(from.clone());
+        let caller = caller.map_err(|_| StanzaError::bad_request("only sessions call"))?;
+        let is_in = {
+            let conferences = self.conferences.lock();
+            conferences.get(&hall.place).is_some_and(|conference| conference.has_joined(&caller))
+        };
+        if !is_in {
+            return Err(StanzaError::forbidden("only for who is in the conference"));
+        }
+        if self.meets.has(&hall.place) {
+            return Err(StanzaError::not_allowed("there is no room to ring"));
+        }
+        self.ring(kernel, &hall, &caller).await
+    }
+}
+
+/// disco#items of a focus: it has nothing but commands.
+pub fn items(focus: &Jid, query: &Element) -> Element {
+    let node = query.attr("node").map(str::to_owned);
+    let item = |(node, name): (&str, &str)| DiscoItem {
+        jid: focus.bare().into(),
+        node: Some(node.to_owned()),
+        name: Some(name.to_owned()),
+    };
+    let items = match node.as_deref() {
+        Some(ns::COMMANDS) => COMMANDS.into_iter().map(item).collect(),
+        _ => Vec::new(),
+    };
+    DiscoItems { node, items }.to_element()
+}
