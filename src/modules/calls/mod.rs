@@ -4,6 +4,7 @@
 mod commands;
 mod conference;
 mod dialects;
+mod figures;
 mod focus;
 mod halls;
 mod links;

@@ -246,6 +246,17 @@ impl Conference {
         origins
     }
 
+    /// All transports, and whose they are.
+    pub fn transports(&self) -> HashMap<LegId, FullJid> {
+        let of = |person: &Person| {
+            let ups = person.ups.iter().map(|up| up.leg);
+            let legs: Vec<LegId> = ups.chain(person.downs.iter().map(|down| down.leg)).collect();
+            let occupant = person.guest.occupant.clone();
+            legs.into_iter().map(move |leg| (leg, occupant.clone()))
+        };
+        self.people.values().flat_map(of).collect()
+    }
+
     /// All devices that are in it.
     pub fn devices(&self) -> impl Iterator<Item = &FullJid> {
         self.people.keys()

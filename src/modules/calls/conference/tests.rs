@@ -1,8 +1,6 @@
 mod dialects;
 mod plain;
 
-use std::collections::HashMap;
-
 use wello_sfu::api::{Command, Fingerprint, LegSpec, Rid, TrackId, Why};
 use wello_wire::error::Condition as ErrorCondition;
 
