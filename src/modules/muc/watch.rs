@@ -57,6 +57,7 @@ pub(crate) struct Present {
     pub occupant: FullJid,
     /// May be heard (section 5.1).
     pub voice: bool,
+    pub moderates: bool,
     /// Is told real addresses.
     pub sees_addresses: bool,
     /// Says that it is in a call (XEP-0272).
@@ -82,6 +83,7 @@ impl Muc {
                 jid: device.jid.clone(),
                 occupant: occupant.jid.clone(),
                 voice: occupant.role >= Role::Participant,
+                moderates: occupant.role == Role::Moderator,
                 sees_addresses,
                 shows_call: device.presence.has_child("muji", ns::MUJI),
                 client: client(&device.presence),
