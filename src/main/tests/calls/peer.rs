@@ -147,7 +147,7 @@ impl Peer {
 
     /// The same with new credentials for ICE (RFC 8829, section 5.2.3.1).
     pub async fn offer_anew(&mut self) -> String {
-        let options = RTCOfferOptions { ice_restart: true, ..Default::default() };
+        let options = RTCOfferOptions { ice_restart: true };
         let offer = self.connection.create_offer(Some(options)).await.unwrap();
         self.connection.set_local_description(offer).await.unwrap();
         self.description().await
