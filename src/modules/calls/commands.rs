@@ -14,12 +14,17 @@ use wello_wire::xml::Element;
 
 use super::Calls;
 use super::figures::FIGURES;
+use super::recording::{START, STOP};
 
 /// Invites everybody in the room into the conference.
 const RING: &str = "urn:wello:calls:0#ring";
 /// All commands, and what they are called.
-const COMMANDS: [(&str, &str); 2] =
-    [(RING, "Ring everybody"), (FIGURES, "How the participants do")];
+const COMMANDS: [(&str, &str); 4] = [
+    (RING, "Ring everybody"),
+    (FIGURES, "How the participants do"),
+    (START, "Record the call"),
+    (STOP, "End the recording"),
+];
 
 impl Calls {
     pub(super) async fn command(
@@ -36,11 +41,10 @@ impl Calls {
             return Ok(answer(Status::Canceled).to_element());
         }
         let form = match command.node.as_str() {
-            RING => {
-                self.ring_for(kernel, from, to).await?;
-                None
-            }
             FIGURES => Some(self.figures_for(kernel, from, to).await?),
+            RING => self.ring_for(kernel, from, to).await.map(|()| None)?,
+            START => self.start_recording(kernel, from, to).await.map(|()| None)?,
+            STOP => self.stop_recording(kernel, from, to).await.map(|()| None)?,
             _ => return Err(StanzaError::item_not_found("no such command")),
         };
         Ok(Command { form, ..answer(Status::Completed) }.to_element())
@@ -80,23 +84,26 @@ impl Calls {
         }
         self.ring(kernel, &hall, &caller).await
     }
+
+    /// disco#items of a focus: it has nothing but commands.
+    pub(super) fn command_items(&self, focus: &Jid, query: &Element) -> Element {
+        let node = query.attr("node").map(str::to_owned);
+        let item = |(node, name): (&str, &str)| DiscoItem {
+            jid: focus.bare().into(),
+            node: Some(node.to_owned()),
+            name: Some(name.to_owned()),
+        };
+        let works = |(node, _): &(&str, &str)| {
+            ![START, STOP].contains(node) || self.recordings.are_allowed()
+        };
+        let items = match node.as_deref() {
+            Some(ns::COMMANDS) => COMMANDS.into_iter().filter(works).map(item).collect(),
+            _ => Vec::new(),
+        };
+        DiscoItems { node, items }.to_element()
+    }
 }
 
 fn session(from: &Jid) -> Result<FullJid, StanzaError> {
     FullJid::try_from(from.clone()).map_err(|_| StanzaError::bad_request("only for sessions"))
-}
-
-/// disco#items of a focus: it has nothing but commands.
-pub fn items(focus: &Jid, query: &Element) -> Element {
-    let node = query.attr("node").map(str::to_owned);
-    let item = |(node, name): (&str, &str)| DiscoItem {
-        jid: focus.bare().into(),
-        node: Some(node.to_owned()),
-        name: Some(name.to_owned()),
-    };
-    let items = match node.as_deref() {
-        Some(ns::COMMANDS) => COMMANDS.into_iter().map(item).collect(),
-        _ => Vec::new(),
-    };
-    DiscoItems { node, items }.to_element()
 }

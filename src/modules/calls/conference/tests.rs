@@ -1,4 +1,5 @@
 mod dialects;
+mod plain;
 
 use wello_sfu::api::{Command, Fingerprint, LegSpec, Rid, TrackId, Why};
 use wello_wire::error::Condition as ErrorCondition;
@@ -96,6 +97,7 @@ impl Stage {
             fingerprint: Fingerprint { hash: "sha-256".to_owned(), bytes: vec![7; 32] },
             participants: 3,
             streams: 2,
+            mixes: 2,
             media: vec![Media::Audio, Media::Video],
         };
         let focus = "hall@calls.capulet.example".parse().unwrap();
