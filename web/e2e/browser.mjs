@@ -177,7 +177,7 @@ export async function pair(browser, options) {
 }
 
 /** Runs in the page, before its own scripts. */
-function keepConnections() {
+export function keepConnections() {
   window.sockets = [];
   window.peers = [];
   window.RTCPeerConnection = class extends RTCPeerConnection {

@@ -1,4 +1,5 @@
-import { pictureMoves, soundIsHeard } from "./media.mjs";
+import { Firefox } from "./firefox.mjs";
+import { pictureMoves, soundArrives, soundIsHeard } from "./media.mjs";
 import { allSeeAndHear, council, enter } from "./meetings.test.mjs";
 
 export const tests = {
@@ -43,6 +44,23 @@ export const tests = {
     await soundIsHeard(ann.page, `Picture of ${romeo.account.user}`);
     const tile = romeo.page.locator(`[data-nick="Ann"]`);
     await tile.getByText("Ann is muted").waitFor({ state: "attached" });
+  },
+
+  "Firefox meets Chromium in a conference": async (t) => {
+    if (!Firefox.isHere()) t.skip("there is no Firefox here");
+    const [romeo] = await council(t, ["romeo"]);
+    const firefox = await Firefox.launch();
+    try {
+      await firefox.join(await guestLink(romeo), "Ann");
+      await Promise.all([
+        pictureMoves(firefox.page, `Picture of ${romeo.account.user}`),
+        soundArrives(firefox.page),
+        pictureMoves(romeo.page, "Picture of Ann"),
+        soundIsHeard(romeo.page, "Picture of Ann"),
+      ]);
+    } finally {
+      await firefox.close();
+    }
   },
 
   "a link that is not valid says so": async (t) => {

@@ -40,13 +40,14 @@ impl Calls {
         if command.action == Action::Cancel {
             return Ok(answer(Status::Canceled).to_element());
         }
-        let form = match command.node.as_str() {
-            FIGURES => Some(self.figures_for(kernel, from, to).await?),
-            RING => self.ring_for(kernel, from, to).await.map(|()| None)?,
-            START => self.start_recording(kernel, from, to).await.map(|()| None)?,
-            STOP => self.stop_recording(kernel, from, to).await.map(|()| None)?,
+        let mut form = None;
+        match command.node.as_str() {
+            RING => self.ring_for(kernel, from, to).await?,
+            FIGURES => form = Some(self.figures_for(kernel, from, to).await?),
+            START => self.start_recording(kernel, from, to).await?,
+            STOP => self.stop_recording(kernel, from, to).await?,
             _ => return Err(StanzaError::item_not_found("no such command")),
-        };
+        }
         Ok(Command { form, ..answer(Status::Completed) }.to_element())
     }
 

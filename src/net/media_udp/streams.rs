@@ -212,7 +212,7 @@ async fn write(mut output: OwnedWriteHalf, outbox: &Outbox) -> io::Result<()> {
 async fn unproven(outbox: &Outbox) {
     sleep(PROOF).await;
     if outbox.proven.load(Ordering::Relaxed) {
-        pending().await
+        pending::<()>().await;
     }
 }
 

@@ -18,9 +18,6 @@ export async function enter(room: string, token: string, name: string): Promise<
   await rooms.visit(room, admissionOf(token)?.name ?? "", name);
 }
 
-/** The page is closed, or loaded again. */
-export const goAway = (): Promise<void> => quit();
-
 /** Leaves the room, and is a guest no more. */
 export async function leave(): Promise<void> {
   sessionStorage.removeItem(ADMISSION);

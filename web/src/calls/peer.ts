@@ -2,7 +2,7 @@ import { ns } from "../xmpp/ns";
 import type { Session } from "../xmpp/session";
 import { children, type Element, xml } from "../xmpp/xml";
 import { candidateElement, candidateLine } from "./candidate";
-import { jingleFromSdp, type Role, sdpFromJingle } from "./jingle";
+import { jingleFromSdp, otherThan, type Role, sdpFromJingle } from "./jingle";
 import { firstOf, parseSdp } from "./sdp";
 
 export interface PeerEvents {
@@ -132,7 +132,7 @@ export class Peer {
     if (this.over) return;
     const all = this.connection.getTransceivers();
     const sender = all.find(({ receiver }) => receiver.track.kind === kind)?.sender;
-    if (!sender && track) void this.addContent(track);
+    if (!sender && track) this.addContent(track).catch(() => {});
     // Refused when the session ends in the meantime.
     sender?.replaceTrack(track ?? null).catch(() => {});
   }
@@ -140,12 +140,12 @@ export class Peer {
   /** XEP-0166, section 7.2.2. */
   private async addContent(track: MediaStreamTrack): Promise<void> {
     if (this.connection.signalingState !== "stable") return;
-    const known = new Set(this.sections().map((section) => firstOf(section, "mid")));
+    const known = this.names();
     this.adding = this.connection.addTransceiver(track, { direction: "sendrecv" });
     await this.connection.setLocalDescription();
-    const isNew = (one: Element) => one.name !== "content" || !known.has(one.attrs.name);
+    const added = this.names().filter((name) => !known.includes(name));
     try {
-      await this.send("content-add", ...this.description().filter(isNew));
+      await this.send("content-add", ...this.contents(added, this.options.role));
     } catch {
       await this.takeBack();
     }
@@ -175,9 +175,8 @@ export class Peer {
     await this.describe("offer", this.withContents(jingle));
     await this.options.events.onAdded?.();
     await this.connection.setLocalDescription();
-    const names = new Set(added.map(({ attrs }) => attrs.name));
-    const isNew = (one: Element) => one.name !== "content" || names.has(one.attrs.name);
-    await this.send("content-accept", ...this.description().filter(isNew));
+    const names = added.map(({ attrs }) => attrs.name);
+    await this.send("content-accept", ...this.contents(names, otherThan(this.options.role)));
   }
 
   private async takeAccepted(jingle: Element): Promise<void> {
@@ -239,7 +238,7 @@ export class Peer {
   }
 
   private async describe(type: RTCSdpType, jingle: Element): Promise<void> {
-    const other = this.options.role === "initiator" ? "responder" : "initiator";
+    const other = otherThan(this.options.role);
     const offered = type === "answer" ? this.sections() : undefined;
     const sdp = sdpFromJingle(jingle, other, offered);
     await this.connection.setRemoteDescription({ type, sdp });
@@ -306,6 +305,19 @@ export class Peer {
 
   private sections() {
     return parseSdp(this.connection.localDescription?.sdp ?? "").sections;
+  }
+
+  private names(): (string | undefined)[] {
+    return this.sections().map((section) => firstOf(section, "mid"));
+  }
+
+  /** The contents of these names, which `creator` has added, and how all are grouped. */
+  private contents(names: (string | undefined)[], creator: Role): Element[] {
+    const wanted = this.description().filter(
+      ({ name, attrs }) => name !== "content" || names.includes(attrs.name),
+    );
+    for (const content of wanted) if (content.name === "content") content.attrs.creator = creator;
+    return wanted;
   }
 
   private kindOf(name: string): string | undefined {

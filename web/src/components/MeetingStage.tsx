@@ -31,6 +31,9 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
   const [layout, setLayout] = useState<Layout>("grid");
   const [busy, setBusy] = useState(false);
   useAnnouncements(people, nick);
+  // The form that led here is gone, with what had the focus.
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus(), []);
   const toggle = (which: Panel) => setPanel(panel === which ? undefined : which);
   const others = [...tiles.values()];
   const spoken = others.find((tile) => tile.nick === speaker && !tile.screen) ?? others[0];
@@ -55,7 +58,9 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
   return (
     <div class="flex min-h-0 flex-1 flex-col bg-gray-900 text-white">
       <div class="flex items-center gap-3 px-4 py-2">
-        <h1 class="min-w-0 flex-1 truncate font-semibold">{name}</h1>
+        <h1 ref={heading} tabIndex={-1} class="min-w-0 flex-1 truncate font-semibold outline-none">
+          {name}
+        </h1>
         <GuestLinkButton room={room} />
         {!guest && (
           <IconButton icon="copy" label={t("meet.copy")} class="hover:bg-gray-700" onClick={copy} />
@@ -238,6 +243,10 @@ function People({ room, tiles }: { room: string; tiles: Tile[] }) {
               {person.nick === speaker && <Icon name="speaker" />}
               <Icon name={person.microphone ? "microphone" : "microphoneOff"} />
               <Icon name={person.camera ? "camera" : "cameraOff"} />
+              <span class="sr-only">
+                {t(person.microphone ? "call.microphoneOn" : "call.microphoneOff")},{" "}
+                {t(person.camera ? "meet.withCamera" : "call.cameraIsOff")}
+              </span>
             </div>
             {tile && (
               <input

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import { open } from "../app/chat";
+import { quit } from "../app/client";
 import * as guests from "../app/guests";
 import { isText, t } from "../app/i18n";
 import { join, leave } from "../calls/conference";
@@ -30,10 +31,10 @@ export function GuestPage() {
   const isIn = phase === "in" || phase === "reconnecting";
   useEffect(() => {
     // Else the others would see somebody who is gone until the server gives them up.
-    const quit = () => void guests.goAway();
-    addEventListener("pagehide", quit);
+    const goAway = () => void quit();
+    addEventListener("pagehide", goAway);
     return () => {
-      removeEventListener("pagehide", quit);
+      removeEventListener("pagehide", goAway);
       leave();
     };
   }, []);

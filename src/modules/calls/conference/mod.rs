@@ -226,19 +226,6 @@ impl Conference {
         self.people.contains_key(jid)
     }
 
-    /// All transports, and whose they are.
-    pub fn transports(&self) -> HashMap<LegId, FullJid> {
-        let of = |person: &Person| {
-            let ups = person.ups.iter().map(|up| up.leg);
-            let downs = person.downs.iter().map(|down| down.leg);
-            let plain = person.plain.iter().flat_map(|plain| &plain.others).map(|(_, leg)| *leg);
-            let legs: Vec<LegId> = ups.chain(downs).chain(plain).collect();
-            let occupant = person.guest.occupant.clone();
-            legs.into_iter().map(move |leg| (leg, occupant.clone()))
-        };
-        self.people.values().flat_map(of).collect()
-    }
-
     /// From now on it is recorded, or not any more.
     pub fn record(&mut self, on: bool, dice: &mut dyn Dice, fx: &mut Effects) {
         self.recorded = on;
@@ -257,6 +244,19 @@ impl Conference {
             }
         }
         origins
+    }
+
+    /// All transports, and whose they are.
+    pub fn transports(&self) -> HashMap<LegId, FullJid> {
+        let of = |person: &Person| {
+            let ups = person.ups.iter().map(|up| up.leg);
+            let downs = person.downs.iter().map(|down| down.leg);
+            let plain = person.plain.iter().flat_map(|plain| &plain.others).map(|(_, leg)| *leg);
+            let legs: Vec<LegId> = ups.chain(downs).chain(plain).collect();
+            let occupant = person.guest.occupant.clone();
+            legs.into_iter().map(move |leg| (leg, occupant.clone()))
+        };
+        self.people.values().flat_map(of).collect()
     }
 
     /// All devices that are in it.
