@@ -18,8 +18,8 @@ use crate::{Web, home};
 struct Files;
 
 /// The paths that the client itself tells apart (`web/src/app/routes.ts`).
-pub(crate) const PAGES: [&str; 5] =
-    ["/", "/settings", "/chat/{address}", "/room/{address}", "/r/{room}"];
+pub(crate) const PAGES: [&str; 6] =
+    ["/", "/settings", "/chat/{address}", "/room/{address}", "/r/{room}", "/join/{room}"];
 
 /// The client, on whichever of its pages.
 pub(crate) async fn index(State(web): State<Web>, headers: HeaderMap) -> Response {
@@ -123,9 +123,15 @@ mod tests {
             let request = Request::get(path).body(Body::empty()).unwrap();
             server.web.router().oneshot(request).await.unwrap().status()
         };
-        for path in
-            ["/", "/settings", "/chat/a%40b.example", "/room/r%40c.example", "/r/hall", "/about"]
-        {
+        for path in [
+            "/",
+            "/settings",
+            "/chat/a%40b.example",
+            "/room/r%40c.example",
+            "/r/hall",
+            "/join/hall%40c.example",
+            "/about",
+        ] {
             assert_eq!(status(path).await, StatusCode::OK, "{path}");
         }
         for path in ["/nothing", "/assets/none.js", "/assets/../../package.json", "/chat/a/b"] {

@@ -9,17 +9,31 @@ use wello_wire::jid::BareJid;
 use wello_wire::payload::datetime::Timestamp;
 use wello_wire::payload::external_services::{Credentials, Service};
 
+use crate::Kernel;
 use crate::config::{ExternalService, Transport, Turn};
 
 /// Enough to tell accounts apart in the service's quotas and logs.
 const NAME_BYTES: usize = 10;
 
-/// All services of the configuration, with credentials of the account's own.
-pub fn services_for(config: &[ExternalService], account: &BareJid, now: Timestamp) -> Vec<Service> {
-    config.iter().map(|service| service_for(service, account, now)).collect()
+impl Kernel {
+    /// All services of the configuration, with credentials of the account's or guest's own.
+    pub fn external_services(&self, account: &BareJid) -> Vec<Service> {
+        let host = self.config.host_of(account.domain());
+        services_for(&self.config.external_service, account, host, self.clock.now())
+    }
 }
 
-fn service_for(config: &ExternalService, account: &BareJid, now: Timestamp) -> Service {
+/// `host`: where the services are that the configuration names no place for.
+fn services_for(
+    config: &[ExternalService],
+    account: &BareJid,
+    host: &str,
+    now: Timestamp,
+) -> Vec<Service> {
+    config.iter().map(|service| service_for(service, account, host, now)).collect()
+}
+
+fn service_for(config: &ExternalService, account: &BareJid, host: &str, now: Timestamp) -> Service {
     let fixed = config.username.clone().zip(config.password.clone());
     let fixed = fixed.map(|(username, password)| Credentials { username, password, expires: None });
     let issued = config.secret.as_deref().map(|secret| {
@@ -28,11 +42,7 @@ fn service_for(config: &ExternalService, account: &BareJid, now: Timestamp) -> S
     });
     Service {
         kind: config.kind.clone(),
-        host: if config.host.is_empty() {
-            account.domain().to_owned()
-        } else {
-            config.host.clone()
-        },
+        host: if config.host.is_empty() { host.to_owned() } else { config.host.clone() },
         port: config.port,
         transport: config.transport.map(|transport| transport.name().to_owned()),
         name: config.name.clone(),
@@ -117,7 +127,7 @@ mod tests {
     fn a_shared_secret_makes_credentials_that_expire() {
         let now = Timestamp::from_secs(1_800_000_000);
         let config = turn("secret = 'north'\ncredentials_hours = 2");
-        let one = |account| services_for(&config, &jid(account), now).remove(0).credentials;
+        let one = |account| services_for(&config, &jid(account), "", now).remove(0).credentials;
         let romeo = one("romeo@wello.example").unwrap();
         assert_eq!(romeo.expires, Some(Timestamp::from_secs(1_800_007_200)));
         let (expires, whose) = romeo.username.split_once(':').unwrap();
@@ -134,8 +144,8 @@ mod tests {
         let account = jid("romeo@wello.example");
         let ports = OwnPorts { udp: vec![3478], tcp: vec![3478], tls: vec![5349] };
         let told = |config: &Turn| -> Vec<String> {
-            let all =
-                services_for(&own(config, "north", &ports), &account, Timestamp::from_secs(0));
+            let (own, now) = (own(config, "north", &ports), Timestamp::from_secs(0));
+            let all = services_for(&own, &account, "wello.example", now);
             let text = |one: &Service| {
                 assert_eq!(one.credentials.is_some(), one.kind != "stun");
                 let transport = one.transport.clone().unwrap_or_default();
@@ -163,10 +173,10 @@ mod tests {
     #[test]
     fn fixed_credentials_and_none() {
         let now = Timestamp::from_secs(0);
-        let fixed = services_for(&turn("username = 'u'\npassword = 'p'"), &jid("a@b"), now);
+        let fixed = services_for(&turn("username = 'u'\npassword = 'p'"), &jid("a@b"), "", now);
         let credentials = fixed[0].credentials.as_ref().unwrap();
         assert_eq!((credentials.username.as_str(), credentials.expires), ("u", None));
-        let open = services_for(&turn("port = 3478\ntransport = 'udp'"), &jid("a@b"), now);
+        let open = services_for(&turn("port = 3478\ntransport = 'udp'"), &jid("a@b"), "", now);
         assert_eq!((open[0].port, open[0].transport.as_deref()), (Some(3478), Some("udp")));
         assert_eq!(open[0].credentials, None);
     }

@@ -1,6 +1,6 @@
 //! Every point where a feature may take part in what happens to a stanza or a session.
 //!
-//! Stanzas pass the stages in this order: Guard, Rewrite, Screen, Route (the router's own), Copy,
+//! Stanzas pass the stages in this order: Permit, Guard, Rewrite, Screen, Route (the router's own), Copy,
 //! Archive, Deliver, After. Within a stage, hooks run in the order of registration, which follows the
 //! modules' dependencies.
 
@@ -17,6 +17,7 @@ use wello_wire::stanza::{Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 use crate::Kernel;
+use crate::accounts::GuestGrant;
 use crate::passage::Passage;
 use crate::sessions::Session;
 
@@ -29,6 +30,17 @@ pub enum Flow {
     Handled,
     /// The sender gets this error.
     Refuse(StanzaError),
+}
+
+/// Stage Permit: what a client sends, before anything is done with it.
+pub trait Permit: Send + Sync {
+    /// Says what the client is told if it may not.
+    fn permit(
+        &self,
+        kernel: &Kernel,
+        session: &Session,
+        stanza: &Stanza,
+    ) -> Result<(), StanzaError>;
 }
 
 /// Stage Guard: before anything is done with the stanza. A failing guard refuses.
@@ -362,6 +374,80 @@ pub trait Service: Send + Sync {
     async fn shut_down(&self, _kernel: &Arc<Kernel>) {}
 }
 
+/// A link by which people without an account get into a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestLink {
+    /// Names it to those who may take it back.
+    pub id: String,
+    /// Who made it.
+    pub by: String,
+    pub expires: Timestamp,
+    /// Who comes by it counts as a member of the room.
+    pub member: bool,
+}
+
+/// What somebody wants of a link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GuestLinkWish {
+    pub hours: Option<u32>,
+    pub member: bool,
+}
+
+/// A link that was made just now: later nobody is told its token.
+#[derive(Clone, Debug)]
+pub struct NewGuestLink {
+    pub link: GuestLink,
+    /// The page that it leads to.
+    pub url: String,
+}
+
+/// Rooms, for people without an account.
+#[async_trait]
+pub trait GuestDoor: Send + Sync {
+    async fn make_link(
+        &self,
+        kernel: &Arc<Kernel>,
+        by: &Jid,
+        room: &BareJid,
+        wish: GuestLinkWish,
+    ) -> Result<NewGuestLink, StanzaError>;
+
+    /// The links that hold, for those who may make some.
+    async fn links(
+        &self,
+        kernel: &Arc<Kernel>,
+        who: &Jid,
+        room: &BareJid,
+    ) -> Result<Vec<GuestLink>, StanzaError>;
+
+    /// Takes a link back, and puts out who came by it.
+    async fn revoke_link(
+        &self,
+        kernel: &Arc<Kernel>,
+        who: &Jid,
+        room: &BareJid,
+        id: &str,
+    ) -> Result<(), StanzaError>;
+
+    /// Makes whoever has the token of a link a guest of the room.
+    async fn receive(
+        &self,
+        kernel: &Arc<Kernel>,
+        room: &BareJid,
+        token: &str,
+        address: IpAddr,
+    ) -> Result<Reception, StanzaError>;
+}
+
+/// What a new guest has to know.
+#[derive(Clone, Debug)]
+pub struct Reception {
+    pub grant: GuestGrant,
+    /// What the room is called.
+    pub name: String,
+    pub focus: Option<BareJid>,
+}
+
 /// Whoever answers for addresses that are not of this server.
 #[async_trait]
 pub trait RemoteRoute: Send + Sync {
@@ -371,6 +457,7 @@ pub trait RemoteRoute: Send + Sync {
 /// What the modules registered.
 #[derive(Default)]
 pub struct Hooks {
+    pub(crate) permits: Vec<Arc<dyn Permit>>,
     pub(crate) guards: Vec<Arc<dyn Guard>>,
     pub(crate) rewrites: Vec<Arc<dyn Rewrite>>,
     pub(crate) screens: Vec<Arc<dyn Screen>>,
@@ -387,6 +474,7 @@ pub struct Hooks {
     pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,
     pub(crate) stream_features: Vec<Arc<dyn StreamFeatures>>,
     pub discovery: Vec<Arc<dyn Discovery>>,
+    pub guest_door: Option<Arc<dyn GuestDoor>>,
     pub(crate) iqs: std::collections::HashMap<(IqScope, &'static str), Arc<dyn IqHandler>>,
     pub services: std::collections::HashMap<String, Arc<dyn Service>>,
 }

@@ -44,7 +44,7 @@ use crate::sessions::Sessions;
 /// Everything that features share. One per process.
 pub struct Kernel {
     pub config: Config,
-    /// The domains served here.
+    /// The domains served here, those of guests among them.
     pub hosts: HashSet<String>,
     pub store: Store,
     pub accounts: Accounts,
@@ -85,9 +85,10 @@ impl Kernel {
             Arc::clone(module).register(&mut Registrar::new(&mut hooks));
         }
         let accounts = Accounts::open(&config, &store, clock.clone()).await?;
+        let guests = config.guest_domains();
         let files = Files::open(&config, &store, clock.clone()).map_err(std::io::Error::other)?;
         Ok(Arc::new(Kernel {
-            hosts: config.domains().into_iter().map(str::to_owned).collect(),
+            hosts: config.domains().into_iter().map(str::to_owned).chain(guests).collect(),
             config,
             store,
             accounts,

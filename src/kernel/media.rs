@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use wello_sfu::Totals;
 use wello_sfu::api::{Command, ConferenceId, Fingerprint, LegFigures};
+use wello_sfu::tape::Taped;
 
 /// The engine takes no more commands at the moment, or there is none.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -37,28 +38,46 @@ pub struct Question {
     pub answer: oneshot::Sender<Vec<LegFigures>>,
 }
 
+/// Whoever writes down what conferences say and show.
+pub trait TapeRecorder: Send + Sync {
+    /// Called by the thread of the engine: it must not wait.
+    fn take(&self, packet: Taped);
+}
+
 /// The engine, once there is one: commands of the operator have none.
 #[derive(Default)]
-pub struct Media(OnceLock<Arc<dyn MediaEngine>>);
+pub struct Media {
+    engine: OnceLock<Arc<dyn MediaEngine>>,
+    recorder: OnceLock<Arc<dyn TapeRecorder>>,
+}
 
 impl Media {
     /// The first one counts.
     pub fn install(&self, engine: Arc<dyn MediaEngine>) {
-        let _ = self.0.set(engine);
+        let _ = self.engine.set(engine);
+    }
+
+    /// The first one counts.
+    pub fn record_by(&self, recorder: Arc<dyn TapeRecorder>) {
+        let _ = self.recorder.set(recorder);
+    }
+
+    pub fn recorder(&self) -> Option<&Arc<dyn TapeRecorder>> {
+        self.recorder.get()
     }
 
     pub fn engine(&self) -> Option<&Arc<dyn MediaEngine>> {
-        self.0.get()
+        self.engine.get()
     }
 
     pub fn post(&self, command: Command) -> Result<(), Busy> {
-        self.0.get().ok_or(Busy)?.post(command)
+        self.engine.get().ok_or(Busy)?.post(command)
     }
 
     /// How the legs of a conference do; none when the engine knows no such conference.
     pub async fn figures(&self, conference: ConferenceId) -> Result<Vec<LegFigures>, Busy> {
         let (answer, answered) = oneshot::channel();
-        self.0.get().ok_or(Busy)?.ask(Question { conference, answer })?;
+        self.engine.get().ok_or(Busy)?.ask(Question { conference, answer })?;
         answered.await.map_err(|_| Busy)
     }
 }
@@ -77,6 +96,7 @@ pub struct MediaMetrics {
     held_back: Counter,
     joins: Counter,
     joining: Counter,
+    untaped: Counter,
     panics: Counter,
     /// Samples of all transports.
     round_trip: Histogram,
@@ -99,6 +119,7 @@ impl Default for MediaMetrics {
             foreign: Counter::default(),
             keyframes: Counter::default(),
             held_back: Counter::default(),
+            untaped: Counter::default(),
             joins: Counter::default(),
             joining: Counter::default(),
             panics: Counter::default(),
@@ -131,6 +152,8 @@ impl MediaMetrics {
         registry.register("joins", "Transports over which media could pass", self.joins.clone());
         let help = "What that took together, in milliseconds";
         registry.register("joining_milliseconds", help, self.joining.clone());
+        let help = "Packets that were to be recorded and are not";
+        registry.register("unrecorded_packets", help, self.untaped.clone());
         registry.register("panics", "Bugs that ended a transport", self.panics.clone());
         self.register_samples(registry);
     }
@@ -180,6 +203,7 @@ impl MediaMetrics {
             (&self.held_back, before.held_back, now.held_back),
             (&self.joins, before.joins, now.joins),
             (&self.joining, before.joining, now.joining),
+            (&self.untaped, before.untaped, now.untaped),
             (&self.panics, before.panics, now.panics),
         ] {
             counter.inc_by(now.saturating_sub(before));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::hooks::{
     AccountEvents, After, Announcement, Archive, BeforeLogin, BindInline, Chore, Copy, Discovery,
-    Guard, Hooks, IqHandler, IqScope, MediaEvents, Rewrite, Screen, Service, SessionEvents,
-    StreamFeatures, Undelivered,
+    Guard, GuestDoor, Hooks, IqHandler, IqScope, MediaEvents, Permit, Rewrite, Screen, Service,
+    SessionEvents, StreamFeatures, Undelivered,
 };
 
 /// How much of a specification is there.
@@ -50,6 +50,10 @@ pub struct Registrar<'a> {
 impl<'a> Registrar<'a> {
     pub(crate) fn new(hooks: &'a mut Hooks) -> Registrar<'a> {
         Registrar { hooks }
+    }
+
+    pub fn permit(&mut self, hook: Arc<dyn Permit>) {
+        self.hooks.permits.push(hook);
     }
 
     pub fn guard(&mut self, hook: Arc<dyn Guard>) {
@@ -115,6 +119,11 @@ impl<'a> Registrar<'a> {
 
     pub fn discovery(&mut self, hook: Arc<dyn Discovery>) {
         self.hooks.discovery.push(hook);
+    }
+
+    /// Takes people without an account in.
+    pub fn guest_door(&mut self, hook: Arc<dyn GuestDoor>) {
+        self.hooks.guest_door = Some(hook);
     }
 
     /// Answers IQ requests whose payload has this namespace. The first module to claim a

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use wello_kernel::Kernel;
 use wello_kernel::clock::random_id;
-use wello_kernel::external_services::services_for;
 use wello_kernel::hooks::{Chore, IqAnswer, IqHandler, IqRequest, IqScope, Request, SessionEvents};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::sessions::Session;
@@ -74,8 +73,7 @@ impl IqHandler for ExternalServices {
         request.expect(Request::Get)?;
         let asked = ServicesRequest::parse(request.payload)?;
         let account = kernel.local_account(request.from).await?;
-        let config = &kernel.config.external_service;
-        let services = services_for(config, &account, kernel.clock.now());
+        let services = kernel.external_services(&account);
         match asked {
             ServicesRequest::List { kind } => {
                 let list = list(&services, kind.as_deref());
@@ -120,8 +118,7 @@ impl ExternalServices {
 
     async fn renew(&self, kernel: &Arc<Kernel>, client: FullJid, told: Told) {
         let account = client.bare();
-        let config = &kernel.config.external_service;
-        let services = services_for(config, &account, kernel.clock.now());
+        let services = kernel.external_services(&account);
         let push = Element::new("services", ns::EXTDISCO)
             .with_attr("type", told.kind.as_str())
             .with_children(

@@ -13,6 +13,7 @@ mod disco;
 mod establishment;
 mod external_services;
 mod forgery;
+mod guests;
 mod last;
 mod muc;
 mod offline;
@@ -86,6 +87,9 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     modules.extend(push::app_server::AppServer::new(config).map(|server| Arc::new(server) as _));
     let muc = Arc::new(muc::Muc::new(config, blocking, strangers, push));
     modules.push(Arc::clone(&muc) as _);
+    if config.guests.enabled {
+        modules.push(Arc::new(guests::Guests::new(Arc::clone(&muc))));
+    }
     modules.extend(calls::Calls::new(config, muc).map(|calls| Arc::new(calls) as _));
     modules
 }

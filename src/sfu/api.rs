@@ -136,6 +136,7 @@ pub struct TrackSpec {
 /// What is sent to the other side of a leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSpec {
+    /// One that is not there leaves the output silent until it is switched.
     pub track: TrackId,
     pub mid: Mid,
     pub media: Media,
@@ -179,6 +180,24 @@ pub enum Command {
         leg: LegId,
         mid: Mid,
         paused: bool,
+    },
+    /// Whether a conference is recorded from now on; what is, comes by `Engine::poll_taped`.
+    Record {
+        conference: ConferenceId,
+        on: bool,
+    },
+    /// Makes a track of what all others in the conference say, mixed for this leg. It is Opus.
+    AddMix {
+        leg: LegId,
+        track: TrackSpec,
+    },
+    /// An output is to get another track, with its payload types and what they are called on this
+    /// leg, as soon as that has a picture that stands alone.
+    Switch {
+        leg: LegId,
+        mid: Mid,
+        track: TrackId,
+        payloads: Vec<(u8, u8)>,
     },
     /// The best layer that the receiver wants; `None`: the best that there is.
     Limit {

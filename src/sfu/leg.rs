@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::{ConferenceId, LegId, LegSpec, Mid, Payload, TrackId};
 use crate::choice::Trials;
+use crate::output::Output;
 
 /// How long a client may take to be reachable, and how long it may be unreachable later.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,6 +46,10 @@ pub struct Sent {
     pub mid: Mid,
     pub source: u32,
     pub track: TrackId,
+    /// The track that it is going to be switched to.
+    pub next: Option<TrackId>,
+    /// The output itself, while its track is not there.
+    pub resting: Option<Output>,
 }
 
 impl<P> Leg<P> {

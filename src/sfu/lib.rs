@@ -7,10 +7,12 @@ mod demux;
 mod engine;
 mod leg;
 mod meter;
+pub mod mix;
 mod output;
 pub mod peer;
 mod speaker;
 mod stage;
+pub mod tape;
 mod thinning;
 mod track;
 #[cfg(test)]

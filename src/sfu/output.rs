@@ -16,6 +16,8 @@ const VIDEO_CLOCK: u128 = 90_000;
 const PICTURES: u16 = 0x7fff;
 /// Sequence numbers begin low: the receiver cannot know how often they have wrapped.
 const FIRST: u64 = 0x3fff;
+/// Where the last packet was of another track: no layer of this one.
+const ELSEWHERE: usize = usize::MAX;
 
 pub struct Output {
     pub leg: LegId,
@@ -84,6 +86,23 @@ impl Output {
         }
     }
 
+    /// For the tape, which takes everything as it is called by the sender.
+    pub fn tape(codec: Codec, payloads: impl Iterator<Item = u8>) -> Output {
+        Output {
+            leg: LegId(0),
+            source: 0,
+            paused: false,
+            most: None,
+            switches: 0,
+            media: if codec == Codec::Opus { Media::Audio } else { Media::Video },
+            payloads: payloads.map(|pt| (pt, pt)).collect(),
+            choice: None,
+            current: None,
+            last: None,
+            thinning: Thinning::default(),
+        }
+    }
+
     /// The layer that is sent, or that is waited for.
     pub fn layer(&self, target: usize) -> usize {
         self.sent().unwrap_or(target)
@@ -128,6 +147,17 @@ impl Output {
     /// From now on nothing is sent; it begins again with a picture that stands alone.
     pub fn interrupt(&mut self) {
         self.current = None;
+    }
+
+    /// From now on it gets another track, which goes on where the last one was.
+    pub fn follow(&mut self, payloads: Vec<(u8, u8)>) {
+        self.payloads = payloads;
+        self.current = None;
+        self.most = None;
+        self.choice = None;
+        if let Some(last) = &mut self.last {
+            last.layer = ELSEWHERE;
+        }
     }
 
     /// What becomes of a packet when `target` is the layer to be sent.
@@ -327,6 +357,22 @@ mod tests {
         assert_eq!(needs, Verdict::NeedKeyframe(0));
         let again = sent(output.take(&packet(0, 100, 12_000, true, now), Codec::Vp8, 0));
         assert_eq!((again.seq, again.timestamp), (first.seq + 1, 12_000));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn another_track_goes_on_where_the_last_one_was() {
+        let now = Instant::now();
+        let mut output = output();
+        let first = sent(output.take(&packet(0, 5, 9000, true, now), Codec::Vp8, 0));
+        output.follow(vec![(96, 101)]);
+        let after = now + Duration::from_millis(20);
+        let waits = output.take(&packet(0, 70_000, 1, false, after), Codec::Vp8, 0);
+        assert_eq!(waits, Verdict::NeedKeyframe(0));
+        let other = sent(output.take(&packet(0, 70_001, 1, true, after), Codec::Vp8, 0));
+        assert_eq!((other.pt, other.seq), (101, first.seq + 1));
+        assert_eq!(other.timestamp, first.timestamp + 1800);
+        assert_eq!(other.vp8.map(|numbers| numbers.picture), Some(6));
     }
 
     #[test]

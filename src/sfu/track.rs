@@ -25,9 +25,21 @@ pub struct Track {
     /// Nobody gets it at the moment: its sender is silent, or others have spoken since.
     pub held_back: bool,
     pub outputs: Vec<Output>,
+    /// Outputs that are to come over from another track.
+    pub entrants: Vec<Entrant>,
+    /// As it is recorded, if it is.
+    pub tape: Option<Output>,
     rids: Vec<Rid>,
     layers: Vec<Layer>,
     payloads: Vec<Payload>,
+}
+
+/// An output that waits for a picture that stands alone.
+pub struct Entrant {
+    pub leg: LegId,
+    pub source: u32,
+    /// What it calls the payload types of this track.
+    pub payloads: Vec<(u8, u8)>,
 }
 
 #[derive(Clone, Default)]
@@ -49,10 +61,16 @@ impl Track {
             forwarded: spec.forwarded,
             held_back: false,
             outputs: Vec::new(),
+            entrants: Vec::new(),
+            tape: None,
             layers: vec![Layer::default(); spec.layers.len().max(1)],
             rids: spec.layers.clone(),
             payloads: all.to_vec(),
         }
+    }
+
+    pub fn payload_types(&self) -> impl Iterator<Item = u8> {
+        self.payloads.iter().map(|payload| payload.pt)
     }
 
     /// As somebody gets it.
@@ -66,6 +84,18 @@ impl Track {
 
     pub fn codec(&self, pt: u8) -> Option<Codec> {
         self.payloads.iter().find(|payload| payload.pt == pt).map(|payload| payload.codec)
+    }
+
+    /// Gives an output away.
+    pub fn release(&mut self, leg: LegId, source: u32) -> Option<Output> {
+        let is_it = |output: &Output| (output.leg, output.source) == (leg, source);
+        let place = self.outputs.iter().position(is_it)?;
+        Some(self.outputs.swap_remove(place))
+    }
+
+    /// An output is not to come over any more.
+    pub fn turn_away(&mut self, leg: LegId, source: u32) {
+        self.entrants.retain(|entrant| (entrant.leg, entrant.source) != (leg, source));
     }
 
     pub fn place_of(&self, rid: &Rid) -> Option<usize> {

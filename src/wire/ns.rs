@@ -50,6 +50,7 @@ pub const FILE_METADATA: &str = "urn:xmpp:file:metadata:0"; // XEP-0446
 pub const FORWARD: &str = "urn:xmpp:forward:0"; // XEP-0297
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing"; // RFC 7395
 pub const FULL_TEXT: &str = "urn:xmpp:fulltext:0"; // XEP-0431
+pub const GUESTS: &str = "urn:wello:guests:0"; // docs/protocols/guests.md
 pub const HASHES: &str = "urn:xmpp:hashes:2"; // XEP-0300
 pub const HATS: &str = "urn:xmpp:hats:0"; // XEP-0317
 pub const HINTS: &str = "urn:xmpp:hints"; // XEP-0334

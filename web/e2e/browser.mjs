@@ -31,12 +31,12 @@ export class Browser {
     return self;
   }
 
-  /** A device of its own, at the login form. */
-  async device(account, options = {}) {
+  /** A device of its own, at the login form or where `address` leads. */
+  async device(account, options = {}, address = this.server.origin) {
     const context = await this.browser.newContext({
       viewport: { width: 1280, height: 800 },
       locale: "en-GB",
-      permissions: ["camera", "microphone"],
+      permissions: ["camera", "microphone", "clipboard-read", "clipboard-write"],
       ...options,
     });
     context.setDefaultTimeout(MILLISECONDS);
@@ -45,7 +45,7 @@ export class Browser {
     const device = new Device(this, account, page);
     page.on("console", (message) => device.say(message.text()));
     page.on("pageerror", (error) => device.fail(error));
-    await page.goto(this.server.origin);
+    await page.goto(address);
     return device;
   }
 
@@ -177,12 +177,13 @@ export async function pair(browser, options) {
 }
 
 /** Runs in the page, before its own scripts. */
-function keepConnections() {
+export function keepConnections() {
   window.sockets = [];
   window.peers = [];
   window.RTCPeerConnection = class extends RTCPeerConnection {
-    constructor(...values) {
-      super(...values);
+    constructor(configuration) {
+      const iceTransportPolicy = localStorage.getItem("test.relayed") ? "relay" : "all";
+      super({ ...configuration, iceTransportPolicy });
       window.peers.push(this);
     }
   };

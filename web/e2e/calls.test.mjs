@@ -48,6 +48,27 @@ export const tests = {
     await says(juliet, "Call ended").waitFor();
   },
 
+  "a voice call becomes a video call, and shows a screen": async (t) => {
+    const [romeo, juliet] = await pair(t.browser);
+    t.watch(romeo, juliet);
+    await romeo.button("Voice call").click();
+    await juliet.button("Answer").click();
+    const [ofRomeo, ofJuliet] = [romeo, juliet].map(({ account }) => `Picture of ${account.user}`);
+    await soundIsHeard(juliet.page, ofRomeo);
+    // From the side that was called: both may.
+    await juliet.button("Switch camera on").click();
+    await pictureMoves(romeo.page, ofJuliet);
+    await romeo.button("Switch camera on").click();
+    await pictureMoves(juliet.page, ofRomeo);
+    await soundIsHeard(juliet.page, ofRomeo);
+    await romeo.button("Share screen").click();
+    await romeo.button("Stop sharing").waitFor();
+    await pictureMoves(juliet.page, ofRomeo);
+    await romeo.button("Stop sharing").click();
+    await romeo.button("Hang up").click();
+    await says(juliet, "Call ended").waitFor();
+  },
+
   "a call may be declined, and given up": async (t) => {
     const [romeo, juliet] = await pair(t.browser);
     t.watch(romeo, juliet);

@@ -47,6 +47,22 @@ export function soundIsHeard(page, label) {
   );
 }
 
+/** The same where the machine has nothing to play sound on, so that no page can listen: by what arrives. */
+export function soundArrives(page) {
+  return page.waitForFunction(
+    async () => {
+      const reports = await Promise.all(window.peers.map((peer) => peer.getStats()));
+      const streams = reports.flatMap((report) => [...report.values()]);
+      return streams.some(
+        ({ type, kind, totalAudioEnergy }) =>
+          type === "inbound-rtp" && kind === "audio" && totalAudioEnergy > 0,
+      );
+    },
+    undefined,
+    { polling: 200 },
+  );
+}
+
 /**
  * One side believes that the way is gone: until both have found one anew. `which`: of its connections;
  * `other`: the page at the other end of its last one, if a page it is.

@@ -1,36 +1,13 @@
+import assert from "node:assert/strict";
+
 import { unique } from "./browser.mjs";
 import { findsAnotherWay, pictureMoves, soundIsHeard } from "./media.mjs";
 
 export const tests = {
   "a conference: seen and heard, muted, talked in, left": async (t) => {
-    const accounts = ["romeo", "juliet", "nurse"].map((name) => t.server.account(unique(name)));
-    const devices = await Promise.all(accounts.map((account) => t.browser.online(account)));
+    const devices = await council(t, ["romeo", "juliet", "nurse"]);
     const [romeo, juliet, nurse] = devices;
-    t.watch(...devices);
-    await romeo.button("New room").click();
-    await romeo.page.getByLabel("Name of the room").fill("Council");
-    await romeo.page.getByLabel("Only people who are invited may join").uncheck();
-    await romeo.button("Create").click();
-    await romeo.chatWith("Council");
-    await romeo.button("Invite").waitFor();
-    const call = romeo.button("Join the call");
-    if (!(await call.isVisible())) t.skip("this server has no conferences");
-    await call.click();
-    await enter(romeo);
-    const address = romeo.page.url();
-    for (const device of [juliet, nurse]) {
-      await device.page.goto(address);
-      await enter(device);
-    }
-    const others = (self) => devices.filter((device) => device !== self);
-    await Promise.all(
-      devices.flatMap((device) =>
-        others(device).flatMap(({ account }) => [
-          pictureMoves(device.page, `Picture of ${account.user}`),
-          soundIsHeard(device.page, `Picture of ${account.user}`),
-        ]),
-      ),
-    );
+    await allSeeAndHear(devices);
     // The best layer of a picture of 640 × 480, at least.
     await romeo.page.waitForFunction(
       (label) => document.querySelector(`video[aria-label="${label}"]`).videoWidth >= 640,
@@ -56,9 +33,85 @@ export const tests = {
     await nurse.chatWith("Council");
     await romeo.page.locator(`[data-nick="${nurse.account.user}"]`).waitFor({ state: "detached" });
   },
+
+  "a screen is shown beside the camera, until that is ended": async (t) => {
+    const devices = await council(t, ["romeo", "juliet"]);
+    const [romeo, juliet] = devices;
+    await romeo.button("Share screen").click();
+    const { user } = romeo.account;
+    await pictureMoves(juliet.page, `Screen of ${user}`);
+    await pictureMoves(juliet.page, `Picture of ${user}`);
+    await t.picture(juliet.page, "meeting-screen");
+    await romeo.button("Stop sharing").click();
+    await juliet.page.locator(`[data-nick="Screen of ${user}"]`).waitFor({ state: "detached" });
+    await pictureMoves(juliet.page, `Picture of ${user}`);
+  },
+
+  "a conference through the relay alone": async (t) => {
+    const relayed = ({ page }) => page.evaluate(() => localStorage.setItem("test.relayed", "yes"));
+    const devices = await council(t, ["romeo", "juliet"], relayed);
+    await allSeeAndHear(devices);
+    for (const { page } of devices) {
+      const kinds = await page.evaluate(async () => {
+        const reports = await Promise.all(window.peers.map((peer) => peer.getStats()));
+        const all = reports.flatMap((report) => [...report.values()]);
+        return all.filter(({ type }) => type === "local-candidate").map((one) => one.candidateType);
+      });
+      assert.deepEqual([...new Set(kinds)], ["relay"]);
+    }
+  },
+
+  "who has no network for ten seconds comes back": async (t) => {
+    const devices = await council(t, ["romeo", "juliet"]);
+    const [romeo, juliet] = devices;
+    await romeo.cut();
+    await romeo.page.waitForTimeout(10_000);
+    await romeo.mend();
+    await romeo.page.getByText("No connection. Trying again…").waitFor({ state: "detached" });
+    await allSeeAndHear(devices);
+    await juliet.button("Chat").click();
+    await juliet.write("still there?");
+    await romeo.button("Chat").click();
+    await romeo.shows("still there?");
+  },
 };
 
-async function enter(device) {
+/** A room in whose conference all of them are. */
+export async function council(t, names, prepare = async () => {}) {
+  const accounts = names.map((name) => t.server.account(unique(name)));
+  const devices = await Promise.all(accounts.map((account) => t.browser.online(account)));
+  const [first, ...others] = devices;
+  t.watch(...devices);
+  await Promise.all(devices.map(prepare));
+  await first.button("New room").click();
+  await first.page.getByLabel("Name of the room").fill("Council");
+  await first.page.getByLabel("Only people who are invited may join").uncheck();
+  await first.button("Create").click();
+  await first.chatWith("Council");
+  await first.button("Invite").waitFor();
+  const call = first.button("Join the call");
+  if (!(await call.isVisible())) t.skip("this server has no conferences");
+  await call.click();
+  await enter(first);
+  for (const device of others) {
+    await device.page.goto(first.page.url());
+    await enter(device);
+  }
+  return devices;
+}
+
+export async function allSeeAndHear(devices) {
+  const seen = devices.flatMap((device) =>
+    devices
+      .filter((other) => other !== device)
+      .map(({ account }) => [device.page, `Picture of ${account.user}`]),
+  );
+  await Promise.all(
+    seen.flatMap(([page, label]) => [pictureMoves(page, label), soundIsHeard(page, label)]),
+  );
+}
+
+export async function enter(device) {
   await device.page.getByRole("button", { name: "Join now" }).click();
   await device.page.getByRole("toolbar").waitFor();
 }

@@ -8,6 +8,7 @@ import { isAccessible } from "./accessible.mjs";
 import { Browser } from "./browser.mjs";
 import * as calls from "./calls.test.mjs";
 import * as chat from "./chat.test.mjs";
+import * as guests from "./guests.test.mjs";
 import * as meetings from "./meetings.test.mjs";
 import { Server } from "./server.mjs";
 
@@ -77,7 +78,8 @@ async function run(name, body) {
 }
 
 try {
-  for (const [name, body] of Object.entries({ ...chat.tests, ...calls.tests, ...meetings.tests })) {
+  const files = [chat, calls, meetings, guests];
+  for (const [name, body] of files.flatMap(({ tests }) => Object.entries(tests))) {
     if (name.includes(values.only)) await run(name, body);
   }
 } finally {

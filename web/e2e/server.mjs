@@ -11,6 +11,9 @@ import { createInterface } from "node:readline";
 const START_MILLISECONDS = 60_000;
 const STOP_MILLISECONDS = 30_000;
 
+// Nobody here has a public address.
+const RELAY = '[turn]\nrelay_address = ["127.0.0.1"]\nallowed_peers = ["127.0.0.0/8"]';
+
 export class Server {
   /** `like`: a whole configuration, whose listeners this one gets too, on other ports. */
   static async start(program, like) {
@@ -25,7 +28,7 @@ export class Server {
     const data = join(self.home, "data");
     writeFileSync(
       self.config,
-      `hosts = ["localhost"]\ndata_dir = "${data}"\n[listen]\n${lines.join("\n")}\n`,
+      `hosts = ["localhost"]\ndata_dir = "${data}"\n[listen]\n${lines.join("\n")}\n${RELAY}\n`,
     );
     self.process = spawn(program, ["serve", "--config", self.config], { cwd: self.home });
     self.process.stderr.pipe(createWriteStream(join(self.home, "server.log")));

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::actor::{Actor, NS_SASL, NS_SASL2};
 use super::{Outcome, Play};
-use crate::client::sasl::{Exchange, MECHANISMS};
+use crate::client::sasl::{BEARER, Exchange, MECHANISMS};
 use crate::client::{Connection, Event};
 use crate::script::{AuthStep, Stage};
 use crate::xml::Element;
@@ -58,6 +58,7 @@ impl Actor {
         let offered = self.offered_mechanisms(namespace);
         let wanted: Vec<&str> = match &self.spec.mechanism {
             Some(m) => vec![m.as_str()],
+            None if self.spec.bearer.is_some() => vec![BEARER],
             None => MECHANISMS.to_vec(),
         };
         wanted
@@ -102,7 +103,11 @@ impl Actor {
         deadline: Instant,
     ) -> Outcome<Element> {
         let facts = self.connection.as_ref().and_then(Connection::session);
-        let (user, password) = (self.account.local.clone(), self.account.password.clone());
+        let user = self.account.local.clone();
+        let password = match &self.spec.bearer {
+            Some(token) => token.render(&self.vars)?,
+            None => self.account.password.clone(),
+        };
         let mut sasl = Exchange::new(mechanism, &user, &password, facts.as_ref(), faults);
         let first = if namespace == NS_SASL2 {
             format!(

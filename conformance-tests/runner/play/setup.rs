@@ -5,7 +5,7 @@ use tokio::time::{Duration, Instant};
 use super::actor::Actor;
 use super::{Outcome, Play};
 use crate::client::Endpoint;
-use crate::script::{ActorSpec, Stage, Subscription, Transport};
+use crate::script::{ActorSpec, Host, Stage, Subscription, Transport};
 use crate::target::Account;
 use crate::text::{Vars, random_hex};
 
@@ -28,15 +28,18 @@ impl Play<'_> {
     }
 
     async fn create_account(&self, spec: &ActorSpec) -> Outcome<Account> {
-        let domain =
-            if spec.second_host { self.server.second_domain() } else { self.server.domain() };
+        let domain = match spec.host {
+            Host::First => self.server.domain().to_owned(),
+            Host::Second => self.server.second_domain().to_owned(),
+            Host::Guests => format!("guest.{}", self.server.domain()),
+        };
         let mut account = Account {
             local: format!("{}-{}", spec.account, random_hex(4)),
-            domain: domain.to_owned(),
+            domain,
             password: random_hex(8),
             bare: String::new(),
         };
-        account.bare = format!("{}@{domain}", account.local);
+        account.bare = format!("{}@{}", account.local, account.domain);
         // An admin may have to be one whom the server's configuration names.
         if spec.registered {
             self.server

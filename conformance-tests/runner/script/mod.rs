@@ -62,6 +62,16 @@ pub(crate) enum Subscription {
     To,
 }
 
+/// Where an actor logs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Host {
+    #[default]
+    First,
+    Second,
+    /// Where people without an account have their addresses.
+    Guests,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct ActorSpec {
     pub(crate) name: String,
@@ -70,7 +80,7 @@ pub(crate) struct ActorSpec {
     pub(crate) admin: bool,
     /// `false`: the account does not exist on the server.
     pub(crate) registered: bool,
-    pub(crate) second_host: bool,
+    pub(crate) host: Host,
     /// `None`: the server chooses.
     pub(crate) resource: Option<String>,
     pub(crate) transport: Transport,
@@ -81,6 +91,8 @@ pub(crate) struct ActorSpec {
     /// Answers `<r/>` of stream management.
     pub(crate) acks: bool,
     pub(crate) mechanism: Option<String>,
+    /// The token that it logs in with, instead of the password.
+    pub(crate) bearer: Option<Template>,
     /// Names itself in stream headers once they are encrypted.
     pub(crate) from: bool,
     /// Subscriptions made before the script starts.

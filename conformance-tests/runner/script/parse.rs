@@ -6,7 +6,8 @@ use regex::Regex;
 
 use super::lines::{Item, group, read};
 use super::steps::parse_steps;
-use super::{ActorSpec, Script, Subscription, Transport};
+use super::{ActorSpec, Host, Script, Subscription, Transport};
+use crate::text::Template;
 
 /// Loads one file. The id is its path below `root`.
 pub(crate) fn load(root: &Path, path: &Path) -> anyhow::Result<Script> {
@@ -81,13 +82,14 @@ fn actor(name: &str, item: &Item) -> Result<ActorSpec, String> {
         account: lower.clone(),
         admin: false,
         registered: true,
-        second_host: false,
+        host: Host::default(),
         resource: Some(lower),
         transport: Transport::default(),
         presence: true,
         interested: false,
         acks: true,
         mechanism: None,
+        bearer: None,
         from: false,
         roster: Vec::new(),
     };
@@ -103,7 +105,7 @@ fn actor_option(spec: &mut ActorSpec, text: &str) -> Result<(), String> {
         "account" => spec.account = value.to_lowercase(),
         "admin" => spec.admin = yes(value)?,
         "registered" => spec.registered = yes(value)?,
-        "host" => spec.second_host = value == "second",
+        "host" => spec.host = host(value)?,
         "resource" => spec.resource = (value != "server").then(|| value.to_owned()),
         "transport" => spec.transport = transport(value)?,
         "presence" => spec.presence = yes(value)?,
@@ -111,6 +113,7 @@ fn actor_option(spec: &mut ActorSpec, text: &str) -> Result<(), String> {
         "from" => spec.from = yes(value)?,
         "acks" => spec.acks = yes(value)?,
         "mechanism" => spec.mechanism = Some(value.to_owned()),
+        "bearer" => spec.bearer = Some(Template::parse(value)?),
         "roster" => {
             for entry in value.split(',') {
                 spec.roster.push(roster_entry(entry.trim())?);
@@ -130,6 +133,14 @@ fn roster_entry(text: &str) -> Result<(String, Subscription), String> {
         other => return Err(format!("unknown subscription {other:?}")),
     };
     Ok((who.to_owned(), state))
+}
+
+fn host(value: &str) -> Result<Host, String> {
+    match value {
+        "second" => Ok(Host::Second),
+        "guests" => Ok(Host::Guests),
+        other => Err(format!("unknown host {other:?}")),
+    }
 }
 
 fn transport(value: &str) -> Result<Transport, String> {

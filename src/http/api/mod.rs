@@ -1,6 +1,7 @@
 //! The REST interface: answers in one shape, with headers that keep browsers careful.
 
 mod auth;
+mod guests;
 mod ptt;
 mod rate;
 #[cfg(test)]
@@ -16,7 +17,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -30,6 +31,9 @@ pub(crate) fn routes(web: &Web) -> Router<Web> {
         .route("/auth/login", post(auth::login))
         .route("/auth/refresh", post(auth::refresh))
         .route("/auth/logout", post(auth::logout))
+        .route("/guests", post(guests::arrive))
+        .route("/meetings/links", post(guests::make_link).get(guests::links))
+        .route("/meetings/links/{id}", delete(guests::revoke_link))
         .route("/ptt/clips", post(ptt::send_clip))
         .route("/turn-credentials", get(turn::credentials))
         .layer(from_fn_with_state(web.clone(), limit))

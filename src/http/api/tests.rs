@@ -14,6 +14,7 @@ use wello_kernel::Kernel;
 use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
 use wello_kernel::metrics::Metrics;
+use wello_kernel::module::Module;
 use wello_net::c2s::C2sServer;
 use wello_net::tls::{CertificateStore, HostTls, TlsAcceptor, TlsOptions};
 use wello_store::{Options, Role, Store, Timestamp};
@@ -23,7 +24,7 @@ use crate::Web;
 
 pub(crate) struct Server {
     pub(crate) web: Web,
-    _dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Server {
@@ -33,6 +34,13 @@ impl Server {
 
     /// `more` is appended to the configuration.
     pub(crate) async fn with(more: &str) -> Server {
+        Server::with_modules(more, |_| Vec::new()).await
+    }
+
+    pub(crate) async fn with_modules(
+        more: &str,
+        modules: fn(&Config) -> Vec<Arc<dyn Module>>,
+    ) -> Server {
         let dir = TempDir::new().unwrap();
         let text = format!(
             "hosts = ['wello.example']\ndata_dir = {:?}\n[auth]\nscram_iterations = 4096\n\
@@ -42,8 +50,8 @@ impl Server {
         let config = Config::parse(&text, []).unwrap();
         let store = Store::open("sqlite:test.db", dir.path(), &Options::default()).await.unwrap();
         let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
-        let metrics = Arc::new(Metrics::default());
-        let kernel = Kernel::with_clock(config, store, metrics, Vec::new(), clock).await.unwrap();
+        let (metrics, modules) = (Arc::new(Metrics::default()), modules(&config));
+        let kernel = Kernel::with_clock(config, store, metrics, modules, clock).await.unwrap();
         let jid = "user@wello.example".parse().unwrap();
         kernel.accounts.create(&jid, "correct horse", Role::User).await.unwrap();
         let name = Some("Ada Lovelace");
@@ -67,7 +75,7 @@ impl Server {
             Default::default(),
         )
         .await;
-        Server { web: Web::new(kernel, c2s.unwrap()).unwrap(), _dir: dir }
+        Server { web: Web::new(kernel, c2s.unwrap()).unwrap(), dir }
     }
 
     async fn raw(&self, path: &str, body: String, bearer: Option<&str>) -> Response {
@@ -98,7 +106,7 @@ impl Server {
     }
 }
 
-async fn parse(response: Response) -> (StatusCode, Value) {
+pub(crate) async fn parse(response: Response) -> (StatusCode, Value) {
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 100_000).await.unwrap();
     (status, serde_json::from_slice(&bytes).unwrap())

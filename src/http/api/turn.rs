@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
-use wello_kernel::external_services::services_for;
 use wello_wire::payload::external_services::Service;
 
 use super::auth::account;
@@ -16,8 +15,7 @@ pub(super) async fn credentials(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let account = account(&web, &headers).await?;
-    let config = &web.kernel.config.external_service;
-    let services = services_for(config, &account, web.kernel.clock.now());
+    let services = web.kernel.external_services(&account);
     let ends =
         services.iter().filter_map(|one| ice_server(one).and(one.credentials.as_ref()?.expires));
     let expires = ends.min().map(|expires| expires.to_string());

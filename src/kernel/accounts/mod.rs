@@ -5,6 +5,7 @@ mod changes;
 mod clients;
 mod credentials;
 mod fast;
+mod guests;
 mod invites;
 mod passwords;
 mod registration;
@@ -26,6 +27,7 @@ use crate::clock::{Clock, random_bytes};
 use crate::config::{self, Config};
 
 pub use fast::FastLogin;
+pub use guests::{Guest, GuestError, GuestGrant, Guests};
 pub use invites::{AccountInvite, InviteError};
 pub use passwords::{PasswordPolicyError, Passwords};
 pub use registration::{Registration, RegistrationError};
@@ -37,6 +39,8 @@ pub use tokens::{ACCESS_SECONDS, Access, Granted, REFRESH_DAYS, TokenError, Visi
 pub struct Accounts {
     store: Store,
     clock: Clock,
+    /// Who is here without an account.
+    pub guests: Guests,
     passwords: Passwords,
     throttle: Throttle,
     registrations: Quota,
@@ -104,6 +108,7 @@ impl Accounts {
     ) -> Result<Accounts, StoreError> {
         let named = |name: &String| name.parse::<Mechanism>().ok();
         Ok(Accounts {
+            guests: Guests::new(config),
             fakes: FakeKeys::new(
                 secret(store, "scram-fake-secret").await?,
                 config.auth.scram_iterations,
@@ -149,8 +154,11 @@ impl Accounts {
         &self.throttle
     }
 
-    /// Whether there is such an account; a store that does not answer counts as no.
+    /// Whether there is such an account, or guest; a store that does not answer counts as no.
     pub async fn exists(&self, jid: &BareJid) -> bool {
+        if self.guests.serves(jid.domain()) {
+            return self.guests.find(jid.as_str()).is_some();
+        }
         if self.known.read().contains(jid.as_str()) {
             return true;
         }
@@ -191,6 +199,10 @@ impl Accounts {
         password: &str,
         account: NewAccount,
     ) -> Result<Account, AccountError> {
+        if self.guests.serves(jid.domain()) {
+            let reason = "its domain is that of guests".to_owned();
+            return Err(AccountError::Address(jid.to_string(), reason));
+        }
         let credentials = self.passwords.derive(password).await?;
         let account = NewAccount { created: self.clock.now(), credentials, ..account };
         match self.store.accounts.create(&account).await? {

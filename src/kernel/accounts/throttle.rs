@@ -133,7 +133,7 @@ impl<K: Eq + Hash> Windows<K> {
 }
 
 /// The part of an address that one attacker surely has: a whole /64 in IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !0 << 64)),
         v4 => v4,

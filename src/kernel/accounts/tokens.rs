@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -115,7 +116,7 @@ impl Signer {
         }
     }
 
-    fn sign(&self, claims: &Claims) -> Result<String, TokenError> {
+    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, TokenError> {
         let signed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding);
         signed.map_err(|error| {
             tracing::error!(%error, "token not signed");
@@ -123,12 +124,17 @@ impl Signer {
         })
     }
 
-    fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+    /// What a token says that was signed here, however old it is.
+    pub(super) fn read<T: DeserializeOwned>(&self, token: &str) -> Result<T, TokenError> {
         if token.len() > MAX_TOKEN {
             return Err(TokenError::Invalid);
         }
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation);
-        let claims = decoded.map_err(|_| TokenError::Invalid)?.claims;
+        let decoded = jsonwebtoken::decode::<T>(token, &self.decoding, &self.validation);
+        decoded.map(|decoded| decoded.claims).map_err(|_| TokenError::Invalid)
+    }
+
+    fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+        let claims: Claims = self.read(token)?;
         if Timestamp::from_secs(claims.exp) <= now {
             return Err(TokenError::Expired);
         }

@@ -21,6 +21,12 @@ pub struct Calls {
     /// So many participants of a conference are seen: those who have spoken last. Streams without
     /// sound, such as screens, always are. 0: all.
     pub last_n: usize,
+    /// Of one conference: clients of calls between two, for each of which the others are mixed.
+    pub mixes: usize,
+    /// Recordings of the whole server at once; 0: nothing is recorded.
+    pub recordings: usize,
+    /// Of one recording, which ends there.
+    pub recording_bytes: u64,
     /// Transports of the whole server: one for each stream that is sent or received.
     pub transports: usize,
     /// Members of a room are rung when its conference begins.
@@ -37,6 +43,9 @@ impl Default for Calls {
             participants: 50,
             streams: 3,
             last_n: 25,
+            mixes: 8,
+            recordings: 4,
+            recording_bytes: 4 << 30,
             transports: 5000,
             ring: true,
             idle_seconds: 1800,

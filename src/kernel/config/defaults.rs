@@ -26,6 +26,7 @@ impl Default for Config {
             pubsub: PubSub::default(),
             rooms: Rooms::default(),
             calls: Calls::default(),
+            guests: Guests::default(),
             http: Http::default(),
             uploads: Uploads::default(),
             push: Push::default(),

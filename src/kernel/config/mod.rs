@@ -1,29 +1,39 @@
 //! The configuration file: every key has a default, unknown keys are errors.
 
 mod audience;
+mod auth;
 mod calls;
 mod defaults;
 mod env;
+mod files;
+mod guests;
+mod limits;
+mod listen;
+mod messages;
 mod mistake;
 mod privacy;
+mod push;
 mod s2s;
 mod services;
 mod turn;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
-use wello_stream::sasl::Mechanism;
-use wello_wire::xml::Limits;
 
 pub use audience::Audience;
+pub use auth::{Auth, Registration};
 pub use calls::Calls;
 pub use env::overrides_from_env;
+pub use files::{Ptt, S3, Uploads};
+pub use guests::{Guests, LinkMakers};
+pub use limits::{LimitsConfig, Sessions};
+pub use listen::{Acme, AcmeChallenge, Http, Listen, Tls, TlsVersion};
+pub use messages::{Archive, ArchivePolicy, Offline, PubSub, Rooms};
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
+pub use push::{Apns, Fcm, Push};
 pub use s2s::{Component, S2s};
 pub use services::{ExternalService, Transport};
 pub use turn::Turn;
@@ -51,6 +61,7 @@ pub struct Config {
     pub pubsub: PubSub,
     pub rooms: Rooms,
     pub calls: Calls,
+    pub guests: Guests,
     pub http: Http,
     pub uploads: Uploads,
     pub push: Push,
@@ -73,268 +84,9 @@ pub struct HostFiles {
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
-pub struct Listen {
-    pub c2s: Vec<SocketAddr>,
-    pub c2s_tls: Vec<SocketAddr>,
-    pub https: Vec<SocketAddr>,
-    pub http: Vec<SocketAddr>,
-    pub bytestreams: Vec<SocketAddr>,
-    /// STUN and TURN by UDP and TCP.
-    pub turn: Vec<SocketAddr>,
-    /// The same by TLS.
-    pub turns: Vec<SocketAddr>,
-    pub components: Vec<SocketAddr>,
-    /// UDP and TCP, all media of conferences: a thread for each.
-    pub media: Vec<SocketAddr>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub enum TlsVersion {
-    #[serde(rename = "1.2")]
-    Tls12,
-    #[serde(rename = "1.3")]
-    Tls13,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tls {
-    pub min_version: TlsVersion,
-    /// Networks whose connections begin with a PROXY protocol header; empty: none do.
-    pub proxy_protocol_from: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub enum AcmeChallenge {
-    #[serde(rename = "http-01")]
-    Http01,
-    #[serde(rename = "tls-alpn-01")]
-    TlsAlpn01,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Acme {
-    pub enabled: bool,
-    pub challenge: AcmeChallenge,
-    pub directory: String,
-    pub contact: Vec<String>,
-    /// PEM file of the authority that signed the directory's own certificate, if not public.
-    pub root: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
 pub struct Storage {
     pub url: String,
     pub connections: u32,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Registration {
-    Closed,
-    Invite,
-    Open,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    pub mechanisms: Vec<String>,
-    pub scram_iterations: u32,
-    pub registration: Registration,
-    pub max_failures: u32,
-    pub failure_window_seconds: u64,
-    pub token_days: u32,
-    pub invite_days: u32,
-    /// Who may make links by which somebody becomes their contact, with an account here unless
-    /// registration is closed.
-    pub contact_invites: Audience,
-    /// Who may make links by which somebody gets an account here.
-    pub account_invites: Audience,
-    pub registrations_per_hour: u32,
-    /// PEM file of the authorities whose certificates name accounts (SASL EXTERNAL).
-    pub client_ca: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct LimitsConfig {
-    pub stanza_bytes: usize,
-    pub depth: usize,
-    pub attributes: usize,
-    pub elements: usize,
-    pub preauth_stanza_bytes: usize,
-    pub preauth_elements: usize,
-    pub login_seconds: u64,
-    pub idle_seconds: u64,
-    pub rate_bytes_per_second: u64,
-    pub burst_bytes: u64,
-    pub outbox_bytes: usize,
-    pub connections: usize,
-    pub unauthenticated: usize,
-    pub unauthenticated_per_address: usize,
-    pub roster_items: usize,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sessions {
-    pub per_account: usize,
-    pub hibernate_seconds: u64,
-    pub unacked_bytes: usize,
-    pub drain_seconds: u64,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum ArchivePolicy {
-    Always,
-    Roster,
-    Never,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Archive {
-    pub enabled: bool,
-    pub policy: ArchivePolicy,
-    pub keep_days: u32,
-    pub page_size: u32,
-    pub page_max: u32,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Offline {
-    pub enabled: bool,
-    pub messages: u64,
-    pub bytes: u64,
-}
-
-/// Nodes of accounts and of the service `pubsub.D` (XEP-0060).
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct PubSub {
-    /// Who may make nodes at `pubsub.D`.
-    pub create: Audience,
-    pub nodes: u64,
-    pub items: u64,
-    pub item_bytes: usize,
-    pub bytes: u64,
-    pub subscriptions: u64,
-    pub affiliations: u64,
-}
-
-/// Multi-user chat (XEP-0045).
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rooms {
-    /// Who may make rooms.
-    pub create: Audience,
-    /// Rooms that one account may own.
-    pub per_account: usize,
-    /// Of one room.
-    pub occupants: usize,
-    /// Of one room, outcasts included.
-    pub affiliations: usize,
-    pub nick_bytes: usize,
-    /// From one account to one room; 0 is no limit.
-    pub presence_per_minute: u32,
-    /// Messages that newcomers may be shown, whatever a room's owner wants.
-    pub history: u32,
-    /// What a new room begins with, until its owner changes it.
-    pub default_history: u32,
-    pub persistent: bool,
-    pub public: bool,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    pub public_url: String,
-    pub trusted_proxies: Vec<String>,
-    pub metrics_from: Vec<String>,
-    pub cors_origins: Vec<String>,
-    pub body_bytes: usize,
-    pub bosh_wait_seconds: u64,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Uploads {
-    pub enabled: bool,
-    pub max_bytes: u64,
-    pub day_bytes: u64,
-    pub account_bytes: u64,
-    pub profile_bytes: u64,
-    pub keep_days: u32,
-    /// `None`: in the data directory.
-    pub s3: Option<S3>,
-}
-
-/// A bucket of Amazon S3 or of a service that speaks its protocol.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct S3 {
-    pub endpoint: String,
-    pub bucket: String,
-    pub access_key: String,
-    pub secret_key: String,
-    #[serde(default = "defaults::s3_region")]
-    pub region: String,
-    /// Before the names of all files, for a bucket that is shared.
-    #[serde(default)]
-    pub prefix: String,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ptt {
-    pub clip_bytes: usize,
-    pub clip_seconds: u64,
-    pub clip_days: u32,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(default, deny_unknown_fields)]
-pub struct Push {
-    pub with_sender: bool,
-    pub with_body: bool,
-    pub placeholder: String,
-    /// The app server at `push.D`.
-    pub app_server: bool,
-    /// May have addresses that are not public.
-    pub private_hosts: Vec<String>,
-    /// PEM file of the authorities of these hosts, if not public.
-    pub root: Option<PathBuf>,
-    pub fcm: Option<Fcm>,
-    pub apns: Option<Apns>,
-}
-
-/// Firebase Cloud Messaging, HTTP v1.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Fcm {
-    /// JSON file of the service account.
-    pub service_account: PathBuf,
-    #[serde(default = "defaults::fcm_endpoint")]
-    pub endpoint: String,
-}
-
-/// Apple Push Notification service.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Apns {
-    /// The file with the signing key (.p8).
-    pub key: PathBuf,
-    pub key_id: String,
-    pub team_id: String,
-    /// Bundle id of the app.
-    pub topic: String,
-    #[serde(default = "defaults::apns_endpoint")]
-    pub endpoint: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -427,6 +179,19 @@ impl Config {
         domains
     }
 
+    /// Where guests have their addresses: a domain below each host, none without guests.
+    pub fn guest_domains(&self) -> Vec<String> {
+        let domains = self.domains().into_iter().filter(|_| self.guests.enabled);
+        domains.map(|host| format!("{}.{host}", guests::LABEL)).collect()
+    }
+
+    /// The host that an address at `domain` belongs to: for guests, the one above.
+    pub fn host_of<'a>(&self, domain: &'a str) -> &'a str {
+        let above = domain.strip_prefix(guests::LABEL).and_then(|rest| rest.strip_prefix('.'));
+        let above = above.filter(|host| self.guests.enabled && self.domains().contains(host));
+        above.unwrap_or(domain)
+    }
+
     /// Where browsers find a host, without a slash at the end: as configured, else by a listener.
     pub fn web_address(&self, domain: &str) -> Option<String> {
         let public = self.http.public_url.trim_end_matches('/');
@@ -466,62 +231,16 @@ impl Config {
         self.external_service.iter().try_for_each(ExternalService::check)?;
         self.turn.check()?;
         self.s2s.check()?;
-        let hosts = self.domains();
-        self.component.iter().try_for_each(|component| component.check(&hosts))?;
+        let (hosts, guests) = (self.domains(), self.guest_domains());
+        if let Some(taken) = guests.iter().find(|domain| hosts.contains(&domain.as_str())) {
+            let reason = format!("{taken} is a host, and guests have their addresses there");
+            return Err(ConfigError::Value { key: "guests.enabled", reason });
+        }
+        let own: Vec<&str> = hosts.into_iter().chain(guests.iter().map(String::as_str)).collect();
+        self.component.iter().try_for_each(|component| component.check(&own))?;
         self.calls.check()?;
+        self.guests.check()?;
         self.auth.check()
-    }
-}
-
-impl Auth {
-    fn check(&self) -> Result<(), ConfigError> {
-        let value = |key, reason: String| Err(ConfigError::Value { key, reason });
-        if self.scram_iterations < 4096 {
-            let reason = "must be at least 4096 (RFC 7677)".to_owned();
-            return value("auth.scram_iterations", reason);
-        }
-        // The others come by themselves: -PLUS with TLS, HT-* with token_days.
-        let usable = |one: &Mechanism| !one.is_fast() && !one.name().ends_with("-PLUS");
-        for name in &self.mechanisms {
-            if !name.parse::<Mechanism>().is_ok_and(|mechanism| usable(&mechanism)) {
-                let names: Vec<_> =
-                    Mechanism::ALL.iter().filter(|m| usable(m)).map(|m| m.name()).collect();
-                let reason = format!("{name:?} is none of {}", names.join(", "));
-                return value("auth.mechanisms", reason);
-            }
-        }
-        let external = self.mechanisms.iter().any(|name| name == Mechanism::External.name());
-        if external && self.client_ca.is_none() {
-            return value("auth.client_ca", "EXTERNAL needs it".to_owned());
-        }
-        Ok(())
-    }
-}
-
-impl LimitsConfig {
-    /// For a peer that has logged in.
-    pub fn stream(&self) -> Limits {
-        Limits {
-            stanza_bytes: self.stanza_bytes,
-            depth: self.depth,
-            attributes: self.attributes,
-            elements: self.elements,
-        }
-    }
-
-    /// For a peer that has not.
-    pub fn before_login(&self) -> Limits {
-        Limits {
-            stanza_bytes: self.preauth_stanza_bytes,
-            elements: self.preauth_elements,
-            ..self.stream()
-        }
-    }
-}
-
-impl Sessions {
-    pub fn hibernation(&self) -> Duration {
-        Duration::from_secs(self.hibernate_seconds)
     }
 }
 

@@ -128,7 +128,8 @@ impl Kernel {
             return;
         }
         let others = self.sessions.of(&session.jid);
-        if !others.iter().any(|other| other.is_available()) {
+        let is_guest = self.accounts.guests.serves(session.jid.domain());
+        if !is_guest && !others.iter().any(|other| other.is_available()) {
             let status = presence.child("status", ns::CLIENT).map(|s| s.text().into_owned());
             let last = LastActivity { at: self.clock.now(), status };
             if let Err(error) = self.store.last.set(session.jid.bare_str(), &last).await {

@@ -67,6 +67,11 @@ impl Kernel {
         session: &Arc<Session>,
         mut stanza: Stanza,
     ) -> Option<Ticket> {
+        let mut permits = self.hooks.permits.iter();
+        if let Err(error) = permits.try_for_each(|hook| hook.permit(self, session, &stanza)) {
+            self.refuse(Some(session), &stanza, &error).await;
+            return None;
+        }
         match stanza.kind {
             Kind::Message => {
                 // RFC 6121, section 8.1: no address means the sender's own account.

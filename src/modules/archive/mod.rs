@@ -116,6 +116,10 @@ impl Archive {
     }
 
     async fn wants(&self, kernel: &Arc<Kernel>, owner: &BareJid, contact: &Jid) -> bool {
+        // Nothing of guests is kept.
+        if kernel.accounts.guests.serves(owner.domain()) {
+            return false;
+        }
         let prefs = self.prefs(kernel, owner).await;
         let default = kernel.config.archive.policy;
         if let (decided, "always" | "never" | "on the never list" | "on the always list") =

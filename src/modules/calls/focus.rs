@@ -23,7 +23,7 @@ use super::dialects::choose;
 use super::halls::Hall;
 use super::propose::is_focus;
 use super::run::Asked;
-use super::{commands, meets, presence};
+use super::{meets, presence};
 use crate::muc::{Parted, RoomWatch};
 
 /// Changes of one device in a minute.
@@ -105,7 +105,10 @@ impl MediaEvents for Calls {
             match event {
                 Event::Connected { leg } => conference.connected(leg, dice, fx),
                 Event::Closed { leg, why } => conference.closed(leg, why, dice, fx),
-                Event::Speaker { track, .. } => conference.speaks(track, dice, fx),
+                Event::Speaker { track, .. } => {
+                    conference.speaks(track, dice, fx);
+                    self.recordings.speaks(conference.id, track);
+                }
             }
             Ok(())
         });
@@ -166,7 +169,7 @@ impl Calls {
             }
             _ if to.local().is_none() => return Err(StanzaError::service_unavailable("")),
             ("query", ns::DISCO_INFO) if !is_set => Some(described(payload)?),
-            ("query", ns::DISCO_ITEMS) if !is_set => Some(commands::items(to, payload)),
+            ("query", ns::DISCO_ITEMS) if !is_set => Some(self.command_items(to, payload)),
             ("ping", ns::PING) if !is_set => None,
             ("command", ns::COMMANDS) if is_set => {
                 Some(self.command(kernel, from, to, payload).await?)

@@ -100,6 +100,7 @@ fn guest(present: Present) -> Guest {
         jid: present.jid,
         occupant: present.occupant,
         voice: present.voice,
+        moderates: present.moderates,
         sees_addresses: present.sees_addresses,
         shows_call: present.shows_call,
         speaks_movim: present.client.is_some_and(|client| client.starts_with(MOVIM)),

@@ -72,11 +72,12 @@ impl Meets {
     /// There are no nicknames: who is in the call is known by the own address.
     pub fn admit(&self, call: &BareJid, who: &FullJid) -> Option<Guest> {
         let meets = self.0.lock();
-        meets.get(call).filter(|meet| meet.allows(who))?;
+        let meet = meets.get(call).filter(|meet| meet.allows(who))?;
         Some(Guest {
             jid: who.clone(),
             occupant: call.with_resource(who.bare_str()).ok()?,
             voice: true,
+            moderates: meet.owner.as_str() == who.bare_str(),
             sees_addresses: true,
             shows_call: false,
             speaks_movim: false,

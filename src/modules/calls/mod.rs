@@ -4,20 +4,23 @@
 mod commands;
 mod conference;
 mod dialects;
+mod figures;
 mod focus;
 mod halls;
 mod links;
 mod meets;
 mod negotiate;
+mod plain;
 mod presence;
 mod propose;
+mod recording;
 mod ring;
 mod run;
 mod upkeep;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use wello_kernel::accounts::Windows;
@@ -30,6 +33,7 @@ use wello_wire::ns;
 
 use self::conference::Conference;
 use self::meets::Meets;
+use self::recording::{Leftovers, Recordings};
 use crate::muc::Muc;
 
 pub struct Calls {
@@ -52,6 +56,9 @@ pub struct Calls {
     rings: Windows<Box<str>>,
     /// Links that were asked for, by account.
     links: Windows<Box<str>>,
+    recordings: Arc<Recordings>,
+    /// For work that goes on.
+    this: OnceLock<Weak<Calls>>,
 }
 
 /// The service's domain is this label below a host.
@@ -79,6 +86,11 @@ impl Calls {
             changes: Windows::new(60),
             rings: Windows::new(60),
             links: Windows::new(60),
+            recordings: Arc::new(Recordings::new(
+                config.data_dir.join("recordings"),
+                config.calls.recordings,
+            )),
+            this: OnceLock::new(),
         })
     }
 }
@@ -124,10 +136,12 @@ impl Module for Calls {
         for (focus, _) in &self.domains {
             registrar.service(focus.clone(), Arc::clone(&self) as _);
         }
+        let _ = self.this.set(Arc::downgrade(&self));
         self.muc.watch(Arc::downgrade(&self) as _);
         registrar.iq(IqScope::Host, ns::MEETINGS, Arc::clone(&self) as _);
         registrar.discovery(Arc::clone(&self) as _);
         registrar.chore(Arc::clone(&self) as _);
+        registrar.chore(Arc::new(Leftovers(Arc::clone(&self))));
         registrar.media(self);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use wello_kernel::Kernel;
 use wello_kernel::clock::{random_bytes, random_id};
 use wello_kernel::sessions::Session;
-use wello_sfu::api::ConferenceId;
+use wello_sfu::api::{Command, ConferenceId};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
 use wello_wire::stanza::Stanza;
@@ -42,6 +42,7 @@ impl Calls {
             fingerprint: engine.fingerprint().clone(),
             participants: kernel.config.calls.participants,
             streams: kernel.config.calls.streams,
+            mixes: kernel.config.calls.mixes,
             media: self.meets.media(&hall.place),
         };
         let conference = Conference::new(id, hall.focus.clone(), here);
@@ -80,8 +81,15 @@ impl Calls {
         let conference = conferences.get_mut(place).ok_or_else(unknown_session)?;
         let mut fx = Effects::default();
         let worked = work(conference, &mut Chance(self), &mut fx);
+        if worked.is_ok() {
+            conference.choose_pictures(&mut fx);
+            self.recordings.update(conference.id, || conference.origins());
+        }
         let shown = fx.roster_changed.then(|| self.shown(place, conference)).flatten();
         if conference.is_empty() {
+            if self.recordings.stop(conference.id) {
+                fx.media.push(Command::Record { conference: conference.id, on: false });
+            }
             conferences.remove(place);
         }
         worked?;
@@ -102,7 +110,7 @@ impl Calls {
     /// Posts to sessions that are here; returns what has to take the way of other stanzas.
     pub(super) fn post(
         &self,
-        kernel: &Arc<Kernel>,
+        kernel: &Kernel,
         session: Option<&Arc<Session>>,
         out: Vec<Stanza>,
     ) -> Vec<Stanza> {

@@ -12,6 +12,7 @@ use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem, DiscoItems, Identity};
 
 use super::Muc;
+use super::guests;
 use super::iq::{Answer, Ask};
 use super::room::config::Whois;
 use super::room::{Affiliation, MENTION_NOTIFICATIONS, Room};
@@ -119,8 +120,14 @@ impl Muc {
         match ask.payload.attr("node").filter(|node| !node.is_empty()) {
             None => {}
             Some(ns::COMMANDS) => {
-                let items =
-                    self.look(kernel, &ask.room, |room| Ok(Muc::commands_of(room, ask.from)));
+                let makers = kernel.config.guests.links;
+                let items = self.look(kernel, &ask.room, |room| {
+                    let mut items = Muc::commands_of(room, ask.from);
+                    if kernel.config.guests.enabled {
+                        items.extend(guests::commands_of(room, ask.from, makers));
+                    }
+                    Ok(items)
+                });
                 let node = Some(ns::COMMANDS.to_owned());
                 return Ok(Some(DiscoItems { node, items: items.await? }.to_element()));
             }

@@ -16,6 +16,7 @@ use wello_wire::xml::Element;
 
 use super::Muc;
 use super::forms;
+use super::guests;
 use super::refusals::store_failed;
 use super::registry::photos;
 use super::room::{Affiliation, Change, Effects, Role, Room};
@@ -82,6 +83,11 @@ impl Muc {
             ("query", ns::REGISTER) => self.register_nick(kernel, ask).await,
             (_, ns::MAM) => self.answer_archive(kernel, ask).await,
             ("moderate", ns::MESSAGE_MODERATE) => self.moderate(kernel, ask).await,
+            ("command", ns::COMMANDS)
+                if kernel.config.guests.enabled && guests::is_command(ask.payload) =>
+            {
+                self.run_guest_command(kernel, ask).await
+            }
             ("command", ns::COMMANDS) => self.run_command(kernel, ask).await,
             ("vCard", ns::VCARD_TEMP) => self.card(kernel, ask).await,
             ("ping", ns::PING) => {

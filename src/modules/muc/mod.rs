@@ -5,6 +5,7 @@ mod activity;
 mod archive;
 mod disco;
 mod forms;
+mod guests;
 mod hats;
 mod interest;
 mod iq;

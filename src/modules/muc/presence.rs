@@ -15,7 +15,7 @@ use super::Muc;
 use super::forms;
 use super::refusals::store_failed;
 use super::registry::Live;
-use super::room::{Entering, HistoryWish, Password, Room, keeps};
+use super::room::{Entering, HistoryWish, Pass, Password, Room, keeps};
 use super::run::no_room;
 
 impl Muc {
@@ -81,6 +81,7 @@ impl Muc {
             nick: nick?.to_owned(),
             presence,
             password: Password::Missing,
+            pass: pass_of(kernel, from),
             history: history_wish(join, kernel.clock.now()),
             mav: join
                 .child("mav", ns::MUC_AFFILIATIONS)
@@ -232,6 +233,12 @@ impl Muc {
             false => Ok(()),
         }
     }
+}
+
+/// What a guest was let in by.
+fn pass_of(kernel: &Kernel, from: &FullJid) -> Option<Pass> {
+    let guest = kernel.accounts.guests.find(from.bare_str())?;
+    Some(Pass { link: guest.link, member: guest.member })
 }
 
 /// A presence without address and without what only the room may say.

@@ -11,6 +11,7 @@ use wello_wire::ns;
 use wello_wire::stanza::Stanza;
 
 use super::Muc;
+use super::guests;
 use super::refusals::store_failed;
 use super::registry::{self, Live, State};
 use super::room::{Archived, Effects, Room};
@@ -95,10 +96,14 @@ impl Muc {
                 return None;
             }
             let before = state.room.occupant_count();
+            let is_watched = watcher.is_some() || state.room.has_guests();
             let value = work(&mut state.room, &mut fx);
             count(kernel, before, state.room.occupant_count());
             // Under the lock, so that everybody gets everything in the same order.
-            let parted = watcher.as_ref().map(|_| watch::parted(&fx.out)).unwrap_or_default();
+            let parted = match is_watched {
+                true => watch::parted(&fx.out),
+                false => Vec::new(),
+            };
             let later = self.post_all(kernel, session, std::mem::take(&mut fx.out));
             let write = write(&mut state, &mut fx);
             state.holds += u32::from(write.is_some());
@@ -111,6 +116,7 @@ impl Muc {
         for stanza in later {
             kernel.route(stanza).await;
         }
+        guests::end_removed(kernel, &parted);
         if let Some(watcher) = watcher {
             watcher.changed(kernel, &room, parted).await;
         }

@@ -49,6 +49,23 @@ impl Muc {
         }
     }
 
+    /// Says something to everybody who is there, in the name of the room.
+    pub(crate) async fn say(
+        &self,
+        kernel: &Arc<Kernel>,
+        room: &BareJid,
+        message: Stanza,
+    ) -> Result<(), StanzaError> {
+        let say = |room: &mut Room, fx: &mut Effects| {
+            let now = kernel.clock.now();
+            let id =
+                kernel.config.archive.enabled.then(|| (kernel.store.archive_ids.next(now), now));
+            room.announce(message.clone(), id, fx);
+            Ok(())
+        };
+        self.run(kernel, room, None, say).await.map(drop)
+    }
+
     async fn speak(
         &self,
         kernel: &Arc<Kernel>,

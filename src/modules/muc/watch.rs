@@ -57,6 +57,7 @@ pub(crate) struct Present {
     pub occupant: FullJid,
     /// May be heard (section 5.1).
     pub voice: bool,
+    pub moderates: bool,
     /// Is told real addresses.
     pub sees_addresses: bool,
     /// Says that it is in a call (XEP-0272).
@@ -82,6 +83,7 @@ impl Muc {
                 jid: device.jid.clone(),
                 occupant: occupant.jid.clone(),
                 voice: occupant.role >= Role::Participant,
+                moderates: occupant.role == Role::Moderator,
                 sees_addresses,
                 shows_call: device.presence.has_child("muji", ns::MUJI),
                 client: client(&device.presence),
@@ -148,10 +150,13 @@ impl Muc {
         watcher.watches(&room).then_some(watcher)
     }
 
+    pub(super) fn focus(&self, room: &BareJid) -> Option<BareJid> {
+        self.watcher.get()?.upgrade()?.focus(room)
+    }
+
     /// Tells where the calls of a room are, as clients of voice.channel look for it.
     pub(super) fn describe_calls(&self, room: &BareJid, info: &mut DiscoInfo) {
-        let watcher = self.watcher.get().and_then(Weak::upgrade);
-        let Some(watcher) = watcher else { return };
+        let Some(watcher) = self.watcher.get().and_then(Weak::upgrade) else { return };
         let Some(focus) = watcher.focus(room) else { return };
         let field = Field::text_single("conference", "Calls").with_value(focus.to_string());
         info.forms.push(DataForm::typed(FormKind::Result, ns::VOICE).with(field));

@@ -109,7 +109,10 @@ impl hooks::Undelivered for Offline {
             // Chatter for somebody who is away is no reason for an error.
             return Flow::Handled;
         }
-        let Some(account) = passage.recipient.clone().filter(|_| self.keeps) else {
+        // Nothing of guests is kept.
+        let has_account = |recipient: &BareJid| !kernel.accounts.guests.serves(recipient.domain());
+        let recipient = passage.recipient.clone().filter(|_| self.keeps);
+        let Some(account) = recipient.filter(has_account) else {
             return Flow::Next;
         };
         let size = passage.stanza.to_bytes().len() as u64;

@@ -29,6 +29,7 @@ use wello_wire::payload::disco::DiscoInfo;
 use wello_wire::stanza::{MessageType, Stanza};
 
 pub use container::BadRecording;
+pub(crate) use container::{ogg_checksum, opus_samples};
 pub use prepare::Unfit;
 use prepare::{MEDIA_TYPE, Prepared, prepare};
 
@@ -196,6 +197,15 @@ fn clip(
         waveform: prepared.waveform.to_vec(),
         channel,
     })
+}
+
+/// The packets of a file that others have written.
+#[cfg(test)]
+pub(crate) fn opus_of_ogg(file: &[u8]) -> Result<Vec<Vec<u8>>, BadRecording> {
+    match container::read(file)? {
+        container::Recording::Opus(track) => Ok(track.packets),
+        container::Recording::Finished(_) => Err(BadRecording::Unsupported),
+    }
 }
 
 /// `20261120-101500`, as it stands in the name of a file.

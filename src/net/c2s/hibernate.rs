@@ -159,7 +159,9 @@ pub async fn save(server: &Arc<C2sServer>) -> Result<usize, StoreError> {
     for mut sleeper in sleepers {
         // Who writes to it from now on finds the account without it.
         let bound = kernel.sessions.unbind(&sleeper.session);
-        let kept = sleeper.take_inbox() && bound && sleeper.is_settled().await;
+        // Guests are not known after a restart.
+        let is_guest = kernel.accounts.guests.serves(sleeper.session.jid.domain());
+        let kept = sleeper.take_inbox() && bound && !is_guest && sleeper.is_settled().await;
         if !kept {
             end(server, sleeper).await;
             continue;

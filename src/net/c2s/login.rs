@@ -12,7 +12,7 @@ use wello_kernel::metrics::AuthLabels;
 use wello_kernel::sessions::ClientInfo;
 use wello_store::{Account, CredentialEpoch, StoreError};
 use wello_stream::c2s::{BindRequest, Bound, Login, ResumeRequest, Resumed, Welcome};
-use wello_stream::nonza::UserAgentId;
+use wello_stream::nonza::{UserAgent, UserAgentId};
 use wello_stream::sasl::{
     Answer, Condition, Failure, Lookup, Mechanism, Reason, ScramHash, ScramKeys, Secret,
 };
@@ -127,13 +127,21 @@ impl Task {
         if !self.may_try(None) {
             return Answer::Unavailable;
         }
-        let access = self.server.kernel.accounts.verify_access(token.expose()).await;
-        let failure = |condition| Failure::new(condition, Reason::Credentials);
-        Answer::Verdict(match access {
-            Ok(access) => {
-                self.login.grant = Some(access.client);
-                access.account.jid().parse().map_err(|_| Failure::UNAVAILABLE)
+        let accounts = &self.server.kernel.accounts;
+        let guest = accounts.verify_guest(token.expose());
+        let owner = match guest {
+            // Perhaps an account's.
+            Err(TokenError::Invalid) => {
+                accounts.verify_access(token.expose()).await.and_then(|access| {
+                    self.login.grant = Some(access.client);
+                    access.account.jid().parse().map_err(|_| TokenError::Unavailable)
+                })
             }
+            guest => guest,
+        };
+        let failure = |condition| Failure::new(condition, Reason::Credentials);
+        Answer::Verdict(match owner {
+            Ok(jid) => Ok(jid),
             Err(TokenError::Invalid | TokenError::Revoked) => {
                 Err(failure(Condition::NotAuthorized))
             }
@@ -159,9 +167,43 @@ impl Task {
 
     async fn admit(&mut self, login: &Login) -> Result<Welcome, LoginError> {
         let kernel = Arc::clone(&self.server.kernel);
+        let agent = login.user_agent.clone().unwrap_or_default();
+        // A grant stands for itself among the account's clients, whatever the program is.
+        let client = agent.id.filter(|_| self.login.grant.is_none());
+        let welcome = match kernel.accounts.guests.serves(login.identity.domain()) {
+            true => self.admit_guest(&login.identity)?,
+            false => self.admit_account(login, &agent, client).await?,
+        };
+        self.login.info = ClientInfo {
+            transport: self.peer.transport,
+            address: Some(self.peer.address),
+            encrypted: self.peer.secure,
+            mechanism: login.mechanism.name(),
+            client_id: client.map(|id| id.to_string()),
+            grant: self.login.grant.take(),
+            software: agent.software,
+            device: agent.device,
+            since: kernel.clock.now(),
+        };
+        Ok(welcome)
+    }
+
+    /// Nothing is remembered of guests.
+    fn admit_guest(&mut self, jid: &BareJid) -> Result<Welcome, LoginError> {
+        let guest = self.server.kernel.accounts.guests.find(jid.as_str());
+        self.login.grant = Some(guest.ok_or(LoginError::Refused)?.link);
+        Ok(Welcome::default())
+    }
+
+    async fn admit_account(
+        &mut self,
+        login: &Login,
+        agent: &UserAgent,
+        client: Option<UserAgentId>,
+    ) -> Result<Welcome, LoginError> {
+        let kernel = Arc::clone(&self.server.kernel);
         let (accounts, jid) = (&kernel.accounts, &login.identity);
         let account = self.permitted(jid).await?;
-        let agent = login.user_agent.clone().unwrap_or_default();
         let mut welcome = Welcome::default();
         if let (Some(used), Some(id)) = (login.token, agent.id) {
             let tokens = &self.login.tokens;
@@ -169,11 +211,9 @@ impl Task {
                 accounts.use_fast_token(jid, &id.to_string(), tokens, used).await?;
             self.login.used_token = Some(used.index);
         }
-        // A grant stands for itself among the account's clients, whatever the program is.
-        let id = agent.id.filter(|_| self.login.grant.is_none());
         let remembered = async {
-            match id {
-                Some(id) => accounts.record_client(jid, id, &agent, login.tag.as_deref()).await,
+            match client {
+                Some(id) => accounts.record_client(jid, id, agent, login.tag.as_deref()).await,
                 None => Ok(()),
             }
         };
@@ -186,17 +226,6 @@ impl Task {
             let missing = accounts.missing_keys(jid, &login.upgrades).await;
             welcome.upgrades = missing.map_err(|error| lost(&error))?;
         }
-        self.login.info = ClientInfo {
-            transport: self.peer.transport,
-            address: Some(self.peer.address),
-            encrypted: self.peer.secure,
-            mechanism: login.mechanism.name(),
-            client_id: id.map(|id| id.to_string()),
-            grant: self.login.grant.take(),
-            software: agent.software,
-            device: agent.device,
-            since: kernel.clock.now(),
-        };
         Ok(welcome)
     }
 

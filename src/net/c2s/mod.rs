@@ -214,8 +214,12 @@ async fn settings(kernel: &Arc<Kernel>) -> Result<Settings, StoreError> {
     for name in &kernel.hosts {
         let Ok(domain) = BareJid::from_parts(None, name) else { continue };
         let features = kernel.stream_features(&domain).await;
-        let mechanisms = for_all_accounts(&mechanisms, |hash| lacks(hash, name));
         let written = FeatureCache::default();
+        // Guests have nothing to show but the token of their link.
+        let (mechanisms, registration) = match kernel.accounts.guests.serves(name) {
+            true => (vec![Mechanism::OauthBearer], RegistrationOffer::Closed),
+            false => (for_all_accounts(&mechanisms, |hash| lacks(hash, name)), registration),
+        };
         let settings = HostSettings { domain, mechanisms, registration, features, written };
         hosts.insert(name.clone(), settings);
     }

@@ -114,7 +114,7 @@ pub fn start(
             requests: inbox,
             events: events.clone(),
             untold: None,
-            metrics: Arc::clone(&kernel.metrics),
+            kernel: Arc::clone(kernel),
             told: (Totals::default(), 0),
         };
         threads.push(run(shard, socket, admission.clone(), shutdown.clone())?);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use wello_kernel::Kernel;
 use wello_kernel::media::Question;
-use wello_kernel::metrics::Metrics;
 use wello_sfu::api::{Command, Event};
 use wello_sfu::peer::{Datagram, Transport};
 use wello_sfu::{Engine, Outgoing, Totals};
@@ -38,7 +38,7 @@ pub(super) struct Shard {
     pub events: mpsc::Sender<Event>,
     /// The event that there was no room for.
     pub untold: Option<Event>,
-    pub metrics: Arc<Metrics>,
+    pub kernel: Arc<Kernel>,
     /// What the metrics know, and how often they were told.
     pub told: (Totals, u32),
 }
@@ -79,6 +79,7 @@ impl Shard {
             self.engine.handle_timeout(now);
             self.engine.flush(now);
             self.send(&mut socket, &streams);
+            self.record();
             self.tell();
             if now >= figures {
                 figures = now + FIGURES;
@@ -129,6 +130,15 @@ impl Shard {
         socket.finish();
     }
 
+    /// Gives what is recorded to whoever writes it.
+    fn record(&mut self) {
+        while let Some(packet) = self.engine.poll_taped() {
+            if let Some(recorder) = self.kernel.media.recorder() {
+                recorder.take(packet);
+            }
+        }
+    }
+
     fn tell(&mut self) {
         while let Some(event) = self.untold.take().or_else(|| self.engine.poll_event()) {
             if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
@@ -141,9 +151,10 @@ impl Shard {
     fn take_figures(&mut self) {
         let (before, times) = self.told;
         let totals = self.engine.totals();
-        self.metrics.media.update(&before, &totals);
+        let metrics = &self.kernel.metrics.media;
+        metrics.update(&before, &totals);
         if times % SAMPLES == 0 {
-            self.engine.all_figures().for_each(|figures| self.metrics.media.sample(&figures));
+            self.engine.all_figures().for_each(|figures| metrics.sample(&figures));
         }
         self.told = (totals, times.wrapping_add(1));
     }

@@ -222,7 +222,9 @@ fn resolver(config: &S2s) -> Result<Resolver, S2sError> {
 fn settings(kernel: &Kernel) -> Settings {
     let services = kernel.hooks().services.keys();
     let components = kernel.config.component.iter().map(|component| &component.domain);
-    let domains = kernel.hosts.iter().chain(services).chain(components);
+    // Nobody elsewhere reaches guests.
+    let hosts = kernel.hosts.iter().filter(|host| !kernel.accounts.guests.serves(host));
+    let domains = hosts.chain(services).chain(components);
     Settings {
         domains: domains.filter_map(|name| Domain::parse(name)).collect(),
         secret: DialbackSecret::random(),

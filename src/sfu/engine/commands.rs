@@ -29,6 +29,11 @@ impl<P: Peer> Engine<P> {
                     output.interrupt();
                 });
             }
+            Command::Record { conference, on } => self.record(conference, on),
+            Command::AddMix { leg, track } => self.add_mix(leg, &track, now),
+            Command::Switch { leg, mid, track, payloads } => {
+                self.switch_output(leg, &mid, track, payloads, now);
+            }
             Command::Limit { leg, mid, layer } => {
                 self.change_output(leg, &mid, |track_layers, output| {
                     output.most = layer.as_ref().and_then(track_layers);
@@ -120,6 +125,8 @@ impl<P: Peer> Engine<P> {
             leg.peer.remove_track(id);
             mark(&mut self.dirty, leg);
         }
+        self.forget_sound(track.conference, &[id]);
+        self.lay_to_rest(track);
     }
 
     fn forward(&mut self, id: TrackId, on: bool) {
@@ -150,9 +157,7 @@ impl<P: Peer> Engine<P> {
         let sent = leg.outputs.swap_remove(place);
         leg.peer.remove_output(sent.source);
         mark(&mut self.dirty, leg);
-        if let Some(track) = self.tracks.get_mut(&sent.track) {
-            track.outputs.retain(|output| (output.leg, output.source) != (id, sent.source));
-        }
+        self.detach(id, &sent);
     }
 
     fn change_output(
@@ -161,8 +166,11 @@ impl<P: Peer> Engine<P> {
         mid: &Mid,
         change: impl FnOnce(&dyn Fn(&Rid) -> Option<usize>, &mut Output),
     ) {
-        let Some(leg) = self.legs.get(&id) else { return };
-        let Some(sent) = leg.outputs.iter().find(|sent| sent.mid == *mid) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(sent) = leg.outputs.iter_mut().find(|sent| sent.mid == *mid) else { return };
+        if let Some(output) = &mut sent.resting {
+            return change(&|_| None, output);
+        }
         let Some(track) = self.tracks.get_mut(&sent.track) else { return };
         let mut outputs = std::mem::take(&mut track.outputs);
         let found =
@@ -174,10 +182,12 @@ impl<P: Peer> Engine<P> {
     }
 }
 
-/// A track that is gone meanwhile leaves its output silent.
+/// A track that is not there, or is gone meanwhile, leaves its output silent.
 fn attach<P>(tracks: &mut HashMap<TrackId, Track>, leg: &mut Leg<P>, spec: &OutputSpec) {
-    leg.outputs.push(Sent { mid: spec.mid.clone(), source: spec.source, track: spec.track });
-    if let Some(track) = tracks.get_mut(&spec.track) {
-        track.outputs.push(Output::new(leg.id, spec));
+    let OutputSpec { track, source, ref mid, .. } = *spec;
+    let mut resting = Some(Output::new(leg.id, spec));
+    if let Some(track) = tracks.get_mut(&track) {
+        track.outputs.extend(resting.take());
     }
+    leg.outputs.push(Sent { mid: mid.clone(), source, track, next: None, resting });
 }

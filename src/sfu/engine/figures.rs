@@ -25,6 +25,8 @@ pub struct Totals {
     pub foreign: u64,
     /// Pictures that stand alone that were asked for.
     pub keyframes: u64,
+    /// Packets that were to be recorded and are not: nobody fetched them in time.
+    pub untaped: u64,
     /// Times that media could begin to pass, and the milliseconds that it took together.
     pub joins: u64,
     pub joining: u64,

@@ -3,9 +3,12 @@
 mod commands;
 mod estimation;
 mod figures;
+mod mixing;
+mod switching;
+mod taping;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -13,11 +16,13 @@ use std::time::{Duration, Instant};
 use crate::api::{ConferenceId, Event, LegId, Media, TrackId, Why};
 use crate::demux::{Directory, Kind, kind};
 use crate::leg::Leg;
+use crate::mix::Mixer;
 use crate::output::Verdict;
 use crate::peer::webrtc::WebRtc;
 use crate::peer::{Datagram, Outgoing, Packet, Peer, PeerError, Polled, Transport, bitstream};
 use crate::speaker::Speakers;
 use crate::stage::Stage;
+use crate::tape::Tape;
 use crate::track::Track;
 
 pub use figures::Totals;
@@ -33,6 +38,10 @@ pub struct Engine<P: Peer = WebRtc> {
     legs: HashMap<LegId, Leg<P>>,
     tracks: HashMap<TrackId, Track>,
     conferences: HashMap<ConferenceId, Conference>,
+    /// Of conferences in which somebody needs a mix.
+    mixers: HashMap<ConferenceId, Mixer>,
+    recorded: HashSet<ConferenceId>,
+    tape: Tape,
     directory: Directory,
     timers: BinaryHeap<Reverse<(Instant, LegId)>>,
     dirty: Vec<LegId>,
@@ -71,6 +80,9 @@ impl<P: Peer> Engine<P> {
             legs: HashMap::new(),
             tracks: HashMap::new(),
             conferences: HashMap::new(),
+            mixers: HashMap::new(),
+            recorded: HashSet::new(),
+            tape: Tape::default(),
             directory: Directory::default(),
             timers: BinaryHeap::new(),
             dirty: Vec::new(),
@@ -126,11 +138,13 @@ impl<P: Peer> Engine<P> {
                 self.drive(id, now);
             }
         }
+        self.mix(now);
     }
 
     /// When [`Engine::handle_timeout`] is to be called, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        timer.into_iter().chain(self.next_mix()).min()
     }
 
     /// Whether a valid connectivity check of a leg has come from there.
@@ -186,7 +200,7 @@ impl<P: Peer> Engine<P> {
                 Ok(Polled::Estimate(rate)) => leg.estimated(rate, now),
                 Ok(Polled::Lost) => leg.lose(now),
                 Ok(Polled::Found) => leg.find(),
-                Ok(Polled::Packet(packet)) => self.distribute(&packet, now),
+                Ok(Polled::Packet(packet)) => self.take(&packet, now),
                 Ok(Polled::KeyframeWanted(source)) => self.keyframe_wanted(id, source, now),
                 Ok(Polled::Nothing) => {}
                 Ok(Polled::Closed) => return self.close(id, Some(Why::Hangup)),
@@ -210,10 +224,18 @@ impl<P: Peer> Engine<P> {
         self.events.push_back(Event::Connected { leg: id });
     }
 
-    fn distribute(&mut self, packet: &Packet, now: Instant) {
+    /// A packet has come from a client.
+    fn take(&mut self, packet: &Packet, now: Instant) {
         self.totals.packets_in += 1;
         self.totals.bytes_in += packet.payload.len() as u64;
         self.listen(packet, now);
+        self.let_in(packet, now);
+        self.tape(packet, now);
+        self.hear(packet);
+        self.distribute(packet, now);
+    }
+
+    fn distribute(&mut self, packet: &Packet, now: Instant) {
         let is_held_back = self.is_held_back(packet.track);
         let Some(track) = self.tracks.get_mut(&packet.track).filter(|track| track.forwarded) else {
             return;
@@ -317,13 +339,12 @@ impl<P: Peer> Engine<P> {
         let Some(leg) = self.legs.remove(&id) else { return };
         self.directory.forget(id);
         for track in &leg.tracks {
-            self.tracks.remove(track);
-        }
-        for sent in &leg.outputs {
-            if let Some(track) = self.tracks.get_mut(&sent.track) {
-                track.outputs.retain(|output| (output.leg, output.source) != (id, sent.source));
+            if let Some(track) = self.tracks.remove(track) {
+                self.lay_to_rest(track);
             }
         }
+        leg.outputs.iter().for_each(|sent| self.detach(id, sent));
+        self.forget_sound(leg.conference, &leg.tracks);
         if let Some(conference) = self.conferences.get_mut(&leg.conference) {
             leg.tracks.iter().for_each(|track| conference.speakers.forget(*track));
             conference.stage.leave(id);

@@ -195,9 +195,14 @@ impl Peer for WebRtc {
         if taken {
             return Err(PeerError::Setup("a source twice"));
         }
-        let mid = self.unused(StrMid::from_array(padded(output.mid.as_str())))?;
+        let mid = StrMid::from_array(padded(output.mid.as_str()));
+        let goes_both_ways = self.tracks.iter().any(|known| known.mid == mid)
+            && !self.outputs.iter().any(|(known, ..)| *known == mid);
+        if !goes_both_ways {
+            self.unused(mid)?;
+            self.rtc.direct_api().declare_media(mid, kind(output.media));
+        }
         let mut direct = self.rtc.direct_api();
-        direct.declare_media(mid, kind(output.media));
         let stream = direct.declare_stream_tx(source, rtx, mid, None);
         let kept = match output.media {
             Media::Audio => KEPT_AUDIO,

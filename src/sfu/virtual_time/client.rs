@@ -206,11 +206,7 @@ impl Client {
     }
 
     fn send_marked(&mut self, media: Media, key: bool, level: i8, now: Instant) {
-        let seq = &mut self.seq[usize::from(media == Media::Video)];
-        *seq += 1;
-        let seq = *seq;
-        let (pt, clock) = if media == Media::Audio { (111, 48) } else { (96, 90) };
-        let number = seq.to_be_bytes();
+        let number = (self.seq[usize::from(media == Media::Video)] + 1).to_be_bytes();
         let payload: Vec<u8> = match media {
             Media::Audio => number.to_vec(),
             // VP8: begins a partition; the lowest bit of its header says no keyframe.
@@ -218,6 +214,14 @@ impl Client {
                 [&[0x10, u8::from(!key), 0, 0, 0x9d, 1, 0x2a, 0, 0, 0, 0][..], &number].concat()
             }
         };
+        self.send_payload(media, payload, level, now);
+    }
+
+    pub fn send_payload(&mut self, media: Media, payload: Vec<u8>, level: i8, now: Instant) {
+        let seq = &mut self.seq[usize::from(media == Media::Video)];
+        *seq += 1;
+        let seq = *seq;
+        let (pt, clock) = if media == Media::Audio { (111, 48) } else { (96, 90) };
         let sending = Sending {
             source: source(self.place, media),
             pt,

@@ -5,7 +5,9 @@ mod client;
 mod estimation;
 mod forwarding;
 mod link;
+mod plain;
 mod stage;
+mod taping;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -68,12 +70,23 @@ impl World {
 
     /// A client and a leg to it.
     fn connect(&mut self, spec: impl FnOnce(&mut LegSpec)) -> usize {
+        self.connect_with(spec, |leg| vec![Command::Open(Box::new(leg))])
+    }
+
+    /// The same, opened by other commands.
+    fn connect_with(
+        &mut self,
+        spec: impl FnOnce(&mut LegSpec),
+        open: impl FnOnce(LegSpec) -> Vec<Command>,
+    ) -> usize {
         let place = self.clients.len();
         let mut client = Client::new(place, self.now);
         let mut leg = self.leg(&client, place);
         spec(&mut leg);
         client.begin(&leg, self.engine.common_for_tests().fingerprint(), HERE.parse().unwrap());
-        self.engine.handle_command(Command::Open(Box::new(leg)), self.now);
+        for command in open(leg) {
+            self.engine.handle_command(command, self.now);
+        }
         self.clients.push(client);
         place
     }

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { LocationProvider, lazy, Route, Router, useLocation } from "preact-iso";
 
 import { CallLayer } from "../components/CallLayer";
+import { ConnectionBanner } from "../components/ConnectionBanner";
 import { Sidebar } from "../components/Sidebar";
 import { ChatPage } from "../pages/ChatPage";
 import { HomePage } from "../pages/HomePage";
@@ -13,38 +14,48 @@ import { useStore } from "../state/use";
 import { Notices } from "../ui/Notices";
 import { resume } from "./client";
 import { t, useLanguage } from "./i18n";
-import { routes } from "./routes";
+import { isGuestLink, routes } from "./routes";
 
 const MeetingPage = lazy(() => import("../pages/MeetingPage").then((module) => module.MeetingPage));
+const GuestPage = lazy(() => import("../pages/GuestPage").then((module) => module.GuestPage));
 
 export function App() {
   useLanguage();
   useTitle();
-  const [restoring, setRestoring] = useState(true);
-  const loggedIn = useStore(account, ({ state }) => state === "online" || state === "waiting");
-  useEffect(() => {
-    void resume().finally(() => setRestoring(false));
-  }, []);
   return (
     <LocationProvider>
-      {restoring && !loggedIn ? (
-        <p class="flex h-full items-center justify-center text-muted" role="status">
-          {t("app.connecting")}
-        </p>
-      ) : loggedIn ? (
-        <Shell />
+      {isGuestLink() ? (
+        <Router>
+          <Route path={routes.join} component={GuestPage} />
+          <Route default component={GuestPage} />
+        </Router>
       ) : (
-        <LoginPage />
+        <Account />
       )}
       <Notices />
     </LocationProvider>
   );
 }
 
+/** For people with an account: whatever they want to see, they log in first. */
+function Account() {
+  const [restoring, setRestoring] = useState(true);
+  const loggedIn = useStore(account, ({ state }) => state === "online" || state === "waiting");
+  useEffect(() => {
+    void resume().finally(() => setRestoring(false));
+  }, []);
+  if (loggedIn) return <Shell />;
+  if (!restoring) return <LoginPage />;
+  return (
+    <p class="flex h-full items-center justify-center text-muted" role="status">
+      {t("app.connecting")}
+    </p>
+  );
+}
+
 /** The list beside the page; on narrow screens one of them at a time. */
 function Shell() {
   const { path } = useLocation();
-  const waiting = useStore(account, ({ state }) => state === "waiting");
   const meeting = path.startsWith("/r/");
   const list = path === routes.home;
   return (
@@ -55,11 +66,7 @@ function Shell() {
       >
         {t("app.skip")}
       </a>
-      {waiting && (
-        <p role="status" class="bg-warning-surface px-4 py-1 text-center text-warning">
-          {t("app.waiting")}
-        </p>
-      )}
+      <ConnectionBanner />
       <main class="flex min-h-0 flex-1">
         {!meeting && (
           <div

@@ -265,6 +265,8 @@ export async function sendFile(jid: string, file: File): Promise<void> {
 
 /** Reads what is before the oldest that is there; the newest if there is none. */
 export async function loadOlder(jid: string, newest = false): Promise<void> {
+  // They were not there.
+  if (account.getState().guest) return changeConversation(jid, () => ({ complete: true }));
   const now = chats.getState().conversations.get(jid);
   if (now?.loading || (now?.complete && !newest)) return;
   changeConversation(jid, () => ({ loading: true }));

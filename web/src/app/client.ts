@@ -2,12 +2,14 @@ import * as conference from "../calls/conference";
 import * as calls from "../calls/manager";
 import { account, forget } from "../state/stores";
 import { answerDisco, caps, findServices } from "../xmpp/disco";
+import type { Admission } from "../xmpp/guests";
+import { domain } from "../xmpp/jid";
 import { LoginRefused, Session } from "../xmpp/session";
 import { type Element, xml } from "../xmpp/xml";
 import * as chat from "./chat";
 import * as contacts from "./contacts";
 import * as rooms from "./rooms";
-import { forgetLogin, savedAddress, tokensOf } from "./tokens";
+import { forgetLogin, noTokens, savedAddress, tokensOf } from "./tokens";
 
 /** The session of the account that is logged in, and what goes with each presence of it. */
 export interface Client {
@@ -30,7 +32,26 @@ export function webSocketAddress(): string {
 /** Logs in with the password, or with what an earlier login left. */
 export async function logIn(jid: string, password?: string): Promise<void> {
   const service = webSocketAddress();
-  const session = new Session({ jid, password, service, tokens: tokensOf(jid) });
+  try {
+    await open(new Session({ jid, password, service, tokens: tokensOf(jid) }), begin);
+  } catch (error) {
+    if (error instanceof LoginRefused) forgetLogin();
+    throw error;
+  }
+}
+
+/** Logs in with what a link to a room was good for. */
+export async function logInAsGuest({ jid, token, room }: Admission): Promise<void> {
+  const service = webSocketAddress();
+  const session = new Session({ jid, bearer: token, service, tokens: noTokens() });
+  const begun = new Promise<void>((resolve) => session.on("fresh", () => resolve()));
+  await open(session, beginAsGuest);
+  const services = { rooms: domain(room), relays: true };
+  account.setState({ guest: true, services });
+  await begun;
+}
+
+async function open(session: Session, begin: (opened: Client) => Promise<void>): Promise<void> {
   const opened = { session, caps: await caps() };
   current = opened;
   account.setState({ jid: session.bare, refused: undefined });
@@ -54,7 +75,6 @@ export async function logIn(jid: string, password?: string): Promise<void> {
     const refused = error instanceof LoginRefused ? error.condition : "unreachable";
     forget();
     account.setState({ refused });
-    if (error instanceof LoginRefused) forgetLogin();
     throw error;
   }
 }
@@ -71,10 +91,15 @@ export async function resume(): Promise<boolean> {
   }
 }
 
-export async function logOut(): Promise<void> {
+export function logOut(): Promise<void> {
+  forgetLogin();
+  return quit();
+}
+
+/** Ends the session; what this browser remembers of a login stays. */
+export async function quit(): Promise<void> {
   const session = current?.session;
   leaveCalls();
-  forgetLogin();
   current = undefined;
   await session?.stop();
   forget();
@@ -89,6 +114,14 @@ async function begin({ session, caps }: Client): Promise<void> {
     if (current?.session === session) account.setState({ services });
   });
   await Promise.allSettled([...parts, found, rooms.begin()]);
+}
+
+/** A guest has no roster, no archive and no other devices. */
+async function beginAsGuest({ session, caps }: Client): Promise<void> {
+  const sent = session.send(xml("presence", {}, caps));
+  // Those of an earlier stream: at once, before there can be others.
+  rooms.enterAgain();
+  await sent;
 }
 
 window.addEventListener("online", () => current?.session.wake());

@@ -53,11 +53,15 @@ export function attach({ session }: Client): void {
 
 export async function begin(): Promise<void> {
   const { session } = client();
+  enterAgain();
+  for (const bookmark of await fetchBookmarks(session)) follow(bookmark);
+}
+
+/** The server took us out of them when the last stream ended. */
+export function enterAgain(): void {
   for (const [jid, room] of rooms.getState().rooms) {
-    // The server took us out of them when the last stream ended.
     if (room.state !== "out") void enter(jid, room.nick, room.password).catch(() => {});
   }
-  for (const bookmark of await fetchBookmarks(session)) follow(bookmark);
 }
 
 function follow({ room, name, nick, password, autojoin }: Bookmark): void {
@@ -177,6 +181,12 @@ export async function join(jid: string, password?: string): Promise<void> {
   dismissInvitation(jid);
   await enter(jid, ownNick(), password);
   await keep(jid, name || local(jid), password);
+}
+
+/** Enters without keeping it, as guests do. */
+export async function visit(jid: string, name: string, nick: string): Promise<void> {
+  add(jid, { name: name || local(jid), nick });
+  await enter(jid, nick);
 }
 
 export async function create(name: string, membersOnly: boolean): Promise<string> {

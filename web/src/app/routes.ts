@@ -5,7 +5,12 @@ export const routes = {
   chat: "/chat/:address",
   room: "/room/:address",
   meeting: "/r/:room",
+  /** Of people without an account; the token of the link stands behind the "#". */
+  join: "/join/:room",
 } as const;
+
+/** Whether the page was opened by a guest link: then nobody logs in. */
+export const isGuestLink = (): boolean => location.pathname.startsWith("/join/");
 
 export const chatPath = (jid: string): string => `/chat/${encodeURIComponent(jid)}`;
 export const roomPath = (jid: string): string => `/room/${encodeURIComponent(jid)}`;

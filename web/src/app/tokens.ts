@@ -14,10 +14,8 @@ export function savedAddress(): string | undefined {
 }
 
 export function tokensOf(jid: string): TokenStore {
-  const deviceId = localStorage.getItem(DEVICE) ?? crypto.randomUUID();
-  localStorage.setItem(DEVICE, deviceId);
   return {
-    deviceId,
+    deviceId: deviceId(),
     load: () => {
       const saved = read();
       return saved?.jid === jid ? saved.token : undefined;
@@ -25,6 +23,17 @@ export function tokensOf(jid: string): TokenStore {
     save: (token) => localStorage.setItem(LOGIN, JSON.stringify({ jid, token })),
     remove: () => localStorage.removeItem(LOGIN),
   };
+}
+
+/** For guests, who bring what they log in with. */
+export function noTokens(): TokenStore {
+  return { deviceId: deviceId(), load: () => undefined, save: () => {}, remove: () => {} };
+}
+
+function deviceId(): string {
+  const id = localStorage.getItem(DEVICE) ?? crypto.randomUUID();
+  localStorage.setItem(DEVICE, id);
+  return id;
 }
 
 export function forgetLogin(): void {

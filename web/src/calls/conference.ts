@@ -26,6 +26,8 @@ interface Conference {
   focus: string;
   media: LocalMedia;
   up?: Peer;
+  /** Our screen, which is a stream of its own. */
+  screen?: Peer;
   /** What comes from the others, by session. */
   down: Map<string, Peer>;
   tries: number;
@@ -67,7 +69,10 @@ export async function join(room: string, media: LocalMedia): Promise<void> {
   const conference: Conference = { room, focus, media, down: new Map(), tries: 0 };
   current = conference;
   const show = () => meeting.setState({ sending: media.sending, local: media.video });
-  media.onTrack = (kind, track) => conference.up?.replaceTrack(kind, track);
+  media.onTrack = (kind, track) => {
+    if (kind === "screen") void share(conference);
+    else conference.up?.replaceTrack(kind, track);
+  };
   media.onChange = () => {
     show();
     void tellMuted(conference);
@@ -137,6 +142,7 @@ async function connect(conference: Conference): Promise<void> {
   try {
     await up.initiate();
     await tellMuted(conference);
+    await share(conference);
   } catch (error) {
     dispatch.unregister(focus, sid);
     up.connection.close();
@@ -146,6 +152,36 @@ async function connect(conference: Conference): Promise<void> {
     if (passing && conference.tries > 0) retry(conference);
     else fail(conference, condition);
   }
+}
+
+/** Sends the screen that is shared, or ends that. */
+async function share(conference: Conference): Promise<void> {
+  const { focus, media, up } = conference;
+  conference.screen?.terminate("success");
+  if (!media.screen || !up) return;
+  const sid = crypto.randomUUID();
+  const screen = new Peer({
+    session: connected().session,
+    sid,
+    other: focus,
+    role: "initiator",
+    iceServers: up.connection.getConfiguration().iceServers ?? [],
+    category: "slides",
+    events: {
+      onTrack: () => {},
+      onConnected: () => {},
+      onEnded: (why) => {
+        dispatch.unregister(focus, sid);
+        if (conference.screen !== screen) return;
+        conference.screen = undefined;
+        if (why !== "success") void media.setScreen(false);
+      },
+    },
+  });
+  conference.screen = screen;
+  dispatch.register(focus, sid, screen);
+  screen.connection.addTransceiver(media.screen, { direction: "sendonly" });
+  await screen.initiate().catch(() => screen.terminate("failed-application"));
 }
 
 async function tellMuted({ up, media }: Conference): Promise<void> {
@@ -184,7 +220,8 @@ async function receive(conference: Conference, offer: Element): Promise<void> {
   down.set(sid, peer);
   dispatch.register(focus, sid, peer);
   const muted = { audio: false, video: false };
-  const tile: Tile = { id, nick, media: new MediaStream(), muted, volume: 1 };
+  const screen = isScreen(offer);
+  const tile: Tile = { id, nick, screen, media: new MediaStream(), muted, volume: 1 };
   meeting.setState(({ tiles }) => ({ tiles: new Map(tiles).set(id, tile) }));
   await peer.accept(offer).catch(() => peer.terminate("failed-application"));
 }
@@ -195,6 +232,12 @@ function removeTile(id: string): void {
     left.delete(id);
     return { tiles: left };
   });
+}
+
+function isScreen(offer: Element): boolean {
+  const descriptions = children(offer, "content").flatMap((one) => children(one, "description"));
+  const categories = descriptions.flatMap((one) => children(one, "category"));
+  return categories.some(({ attrs }) => attrs.name === "slides");
 }
 
 /** Of a focus that does not tell the occupant. */
@@ -237,7 +280,8 @@ function fail(conference: Conference, reason: string): void {
   meeting.setState({ phase: "failed", room: conference.room, reason });
 }
 
-function close({ down }: Conference): void {
+function close({ down, screen }: Conference): void {
+  screen?.terminate("success");
   for (const peer of [...down.values()]) peer.terminate("success");
   down.clear();
 }

@@ -36,17 +36,17 @@ export function jingleFromSdp(sdp: string, role: Role, creator: Role = "initiato
 
 const nameOf = (section: Section, n: number) => firstOf(section, "mid") ?? String(n);
 
-const other = (role: Role): Role => (role === "initiator" ? "responder" : "initiator");
+export const otherThan = (role: Role): Role => (role === "initiator" ? "responder" : "initiator");
 
 function sendersOf({ attributes }: Section, role: Role): Senders {
   if (attributes.includes("sendonly")) return role;
-  if (attributes.includes("recvonly")) return other(role);
+  if (attributes.includes("recvonly")) return otherThan(role);
   return attributes.includes("inactive") ? "none" : "both";
 }
 
 function directionOf(senders: string | undefined, role: Role): string {
   if (senders === role) return "sendonly";
-  if (senders === other(role)) return "recvonly";
+  if (senders === otherThan(role)) return "recvonly";
   return senders === "none" ? "inactive" : "sendrecv";
 }
 

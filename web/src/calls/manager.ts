@@ -144,9 +144,12 @@ function connected(): Client {
 function begin(call: Call): LocalMedia {
   const local = new LocalMedia();
   running = { media: local };
-  local.onTrack = (kind, track) => running?.peer?.replaceTrack(kind, track);
+  local.onTrack = (kind, track) => {
+    if (kind === "audio") running?.peer?.replaceTrack(kind, track);
+    else running?.peer?.replaceTrack("video", pictureOf(local));
+  };
   local.onChange = () => {
-    changeCall({ local: local.video, sending: local.sending });
+    changeCall({ local: pictureOf(local), sending: local.sending });
     void tellMuted();
   };
   const view: CallView = {
@@ -163,8 +166,11 @@ async function tellMuted(): Promise<void> {
   const { peer, media: local } = running ?? {};
   if (!peer || !local) return;
   await peer.setMuted("audio", !local.sending.microphone);
-  await peer.setMuted("video", !local.video);
+  await peer.setMuted("video", !pictureOf(local));
 }
+
+/** There is one picture in a call: the screen, while it is shared. */
+const pictureOf = (local: LocalMedia) => local.screen ?? local.video;
 
 function handleWord(element: Element, from: string): void {
   const { session } = connected();
@@ -232,8 +238,9 @@ async function initiate(call: Call): Promise<void> {
     const local = running?.media;
     if (!peer || !local) return;
     peer.connection.addTransceiver(local.audio ?? "audio", { direction: "sendrecv" });
-    if (call.media === "video") {
-      peer.connection.addTransceiver(local.video ?? "video", { direction: "sendrecv" });
+    const picture = pictureOf(local);
+    if (call.media === "video" || picture) {
+      peer.connection.addTransceiver(picture ?? "video", { direction: "sendrecv" });
     }
     await peer.initiate();
     await tellMuted();
@@ -248,16 +255,23 @@ async function answer(offer: Element, from: string): Promise<void> {
   if (!call) return;
   try {
     const peer = await makePeer({ ...call, device: from }, from, "responder");
-    await peer?.accept(offer, async () => {
-      for (const transceiver of peer.connection.getTransceivers()) {
-        const track = running?.media[transceiver.receiver.track.kind as Media];
-        transceiver.direction = "sendrecv";
-        await transceiver.sender.replaceTrack(track ?? null);
-      }
-    });
+    await peer?.accept(offer, () => sendOurs(peer));
     await tellMuted();
   } catch {
     hangUp("failed");
+  }
+}
+
+/** Sends what we have in all that they offer; what we have not yet can then be sent later. */
+async function sendOurs(peer: Peer): Promise<void> {
+  const local = running?.media;
+  if (!local) return;
+  for (const transceiver of peer.connection.getTransceivers()) {
+    if (transceiver.direction === "stopped") continue;
+    const { kind } = transceiver.receiver.track;
+    const track = kind === "audio" ? local.audio : pictureOf(local);
+    transceiver.direction = "sendrecv";
+    await transceiver.sender.replaceTrack(track ?? null);
   }
 }
 
@@ -277,6 +291,8 @@ async function makePeer(call: Call, other: string, role: "initiator" | "responde
     iceServers,
     events: {
       onTrack: (track) => addTrack(track),
+      onAdded: () => sendOurs(peer),
+      onRefused: () => void mine.media.setCamera(false),
       onConnected: () => {
         clearTimeout(mine.timer);
         const now = current();

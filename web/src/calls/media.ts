@@ -1,5 +1,7 @@
 import { openCamera, openMicrophone, openScreen } from "./devices";
 
+export type Kind = "audio" | "video" | "screen";
+
 /** What this side sends. */
 export interface Sending {
   microphone: boolean;
@@ -11,9 +13,10 @@ export interface Sending {
 export class LocalMedia {
   audio: MediaStreamTrack | undefined;
   video: MediaStreamTrack | undefined;
+  screen: MediaStreamTrack | undefined;
   sending: Sending = { microphone: false, camera: false, screen: false };
   /** Gets each track that is to be sent in place of the one before; nothing: none. */
-  onTrack: (kind: "audio" | "video", track: MediaStreamTrack | undefined) => void = () => {};
+  onTrack: (kind: Kind, track: MediaStreamTrack | undefined) => void = () => {};
   /** After each change. */
   onChange: () => void = () => {};
   private closed = false;
@@ -34,16 +37,15 @@ export class LocalMedia {
   async setCamera(on: boolean): Promise<void> {
     // Not only disabled: its light is to go out.
     this.put("video", on ? await openCamera() : undefined);
-    this.note({ camera: on, screen: false });
+    this.note({ camera: on });
   }
 
   async setScreen(on: boolean): Promise<void> {
-    if (!on) return this.setCamera(false);
-    const track = await openScreen();
+    const track = on ? await openScreen() : undefined;
     // Ended by the browser's own button.
-    track.onended = () => void this.setScreen(false);
-    this.put("video", track);
-    this.note({ screen: true, camera: false });
+    if (track) track.onended = () => void this.setScreen(false);
+    this.put("screen", track);
+    this.note({ screen: on });
   }
 
   /** Opens the devices anew, as after another one was chosen. */
@@ -60,10 +62,11 @@ export class LocalMedia {
     this.closed = true;
     this.put("audio", undefined);
     this.put("video", undefined);
+    this.put("screen", undefined);
     this.note({ microphone: false, camera: false, screen: false });
   }
 
-  private put(kind: "audio" | "video", track: MediaStreamTrack | undefined): void {
+  private put(kind: Kind, track: MediaStreamTrack | undefined): void {
     const before = this[kind];
     // The user hung up while the browser was still asking.
     const kept = this.closed ? undefined : track;

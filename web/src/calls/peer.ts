@@ -2,7 +2,7 @@ import { ns } from "../xmpp/ns";
 import type { Session } from "../xmpp/session";
 import { children, type Element, xml } from "../xmpp/xml";
 import { candidateElement, candidateLine } from "./candidate";
-import { jingleFromSdp, type Role, sdpFromJingle } from "./jingle";
+import { jingleFromSdp, otherThan, type Role, sdpFromJingle } from "./jingle";
 import { firstOf, parseSdp } from "./sdp";
 
 export interface PeerEvents {
@@ -10,6 +10,10 @@ export interface PeerEvents {
   onConnected(): void;
   /** For good; the other side has been told unless it said so itself. */
   onEnded(reason: string): void;
+  /** They add a medium to the session; what this side sends of it may be added now. */
+  onAdded?(): Promise<void>;
+  /** They do not take the medium that this side has added. */
+  onRefused?(): void;
   /** They switched a medium off or on. */
   onMuted?(kind: string, muted: boolean): void;
   /** Further children of a `<jingle/>` that came. */
@@ -23,6 +27,8 @@ export interface PeerOptions {
   other: string;
   role: Role;
   iceServers: RTCIceServer[];
+  /** What the pictures of this side show (XEP-0507), if not those who speak. */
+  category?: string;
   events: PeerEvents;
 }
 
@@ -41,6 +47,8 @@ export class Peer {
   private found: RTCIceCandidate[] | undefined = [];
   /** What the other side said last of itself, with what ICE has become since. */
   private remote: Element | undefined;
+  /** What this side adds to the session and they have not answered. */
+  private adding: RTCRtpTransceiver | undefined;
   /** New credentials of ours wait for theirs. */
   private restarting = false;
   private over = false;
@@ -87,6 +95,15 @@ export class Peer {
       case "session-info":
         this.takeInfo(jingle);
         break;
+      case "content-add":
+        await this.takeContents(jingle);
+        break;
+      case "content-accept":
+        await this.takeAccepted(jingle);
+        break;
+      case "content-reject":
+        await this.takeBack();
+        break;
       case "session-terminate": {
         const why = children(jingle, "reason")[0]?.getChildElements()[0]?.name;
         this.finish(why ?? "success");
@@ -110,13 +127,76 @@ export class Peer {
     await this.send("session-info", info);
   }
 
-  /** Sends another track of a kind that was offered, or none. */
+  /** Sends another track of a kind, or none. A kind that is not in the session is added to it. */
   replaceTrack(kind: "audio" | "video", track: MediaStreamTrack | undefined): void {
     if (this.over) return;
     const all = this.connection.getTransceivers();
     const sender = all.find(({ receiver }) => receiver.track.kind === kind)?.sender;
+    if (!sender && track) this.addContent(track).catch(() => {});
     // Refused when the session ends in the meantime.
     sender?.replaceTrack(track ?? null).catch(() => {});
+  }
+
+  /** XEP-0166, section 7.2.2. */
+  private async addContent(track: MediaStreamTrack): Promise<void> {
+    if (this.connection.signalingState !== "stable") return;
+    const known = this.names();
+    this.adding = this.connection.addTransceiver(track, { direction: "sendrecv" });
+    await this.connection.setLocalDescription();
+    const added = this.names().filter((name) => !known.includes(name));
+    try {
+      await this.send("content-add", ...this.contents(added, this.options.role));
+    } catch {
+      await this.takeBack();
+    }
+  }
+
+  /** As if nothing had been added. */
+  private async takeBack(): Promise<void> {
+    if (this.connection.signalingState !== "have-local-offer") return;
+    await this.connection.setLocalDescription({ type: "rollback" });
+    this.adding?.stop();
+    this.adding = undefined;
+    this.options.events.onRefused?.();
+  }
+
+  /** Takes what the other side adds. If both add at the same time, the initiator's offer holds. */
+  private async takeContents(jingle: Element): Promise<void> {
+    const added = children(jingle, "content");
+    if (this.adding && this.options.role === "initiator") {
+      const named = added.map(({ attrs: { creator, name } }) => xml("content", { creator, name }));
+      return this.send("content-reject", ...named);
+    }
+    if (this.adding) {
+      await this.connection.setLocalDescription({ type: "rollback" });
+      this.adding.stop();
+      this.adding = undefined;
+    }
+    await this.describe("offer", this.withContents(jingle));
+    await this.options.events.onAdded?.();
+    await this.connection.setLocalDescription();
+    const names = added.map(({ attrs }) => attrs.name);
+    await this.send("content-accept", ...this.contents(names, otherThan(this.options.role)));
+  }
+
+  private async takeAccepted(jingle: Element): Promise<void> {
+    if (!this.adding) return;
+    this.adding = undefined;
+    await this.describe("answer", this.withContents(jingle));
+  }
+
+  /** What the other side has said of itself, with further contents. */
+  private withContents(jingle: Element): Element {
+    const contents = children(jingle, "content");
+    const fingerprints = (all: Element[]) =>
+      all.flatMap((one) => children(one, "transport")).flatMap((t) => children(t, "fingerprint"));
+    const setup = fingerprints(contents)[0]?.attrs.setup;
+    const before = children(this.remote, "content");
+    // An offer leaves it open who begins with DTLS, an answer does not; all contents say the same.
+    for (const fingerprint of fingerprints(before)) fingerprint.attrs.setup = setup;
+    const news = children(jingle, "group");
+    const groups = news.length > 0 ? news : children(this.remote, "group");
+    return xml("jingle", this.remote?.attrs, ...groups, ...before, ...contents);
   }
 
   terminate(reason: string): void {
@@ -158,7 +238,7 @@ export class Peer {
   }
 
   private async describe(type: RTCSdpType, jingle: Element): Promise<void> {
-    const other = this.options.role === "initiator" ? "responder" : "initiator";
+    const other = otherThan(this.options.role);
     const offered = type === "answer" ? this.sections() : undefined;
     const sdp = sdpFromJingle(jingle, other, offered);
     await this.connection.setRemoteDescription({ type, sdp });
@@ -227,6 +307,19 @@ export class Peer {
     return parseSdp(this.connection.localDescription?.sdp ?? "").sections;
   }
 
+  private names(): (string | undefined)[] {
+    return this.sections().map((section) => firstOf(section, "mid"));
+  }
+
+  /** The contents of these names, which `creator` has added, and how all are grouped. */
+  private contents(names: (string | undefined)[], creator: Role): Element[] {
+    const wanted = this.description().filter(
+      ({ name, attrs }) => name !== "content" || names.includes(attrs.name),
+    );
+    for (const content of wanted) if (content.name === "content") content.attrs.creator = creator;
+    return wanted;
+  }
+
   private kindOf(name: string): string | undefined {
     return this.sections().find((section) => firstOf(section, "mid") === name)?.kind;
   }
@@ -237,7 +330,12 @@ export class Peer {
   }
 
   private description(): Element[] {
-    return jingleFromSdp(this.connection.localDescription?.sdp ?? "", this.options.role);
+    const { role, category } = this.options;
+    const elements = jingleFromSdp(this.connection.localDescription?.sdp ?? "", role);
+    for (const description of elements.flatMap((one) => children(one, "description"))) {
+      if (category) description.append(xml("category", { xmlns: ns.category, name: category }));
+    }
+    return elements;
   }
 
   /** The contents without what they are. */

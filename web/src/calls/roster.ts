@@ -18,7 +18,10 @@ export function parseRoster(info: Element): Person[] | undefined {
 }
 
 function parseEndpoint(endpoint: Element): Person {
-  const media = children(endpoint, "media");
+  // Screens are named by what they show, and are no cameras.
+  const media = children(endpoint, "media").filter(
+    (one) => children(one, "display-text")[0]?.text() !== "slides",
+  );
   const sends = (type: string) =>
     media.some((one) => {
       const status = children(one, "status")[0]?.text();

@@ -9,13 +9,11 @@ import { ControlBar } from "./ControlBar";
 export function CallControls({ view: { call, sending } }: { view: CallView }) {
   const [busy, setBusy] = useState(false);
   if (call.phase === "ended") return null;
-  const video = call.media === "video";
   return (
     <ControlBar
       sending={sending}
       media={media()}
-      camera={video}
-      screen={video && canShareScreen()}
+      screen={canShareScreen()}
       endLabel={t("call.end")}
       busy={busy}
       onBusy={setBusy}

@@ -12,7 +12,6 @@ import { DeviceChoice } from "./DeviceChoice";
 export function ControlBar({
   sending,
   media,
-  camera,
   screen,
   endLabel,
   busy,
@@ -22,7 +21,6 @@ export function ControlBar({
 }: {
   sending: Sending;
   media?: LocalMedia;
-  camera: boolean;
   screen: boolean;
   endLabel: string;
   busy: boolean;
@@ -57,7 +55,7 @@ export function ControlBar({
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
       if (event.key === "m") microphone(true);
-      if (event.key === "v" && camera) picture();
+      if (event.key === "v") picture();
       if (event.key === "d" && screen) share();
     };
     addEventListener("keydown", onKey);
@@ -76,15 +74,13 @@ export function ControlBar({
         disabled={busy}
         onClick={() => microphone()}
       />
-      {camera && (
-        <Round
-          icon={sending.camera ? "camera" : "cameraOff"}
-          label={t(sending.camera ? "call.cameraOff" : "call.cameraOn")}
-          off={!sending.camera}
-          disabled={busy}
-          onClick={picture}
-        />
-      )}
+      <Round
+        icon={sending.camera ? "camera" : "cameraOff"}
+        label={t(sending.camera ? "call.cameraOff" : "call.cameraOn")}
+        off={!sending.camera}
+        disabled={busy}
+        onClick={picture}
+      />
       {screen && (
         <Round
           icon="screen"

@@ -6,13 +6,15 @@ import { canShareScreen } from "../calls/devices";
 import type { Person } from "../calls/roster";
 import { changeTile, meeting, type Tile } from "../state/meeting";
 import { notify } from "../state/notices";
-import { chats, rooms } from "../state/stores";
+import { account, chats, rooms } from "../state/stores";
 import { useStore } from "../state/use";
 import { Avatar } from "../ui/Avatar";
 import { IconButton } from "../ui/Button";
 import { Icon } from "../ui/Icon";
 import { Composer } from "./Composer";
+import { ConnectionBanner } from "./ConnectionBanner";
 import { ControlBar, Round } from "./ControlBar";
+import { GuestLinkButton } from "./GuestLinkButton";
 import { MessageList } from "./MessageList";
 import { Video } from "./Video";
 
@@ -21,6 +23,7 @@ type Layout = "grid" | "focus";
 
 export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => void }) {
   const { tiles, people, speaker, phase, sending, local } = useStore(meeting, (state) => state);
+  const guest = useStore(account, (state) => state.guest);
   const name = useStore(rooms, (state) => state.rooms.get(room)?.name) ?? room;
   const nick = useStore(rooms, (state) => state.rooms.get(room)?.nick) ?? "";
   const unread = useStore(chats, ({ conversations }) => conversations.get(room)?.unread ?? 0);
@@ -28,10 +31,14 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
   const [layout, setLayout] = useState<Layout>("grid");
   const [busy, setBusy] = useState(false);
   useAnnouncements(people, nick);
+  // The form that led here is gone, with what had the focus.
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus(), []);
   const toggle = (which: Panel) => setPanel(panel === which ? undefined : which);
   const others = [...tiles.values()];
-  const large =
-    layout === "focus" ? (others.find((tile) => tile.nick === speaker) ?? others[0]) : undefined;
+  const spoken = others.find((tile) => tile.nick === speaker && !tile.screen) ?? others[0];
+  // What somebody shows is what all came to see.
+  const large = others.find((tile) => tile.screen) ?? (layout === "focus" ? spoken : undefined);
   const self = (
     <SelfTile
       key="self"
@@ -43,7 +50,7 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
   );
   const small = others.filter((tile) => tile !== large);
   const tile = (one: Tile, big = false) => (
-    <OtherTile key={one.id} tile={one} speaking={one.nick === speaker} large={big} />
+    <OtherTile key={one.id} tile={one} speaking={one.nick === speaker && !one.screen} large={big} />
   );
   const copy = () => {
     void navigator.clipboard.writeText(location.href).then(() => notify(t("meet.copied")));
@@ -51,8 +58,13 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
   return (
     <div class="flex min-h-0 flex-1 flex-col bg-gray-900 text-white">
       <div class="flex items-center gap-3 px-4 py-2">
-        <h1 class="min-w-0 flex-1 truncate font-semibold">{name}</h1>
-        <IconButton icon="copy" label={t("meet.copy")} class="hover:bg-gray-700" onClick={copy} />
+        <h1 ref={heading} tabIndex={-1} class="min-w-0 flex-1 truncate font-semibold outline-none">
+          {name}
+        </h1>
+        <GuestLinkButton room={room} />
+        {!guest && (
+          <IconButton icon="copy" label={t("meet.copy")} class="hover:bg-gray-700" onClick={copy} />
+        )}
         <IconButton
           icon={layout === "grid" ? "focus" : "grid"}
           label={t(layout === "grid" ? "meet.focus" : "meet.grid")}
@@ -60,6 +72,7 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
           onClick={() => setLayout(layout === "grid" ? "focus" : "grid")}
         />
       </div>
+      {guest && <ConnectionBanner />}
       {phase === "reconnecting" && (
         <p role="status" class="bg-amber-200 px-4 py-1 text-center text-amber-900">
           {t("meet.reconnecting")}
@@ -89,7 +102,7 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
                 <Composer jid={room} name={name} />
               </>
             ) : (
-              <People people={people} tiles={others} nick={nick} speaker={speaker} />
+              <People room={room} tiles={others} />
             )}
           </aside>
         )}
@@ -97,7 +110,6 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
       <ControlBar
         sending={sending}
         media={localMedia()}
-        camera
         screen={canShareScreen()}
         endLabel={t("meet.leave")}
         busy={busy}
@@ -138,21 +150,22 @@ function columns(count: number): string {
 const FRAME = "relative min-h-0 min-w-0 overflow-hidden rounded-xl bg-gray-800 outline-4";
 
 function OtherTile({ tile, speaking, large }: { tile: Tile; speaking: boolean; large: boolean }) {
-  const { nick, media, muted } = tile;
+  const { nick, media, muted, screen } = tile;
+  const name = screen ? t("meet.screenOf", { name: nick }) : nick;
   const visible = media.getVideoTracks().length > 0 && !muted.video;
   return (
     <figure
       class={`${FRAME} ${large ? "h-full w-full" : ""} ${speaking ? "outline-green-400" : "outline-transparent"}`}
-      data-nick={nick}
+      data-nick={name}
     >
       <Video
         stream={media}
         volume={tile.volume}
-        label={t("call.theirVideo", { name: nick })}
+        label={screen ? name : t("call.theirVideo", { name })}
         class={`h-full w-full object-contain ${visible ? "" : "invisible"}`}
       />
       {!visible && <Face nick={nick} />}
-      <Caption nick={nick} muted={muted.audio} speaking={speaking} />
+      <Caption nick={name} muted={muted.audio && !screen} speaking={speaking} />
     </figure>
   );
 }
@@ -209,32 +222,31 @@ function Caption({ nick, muted, speaking }: { nick: string; muted: boolean; spea
   );
 }
 
-function People({
-  people,
-  tiles,
-  nick,
-  speaker,
-}: {
-  people: readonly Person[];
-  tiles: Tile[];
-  nick: string;
-  speaker?: string;
-}) {
+function People({ room, tiles }: { room: string; tiles: Tile[] }) {
+  const { people, speaker } = useStore(meeting, (state) => state);
+  const here = useStore(rooms, (state) => state.rooms.get(room));
   return (
     <ul class="min-h-0 flex-1 space-y-2 overflow-y-auto p-4">
       {people.map((person) => {
-        const tile = tiles.find((one) => one.nick === person.nick);
+        const tile = tiles.find((one) => one.nick === person.nick && !one.screen);
         return (
           <li key={person.nick}>
             <div class="flex items-center gap-3">
               <Avatar name={person.nick} seed={person.nick} size="small" />
               <span class="min-w-0 flex-1 truncate">
                 {person.nick}
-                {person.nick === nick && ` (${t("chat.you")})`}
+                {person.nick === here?.nick && ` (${t("chat.you")})`}
+                {here?.occupants.get(person.nick)?.guest && (
+                  <span class="ml-2 text-sm text-muted">{t("guest.guest")}</span>
+                )}
               </span>
               {person.nick === speaker && <Icon name="speaker" />}
               <Icon name={person.microphone ? "microphone" : "microphoneOff"} />
               <Icon name={person.camera ? "camera" : "cameraOff"} />
+              <span class="sr-only">
+                {t(person.microphone ? "call.microphoneOn" : "call.microphoneOff")},{" "}
+                {t(person.camera ? "meet.withCamera" : "call.cameraIsOff")}
+              </span>
             </div>
             {tile && (
               <input

@@ -19,6 +19,8 @@ export function explainRoom(condition: string): string {
   return isText(key) ? t(key) : t("room.error.other", { condition });
 }
 
+export const explainFailure = (error: unknown): string => explainRoom(conditionOf(error));
+
 export function NewRoomDialog({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [closed, setClosed] = useState(true);
@@ -32,7 +34,7 @@ export function NewRoomDialog({ onClose }: { onClose: () => void }) {
       onClose();
       route(roomPath(jid));
     } catch (error) {
-      setWrong(explainRoom(conditionOf(error)));
+      setWrong(explainFailure(error));
     }
   };
   return (

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { useLocation, useRoute } from "preact-iso";
 
 import { open } from "../app/chat";
@@ -6,18 +6,14 @@ import { t } from "../app/i18n";
 import * as roomsApp from "../app/rooms";
 import { roomPath, routes } from "../app/routes";
 import { join, leave } from "../calls/conference";
-import { LocalMedia } from "../calls/media";
-import { DeviceChoice } from "../components/DeviceChoice";
+import type { LocalMedia } from "../calls/media";
 import { Header } from "../components/Header";
+import { Lobby } from "../components/Lobby";
 import { MeetingStage } from "../components/MeetingStage";
-import { explainRoom } from "../components/RoomDialogs";
-import { Video } from "../components/Video";
+import { explainFailure, explainRoom } from "../components/RoomDialogs";
 import { meeting } from "../state/meeting";
 import { account, rooms } from "../state/stores";
 import { useStore } from "../state/use";
-import { Button } from "../ui/Button";
-import { Checkbox } from "../ui/Field";
-import { Icon } from "../ui/Icon";
 
 /** The conference of a room: first a look at oneself, then the others. */
 export function MeetingPage() {
@@ -28,6 +24,8 @@ export function MeetingPage() {
   const phase = useStore(meeting, (state) => state.phase);
   const reason = useStore(meeting, (state) => state.reason);
   const jid = services.rooms ? `${name}@${services.rooms}` : undefined;
+  const room = useStore(rooms, (state) => (jid ? state.rooms.get(jid) : undefined));
+  const [error, setError] = useState<string>();
   useEffect(() => {
     if (jid) open(jid);
     return () => leave();
@@ -51,95 +49,23 @@ export function MeetingPage() {
     };
     return <MeetingStage room={jid} onLeave={onLeave} />;
   }
-  // Who was put out finds the devices closed and begins anew.
-  return <Lobby key={round} jid={jid} name={name} busy={phase === "joining"} reason={reason} />;
-}
-
-function Lobby({
-  jid,
-  name,
-  busy,
-  reason,
-}: {
-  jid: string;
-  name: string;
-  busy: boolean;
-  reason?: string;
-}) {
-  const room = useStore(rooms, (state) => state.rooms.get(jid));
-  const [error, setError] = useState<string>();
-  const media = useMemo(() => new LocalMedia(), []);
-  const [sending, setSending] = useState(media.sending);
-  const [picture, setPicture] = useState<MediaStreamTrack>();
-  // The conference takes it over; else it is closed with this page.
-  const kept = useMemo(() => ({ taken: false }), []);
-  useEffect(() => {
-    media.onChange = () => {
-      setSending(media.sending);
-      setPicture(media.video);
-    };
-    void media.open(true);
-    return () => {
-      if (!kept.taken) media.close();
-    };
-  }, [media, kept]);
-  const enter = async () => {
+  const enter = async (media: LocalMedia) => {
     setError(undefined);
     try {
       if (room?.state !== "in") await roomsApp.join(jid);
-      kept.taken = true;
-      await join(jid, media);
     } catch (failure) {
-      const { condition, message } = failure as { condition?: string; message: string };
-      setError(explainRoom(condition ?? message));
+      setError(explainFailure(failure));
+      return false;
     }
+    await join(jid, media);
+    return true;
   };
   const wrong = error ?? (reason && (reason === "none" ? t("meet.none") : explainRoom(reason)));
   return (
     <>
       <Header title={t("meet.title", { name: room?.name ?? name })} back={roomPath(jid)} />
-      <div class="min-h-0 flex-1 overflow-y-auto">
-        <div class="mx-auto max-w-xl space-y-5 p-6">
-          <div class="flex aspect-video items-center justify-center overflow-hidden rounded-2xl bg-gray-900 text-white">
-            {picture ? (
-              <Video
-                track={picture}
-                muted
-                mirrored
-                label={t("meet.preview")}
-                class="h-full w-full object-cover"
-              />
-            ) : (
-              <span class="flex flex-col items-center gap-2">
-                <Icon name="cameraOff" class="h-10 w-10" />
-                {t("call.cameraIsOff")}
-              </span>
-            )}
-          </div>
-          <Checkbox
-            checked={sending.microphone}
-            onChange={(on) => void media.setMicrophone(on).catch(() => {})}
-          >
-            {t("meet.withMicrophone")}
-          </Checkbox>
-          <Checkbox
-            checked={sending.camera}
-            onChange={(on) => void media.setCamera(on).catch(() => {})}
-          >
-            {t("meet.withCamera")}
-          </Checkbox>
-          <div role="alert">{wrong && !busy && <p class="text-danger">{wrong}</p>}</div>
-          <Button icon="camera" class="w-full" disabled={busy} onClick={() => void enter()}>
-            {busy ? t("call.connecting") : t("meet.join")}
-          </Button>
-          <details>
-            <summary class="min-h-8 cursor-pointer font-medium">{t("call.devices")}</summary>
-            <div class="pt-3">
-              <DeviceChoice onChange={() => void media.reopen()} />
-            </div>
-          </details>
-        </div>
-      </div>
+      {/* Who was put out finds the devices closed and begins anew. */}
+      <Lobby key={round} busy={phase === "joining"} wrong={wrong} onJoin={enter} />
     </>
   );
 }

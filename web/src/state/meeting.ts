@@ -8,6 +8,8 @@ export interface Tile {
   /** What the focus calls the stream. */
   id: string;
   nick: string;
+  /** Not themselves: what they show. */
+  screen: boolean;
   media: MediaStream;
   muted: { audio: boolean; video: boolean };
   /** Between 0 and 1, chosen here. */

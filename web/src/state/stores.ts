@@ -12,6 +12,8 @@ export interface Account {
   /** Nobody: "offline". */
   state: SessionState;
   jid?: string;
+  /** Without an account, in one room. */
+  guest?: boolean;
   /** Not yet known: nothing is offered. */
   services: Services;
   /** The condition by which the last login failed. */

@@ -9,7 +9,7 @@ interface FieldProps {
   hint?: string;
   error?: string;
   required?: boolean;
-  autocomplete?: "username" | "current-password";
+  autocomplete?: "username" | "current-password" | "name";
   autofocus?: boolean;
   inputRef?: Ref<HTMLInputElement>;
 }

@@ -27,9 +27,14 @@ export async function discoInfo(session: Session, jid: string): Promise<DiscoInf
 export async function discoItems(
   session: Session,
   jid: string,
-): Promise<{ jid: string; name?: string }[]> {
-  const query = await session.get(xml("query", { xmlns: ns.discoItems }), jid);
-  return children(query, "item").map(({ attrs }) => ({ jid: attrs.jid ?? "", name: attrs.name }));
+  node?: string,
+): Promise<{ jid: string; node?: string; name?: string }[]> {
+  const query = await session.get(xml("query", { xmlns: ns.discoItems, node }), jid);
+  return children(query, "item").map(({ attrs: { jid = "", node, name } }) => ({
+    jid,
+    node,
+    name,
+  }));
 }
 
 /** Services of the account's server that the client makes use of; what is absent is not offered. */

@@ -6,6 +6,7 @@ export const ns = {
   discoInfo: "http://jabber.org/protocol/disco#info", // XEP-0030
   discoItems: "http://jabber.org/protocol/disco#items",
   dataForms: "jabber:x:data", // XEP-0004
+  commands: "http://jabber.org/protocol/commands", // XEP-0050
   muc: "http://jabber.org/protocol/muc", // XEP-0045
   mucUser: "http://jabber.org/protocol/muc#user",
   mucOwner: "http://jabber.org/protocol/muc#owner",
@@ -44,8 +45,10 @@ export const ns = {
   upload: "urn:xmpp:http:upload:0", // XEP-0363
   bookmarks: "urn:xmpp:bookmarks:1", // XEP-0402
   muji: "urn:xmpp:jingle:muji:0", // XEP-0272
+  category: "urn:xmpp:jingle:apps:category:0", // XEP-0507
   conferences: "urn:xmpp:jingle:av-conferences:0",
   conferenceInfo: "urn:ietf:params:xml:ns:conference-info", // RFC 4575
   voiceRooms: "urn:voice.channel:voice:0",
   welloCalls: "urn:wello:calls:0", // docs/protocols/calls.md
+  guests: "urn:wello:guests:0", // docs/protocols/guests.md
 } as const;

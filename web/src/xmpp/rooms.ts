@@ -12,6 +12,8 @@ export interface Occupant {
   role: "none" | "visitor" | "participant" | "moderator";
   affiliation: "none" | "outcast" | "member" | "admin" | "owner";
   availability: Availability;
+  /** Has no account; the room says so. */
+  guest: boolean;
   /** In the room's conference (XEP-0272). */
   inCall: boolean;
 }
@@ -44,6 +46,7 @@ export function parseRoomPresence(stanza: Element): RoomPresence | undefined {
       role: (item.role as Occupant["role"]) ?? "none",
       affiliation: (item.affiliation as Occupant["affiliation"]) ?? "none",
       availability: presence.availability,
+      guest: stanza.getChild("guest", ns.guests) !== undefined,
       inCall: stanza.getChild("muji", ns.muji) !== undefined,
     },
     self: codes.has("110"),

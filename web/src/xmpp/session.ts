@@ -1,5 +1,6 @@
 import { type Client, client, type Element, type Token, xml } from "@xmpp/client";
 
+import { OauthBearer } from "./bearer";
 import { Emitter } from "./emitter";
 import { bare, domain, local } from "./jid";
 import { SCRAM, scram } from "./scram";
@@ -19,6 +20,8 @@ export interface TokenStore {
 export interface SessionOptions {
   jid: string;
   password?: string;
+  /** What a guest logs in with, each time. */
+  bearer?: string;
   service: string;
   tokens: TokenStore;
 }
@@ -142,7 +145,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   private connection(): Client {
-    const { service, tokens } = this.options;
+    const { service, tokens, bearer } = this.options;
     const userAgent = xml(
       "user-agent",
       { id: tokens.deviceId },
@@ -157,6 +160,9 @@ export class Session extends Emitter<SessionEvents> {
       userAgent,
       timeout: MILLISECONDS,
       credentials: async (authenticate, mechanisms, fast) => {
+        if (bearer) {
+          return authenticate({ username, password: bearer }, "OAUTHBEARER", userAgent);
+        }
         // Each time anew: the server replaces tokens as they age.
         const token = await fast?.fetch();
         if (!token && !this.password) throw new LoginRefused("not-authorized");
@@ -170,6 +176,7 @@ export class Session extends Emitter<SessionEvents> {
     for (const hash of SCRAM) {
       made.saslFactory.use(`SCRAM-${hash}`, scram(hash));
     }
+    made.saslFactory.use("OAUTHBEARER", OauthBearer);
     made.fast.fetchToken = async () => tokens.load();
     made.fast.deleteToken = async () => tokens.remove();
     made.fast.saveToken = async (token) => {

@@ -49,7 +49,7 @@ class Files(Case):
 
 
 class Clips(Case):
-    """Voice clips by the REST API, as devices get them that know nothing of it."""
+    """Voice clips, as devices get them that know nothing of it."""
 
     async def assert_plays(self, message):
         url = message["body"]
@@ -73,7 +73,7 @@ class Clips(Case):
         archived, = page["mam"]["results"]
         self.assertIsNotNone(archived.xml.find(f".//{CLIP}"))
 
-    async def test_clip_in_a_room(self):
+    async def in_a_hall(self):
         romeo, juliet = await self.pair()
         room = f"hall-{romeo.account.user}@conference.{device.TARGET['domain']}"
         for client, nick in ((juliet, "Juliet"), (romeo, "Romeo")):
@@ -82,6 +82,33 @@ class Clips(Case):
                 form = await client["xep_0045"].get_room_config(room, timeout=SECONDS)
                 form["type"] = "submit"
                 await client["xep_0045"].set_room_config(room, form, timeout=SECONDS)
+        return romeo, juliet, room
+
+    async def send_clip(self, client, to: str, kind: str):
+        """The plain way: a slot, an upload, a message."""
+        recording = media.recording()
+        url = await client["xep_0363"].upload_file(
+            "voice.ogg", size=len(recording), content_type="audio/ogg",
+            input_file=io.BytesIO(recording), timeout=SECONDS)
+        message = client.make_message(mto=to, mbody=url, mtype=kind)
+        message.append(ElementTree.Element(CLIP))
+        message.send()
+
+    async def test_clip_by_upload_and_message(self):
+        romeo, juliet = await self.pair()
+        await self.send_clip(romeo, juliet.account.jid, "chat")
+        await self.assert_plays(await juliet.expect(is_clip, "clip"))
+
+    async def test_clip_by_upload_and_message_in_a_room(self):
+        romeo, juliet, room = await self.in_a_hall()
+        await self.send_clip(romeo, room, "groupchat")
+        for client in (juliet, romeo):
+            came = await client.expect(is_clip, "clip")
+            self.assertEqual(f"{room}/Romeo", str(came["from"]))
+            await self.assert_plays(came)
+
+    async def test_clip_in_a_room(self):
+        romeo, juliet, room = await self.in_a_hall()
         await media.post_clip(romeo.account, room)
         for client in (juliet, romeo):
             came = await client.expect(is_clip, "clip")

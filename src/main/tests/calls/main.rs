@@ -8,10 +8,13 @@
 mod client;
 mod participant;
 mod peer;
+mod plain;
+mod recording;
 mod sdp;
 #[path = "../black_box/server.rs"]
 #[allow(dead_code)]
 mod server;
+mod tone;
 
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use wello_wire::ns;

@@ -9,14 +9,15 @@ use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wello_wire::ns;
-use wello_wire::payload::jingle::{Action, Jingle};
+use wello_wire::payload::jingle::{Action, Jingle, Senders};
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
 use crate::client::{Client, attribute};
-use crate::peer::{Heard, Peer};
+use crate::peer::{Heard, Payloads, Peer, picture_of};
 use crate::sdp::{contents, sdp};
 use crate::server::Server;
+use crate::tone::hum;
 
 pub const ROOM: &str = "hall@conference.localhost";
 pub const FOCUS: &str = "hall@calls.localhost";
@@ -79,13 +80,57 @@ impl Participant {
     pub async fn call(&mut self) {
         let mut peer = Peer::new(self.hearing.clone()).await;
         let offer = peer.offer(&self.name).await;
+        self.join(peer, &offer).await;
+    }
+
+    /// The same, humming a tone.
+    pub async fn call_humming(&mut self, tone: f32) {
+        let picture = picture_of(&self.name);
+        self.call_with(hum(tone), picture).await;
+    }
+
+    pub async fn call_with(&mut self, sound: Payloads, picture: Payloads) {
+        let mut peer = Peer::new(self.hearing.clone()).await;
+        let offer = peer.offer_media(&self.name, sound, picture).await;
+        self.join(peer, &offer).await;
+    }
+
+    async fn join(&mut self, mut peer: Peer, offer: &str) {
         let mut jingle = Jingle::new(Action::SessionInitiate, &format!("up-{}", self.name));
-        jingle.contents = contents(&offer);
+        jingle.contents = contents(offer);
         jingle.bundle = jingle.contents.iter().map(|content| content.name.clone()).collect();
         self.say(&jingle).await;
         let answer = self.jingle(Action::SessionAccept).await;
         assert!(answer.others.iter().any(|other| other.is("conference-info", ns::COIN)));
         peer.accepted(sdp(&answer, "recvonly")).await;
+        peer.connected().await;
+        self.peers.push(peer);
+    }
+
+    /// Calls the focus as if it were somebody, humming a tone.
+    pub async fn call_plainly(&mut self, tone: f32) {
+        let propose = format!(
+            "<message type='chat' to='{FOCUS}'><propose xmlns='{}' id='plain'>\
+             <description xmlns='{}' media='audio'/></propose></message>",
+            ns::JINGLE_MESSAGE,
+            ns::JINGLE_RTP
+        );
+        self.client.send(&propose).await.unwrap();
+        let proceed = self.client.find("<message").await.unwrap();
+        assert!(proceed.contains("<proceed"), "{proceed}");
+        let device = attribute(&proceed, "from").unwrap().to_owned();
+        let mut peer = Peer::new(self.hearing.clone()).await;
+        let offer = peer.offer_media(&self.name, hum(tone), picture_of(&self.name)).await;
+        let mut jingle = Jingle::new(Action::SessionInitiate, "plain");
+        jingle.contents = contents(&offer);
+        jingle.bundle = jingle.contents.iter().map(|content| content.name.clone()).collect();
+        for content in &mut jingle.contents {
+            content.senders = Some(Senders::Both);
+        }
+        self.say_to(&device, &jingle).await;
+        let answer = self.jingle(Action::SessionAccept).await;
+        assert!(answer.contents.iter().all(|content| content.senders == Some(Senders::Both)));
+        peer.accepted(sdp(&answer, "sendrecv")).await;
         peer.connected().await;
         self.peers.push(peer);
     }
@@ -98,12 +143,7 @@ impl Participant {
         peer.stop();
         let iq = format!("<iq type='set' id='try' to='{FOCUS}'>{}</iq>", jingle.to_element());
         self.client.send(&iq).await.unwrap();
-        loop {
-            let answer = self.client.find("<iq").await.unwrap();
-            if attribute(&answer, "id") == Some("try") {
-                return answer;
-            }
-        }
+        self.answer("try").await
     }
 
     /// Takes what the focus offers of another one.
@@ -140,9 +180,24 @@ impl Participant {
         while self.heard.try_recv().is_ok() {}
     }
 
+    /// What has come of a kind, until it is enough.
+    pub async fn hears_until(&mut self, kind: RtpCodecKind, mut enough: impl FnMut(&[u8]) -> bool) {
+        loop {
+            let heard = timeout(PATIENCE, self.heard.recv()).await;
+            let (what, payload) = heard.expect("it is heard in time").unwrap();
+            if what == kind && enough(&payload) {
+                return;
+            }
+        }
+    }
+
     pub async fn say(&mut self, jingle: &Jingle) {
-        let at = &self.at;
-        let iq = format!("<iq type='set' id='say' to='{at}'>{}</iq>", jingle.to_element());
+        let at = self.at.clone();
+        self.say_to(&at, jingle).await;
+    }
+
+    async fn say_to(&mut self, focus: &str, jingle: &Jingle) {
+        let iq = format!("<iq type='set' id='say' to='{focus}'>{}</iq>", jingle.to_element());
         self.client.send(&iq).await.unwrap();
     }
 

@@ -27,6 +27,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Something that came: audio or video, and its payload.
 pub type Heard = (RtpCodecKind, Vec<u8>);
 
+/// What is sent, packet by packet.
+pub type Payloads = Box<dyn FnMut() -> Vec<u8> + Send>;
+
+/// How it is sent.
+struct Codec {
+    kind: RtpCodecKind,
+    mime: &'static str,
+    clock_rate: u32,
+    channels: u16,
+    pt: u8,
+}
+
+const OPUS: Codec = Codec {
+    kind: RtpCodecKind::Audio,
+    mime: "audio/opus",
+    clock_rate: 48_000,
+    channels: 2,
+    pt: 111,
+};
+const VP8: Codec =
+    Codec { kind: RtpCodecKind::Video, mime: "video/VP8", clock_rate: 90_000, channels: 0, pt: 96 };
+
 pub struct Peer {
     connection: Arc<dyn PeerConnection>,
     gathered: Option<oneshot::Receiver<()>>,
@@ -72,6 +94,12 @@ impl PeerConnectionEventHandler for Handler {
     }
 }
 
+/// The first partition of a picture that stands alone, ending with a name.
+pub fn picture_of(name: &str) -> Payloads {
+    let picture = [&[0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0][..], name.as_bytes()].concat();
+    Box::new(move || picture.clone())
+}
+
 impl Peer {
     pub async fn new(heard: mpsc::Sender<Heard>) -> Peer {
         let mut media = MediaEngine::default();
@@ -104,8 +132,14 @@ impl Peer {
 
     /// An offer of a microphone and a camera; what they send ends with `name`.
     pub async fn offer(&mut self, name: &str) -> String {
-        self.send(RtpCodecKind::Audio, "audio/opus", 48_000, 2, 111, name).await;
-        self.send(RtpCodecKind::Video, "video/VP8", 90_000, 0, 96, name).await;
+        let sound = [&[0xf8][..], name.as_bytes()].concat();
+        self.offer_media(name, Box::new(move || sound.clone()), picture_of(name)).await
+    }
+
+    /// The same with something else.
+    pub async fn offer_media(&mut self, name: &str, sound: Payloads, picture: Payloads) -> String {
+        self.send(&OPUS, name, sound).await;
+        self.send(&VP8, name, picture).await;
         let offer = self.connection.create_offer(None).await.unwrap();
         self.connection.set_local_description(offer).await.unwrap();
         self.description().await
@@ -162,15 +196,8 @@ impl Peer {
         self.connection.local_description().await.unwrap().sdp
     }
 
-    async fn send(
-        &self,
-        kind: RtpCodecKind,
-        mime: &str,
-        clock_rate: u32,
-        channels: u16,
-        pt: u8,
-        name: &str,
-    ) {
+    async fn send(&self, codec: &Codec, name: &str, mut payloads: Payloads) {
+        let Codec { kind, mime, clock_rate, channels, pt } = *codec;
         let ssrc = u32::from(pt) * 1000 + u32::from(name.as_bytes()[0]);
         let track = MediaStreamTrack::new(
             format!("stream-{name}"),
@@ -194,15 +221,8 @@ impl Peer {
         );
         let track = Arc::new(TrackLocalStaticRTP::new(track));
         self.connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await.unwrap();
-        let (stop, name) = (Arc::clone(&self.stop), name.to_owned());
+        let stop = Arc::clone(&self.stop);
         tokio::spawn(async move {
-            // VP8: the first partition of a picture that stands alone.
-            let payload = match kind {
-                RtpCodecKind::Video => {
-                    [&[0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0][..], name.as_bytes()].concat()
-                }
-                _ => [&[0xf8][..], name.as_bytes()].concat(),
-            };
             let mut frames = tokio::time::interval(Duration::from_millis(20));
             let mut number = 0_u16;
             while !stop.load(Ordering::Relaxed) {
@@ -217,7 +237,7 @@ impl Peer {
                     ssrc,
                     ..Default::default()
                 };
-                let packet = rtp::Packet { header, payload: payload.clone().into() };
+                let packet = rtp::Packet { header, payload: payloads().into() };
                 // Before it is connected there is nowhere to send to.
                 let _ = track.write_rtp(packet).await;
             }

@@ -53,7 +53,7 @@ fn read(description: &mut Description, line: &str) {
     let (name, value) = line.split_once(':').unwrap_or((line, ""));
     let (head, rest) = value.split_once(' ').unwrap_or((value, ""));
     let payload = |description: &mut Description, id: &str| {
-        let id = id.parse().unwrap();
+        let id: u8 = id.parse().unwrap();
         description.payloads.iter().position(|payload| payload.id == id)
     };
     match name {

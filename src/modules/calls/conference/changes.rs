@@ -43,7 +43,11 @@ impl Conference {
             Action::ContentRemove if gets => self.refuse_contents(jid, jingle, fx),
             Action::ContentRemove if is_up => self.remove_contents(jid, jingle, dice, fx),
             Action::ContentModify if gets => self.pause(jid, jingle, fx),
-            Action::ContentModify if is_up => self.hold(jid, jingle, dice, fx),
+            Action::ContentModify if is_up => {
+                self.hold(jid, jingle, dice, fx)?;
+                self.pause_plain(jid, jingle, fx);
+                Ok(())
+            }
             // What is told of the description changes nothing for the focus.
             Action::DescriptionInfo | Action::SecurityInfo => Ok(()),
             Action::ContentRemove | Action::ContentModify => Err(out_of_order("no such content")),
@@ -323,6 +327,9 @@ impl Person {
     /// The transport that a request is about and the name of its first content; remembers its new
     /// credentials.
     fn renew(&mut self, jingle: &Jingle, local: &Credentials) -> Option<(LegId, Mid)> {
+        if let Some(found) = self.plain.as_ref().and_then(|plain| plain.transport_of(jingle)) {
+            return Some(found);
+        }
         let is_up = self.sends(&jingle.sid);
         let named = |down: &Down| down.contents.iter().any(|got| got.is_in(jingle));
         let mut downs = self.downs.iter_mut().filter(|down| down.sid == jingle.sid);

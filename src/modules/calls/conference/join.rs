@@ -30,6 +30,9 @@ impl Conference {
         dice: &mut dyn Dice,
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
+        if caller.dialect.adapter().mixes() {
+            return self.join_plain(caller, jingle, dice, fx);
+        }
         let guest = &caller.guest;
         self.check_place(guest, &jingle.sid)?;
         let offer = match self.offer(jingle) {
@@ -203,9 +206,10 @@ impl Conference {
 }
 
 impl Person {
-    fn new(caller: Caller) -> Person {
+    pub(super) fn new(caller: Caller) -> Person {
         let Caller { guest, dialect, called } = caller;
-        Person { guest, dialect, called, ups: Vec::new(), downs: Vec::new(), offered: 0 }
+        let (ups, downs) = (Vec::new(), Vec::new());
+        Person { guest, dialect, called, ups, downs, offered: 0, plain: None }
     }
 
     /// The answer to a content that it sends.
@@ -238,7 +242,7 @@ fn up(guest: &Guest, sid: &str, offer: &Offer, dice: &mut dyn Dice) -> Up {
     }
 }
 
-fn track(sent: &Sent) -> TrackSpec {
+pub(super) fn track(sent: &Sent) -> TrackSpec {
     TrackSpec {
         track: sent.track,
         mid: sent.offered.mid.clone(),

@@ -64,10 +64,10 @@ impl Conference {
             Why::Hangup => Condition::Success,
             Why::Refused => Condition::FailedTransport,
         };
-        let sender = self.people.iter().find_map(|(jid, person)| {
-            let up = person.ups.iter().find(|up| up.leg == leg)?;
-            Some((jid.clone(), up.sid.clone()))
-        });
+        let sender = self
+            .people
+            .iter()
+            .find_map(|(jid, person)| Some((jid.clone(), person.sends_over(leg)?.to_owned())));
         if let Some((jid, sid)) = sender {
             self.end(&jid, &sid, condition, dice, fx);
             self.end_up(&jid, &sid, Condition::Success, dice, fx);
@@ -186,6 +186,8 @@ impl Conference {
             }
             fx.media.extend(down.close());
         }
+        let others = person.plain.into_iter().flat_map(|plain| plain.others);
+        fx.media.extend(others.map(|(_, leg)| Command::Close { leg }));
     }
 
     /// Nobody gets this any more.
@@ -196,7 +198,8 @@ impl Conference {
 
     /// Voice was taken away: the client is told to send no more, and nobody hears it.
     fn silence(&mut self, jid: &FullJid, dice: &mut dyn Dice, fx: &mut Effects) {
-        self.modify_all(jid, Senders::None, dice, fx);
+        let silenced = self.people.get(jid).map(|person| person.adapter().silenced());
+        self.modify_all(jid, silenced.unwrap_or(Senders::None), dice, fx);
         let Some(person) = self.people.get_mut(jid) else { return };
         for sent in person.ups.iter_mut().flat_map(|up| &mut up.contents) {
             sent.sending = false;

@@ -5,12 +5,13 @@ mod changes;
 mod join;
 mod leave;
 mod offers;
+mod plain;
 mod receive;
 mod roster;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use wello_sfu::api::{Command, ConferenceId, Credentials, Fingerprint, LegId, Media, Mid, TrackId};
@@ -25,8 +26,10 @@ use wello_wire::xml::Element;
 
 pub use self::join::Caller;
 pub use self::leave::Parting;
+use self::plain::Plain;
 use super::dialects::{Adapter, Dialect, Numbers};
 use super::negotiate::Offered;
+use super::recording::Origin;
 
 /// What a request leads to, in this order.
 #[derive(Debug, Default)]
@@ -43,6 +46,8 @@ pub struct Here {
     pub fingerprint: Fingerprint,
     pub participants: usize,
     pub streams: usize,
+    /// Clients that get the others mixed.
+    pub mixes: usize,
     /// What may be sent.
     pub media: Vec<Media>,
 }
@@ -63,6 +68,7 @@ pub struct Guest {
     pub occupant: FullJid,
     /// May be heard.
     pub voice: bool,
+    pub moderates: bool,
     pub sees_addresses: bool,
     /// Shows in the room that it is in a call (XEP-0272).
     pub shows_call: bool,
@@ -75,6 +81,9 @@ pub struct Conference {
     pub focus: BareJid,
     here: Here,
     people: BTreeMap<FullJid, Person>,
+    /// The sound of who speaks, or spoke last.
+    speaker: Option<TrackId>,
+    recorded: bool,
     /// Of the roster.
     version: u32,
 }
@@ -91,6 +100,8 @@ pub struct Person {
     downs: Vec<Down>,
     /// Contents that were offered to it so far.
     offered: u64,
+    /// It gets all others as one.
+    plain: Option<Plain>,
 }
 
 /// A session by which somebody sends.
@@ -166,6 +177,13 @@ impl Person {
         self.ups.iter().any(|up| up.sid == sid)
     }
 
+    /// The session of a transport by which it sends.
+    fn sends_over(&self, leg: LegId) -> Option<&str> {
+        let up = self.ups.iter().find(|up| up.leg == leg);
+        let plain = || self.plain.as_ref().filter(|plain| plain.has(leg)).and(self.ups.first());
+        up.or_else(plain).map(|up| up.sid.as_str())
+    }
+
     /// The session that it has joined by.
     fn home(&self) -> &str {
         self.ups.first().map_or("", |up| &up.sid)
@@ -184,7 +202,8 @@ impl Down {
 
 impl Conference {
     pub fn new(id: ConferenceId, focus: BareJid, here: Here) -> Conference {
-        Conference { id, focus, here, people: BTreeMap::new(), version: 0 }
+        let people = BTreeMap::new();
+        Conference { id, focus, here, people, speaker: None, recorded: false, version: 0 }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -199,13 +218,43 @@ impl Conference {
     /// Whether a transport is one of its own.
     pub fn has(&self, leg: LegId) -> bool {
         self.people.values().any(|person| {
-            person.ups.iter().any(|up| up.leg == leg)
-                || person.downs.iter().any(|down| down.leg == leg)
+            person.sends_over(leg).is_some() || person.downs.iter().any(|down| down.leg == leg)
         })
     }
 
     pub fn has_joined(&self, jid: &FullJid) -> bool {
         self.people.contains_key(jid)
+    }
+
+    /// From now on it is recorded, or not any more.
+    pub fn record(&mut self, on: bool, dice: &mut dyn Dice, fx: &mut Effects) {
+        self.recorded = on;
+        fx.media.push(Command::Record { conference: self.id, on });
+        self.tell_roster(dice, fx);
+    }
+
+    /// Whose the tracks are.
+    pub fn origins(&self) -> HashMap<TrackId, Origin> {
+        let mut origins = HashMap::new();
+        for person in self.people.values() {
+            for up in &person.ups {
+                let (stream, occupant) = (up.stream.clone(), person.guest.occupant.to_string());
+                let origin = Origin { stream, occupant };
+                origins.extend(up.contents.iter().map(|sent| (sent.track, origin.clone())));
+            }
+        }
+        origins
+    }
+
+    /// All transports, and whose they are.
+    pub fn transports(&self) -> HashMap<LegId, FullJid> {
+        let of = |person: &Person| {
+            let ups = person.ups.iter().map(|up| up.leg);
+            let legs: Vec<LegId> = ups.chain(person.downs.iter().map(|down| down.leg)).collect();
+            let occupant = person.guest.occupant.clone();
+            legs.into_iter().map(move |leg| (leg, occupant.clone()))
+        };
+        self.people.values().flat_map(of).collect()
     }
 
     /// All devices that are in it.

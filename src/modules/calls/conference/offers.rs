@@ -51,7 +51,8 @@ impl Conference {
         };
         let Some(up) = from.ups.iter().find(|up| up.stream == stream) else { return };
         let sent = up.contents.iter().filter(|sent| sent.offered.sends);
-        let Some(receiver) = self.people.get(to) else { return };
+        let takes = |person: &&Person| !person.adapter().mixes();
+        let Some(receiver) = self.people.get(to).filter(takes) else { return };
         let known = |sent: &&Sent| {
             let mut all = receiver.downs.iter().flat_map(|down| &down.contents);
             all.any(|got| got.track == sent.track)

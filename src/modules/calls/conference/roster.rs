@@ -35,19 +35,22 @@ impl Conference {
     fn roster(&self, viewer: &Guest) -> Element {
         let text = |name: &'static str, text: String| element(name).with_text(text);
         let users = self.people.values().map(|person| user(person, viewer));
+        let recording = self.recorded.then(|| Element::new("recording", ns::CALLS));
         element("conference-info")
             .with_attr("entity", format!("xmpp:{}", self.focus))
             .with_attr("state", "full")
             .with_attr("version", self.version.to_string())
             .with_child(
                 element("conference-state")
-                    .with_child(text("user-count", self.people.len().to_string())),
+                    .with_child(text("user-count", self.people.len().to_string()))
+                    .with_children(recording),
             )
             .with_child(element("users").with_children(users))
     }
 
     /// Somebody else speaks now.
-    pub fn speaks(&self, track: Option<TrackId>, dice: &mut dyn Dice, fx: &mut Effects) {
+    pub fn speaks(&mut self, track: Option<TrackId>, dice: &mut dyn Dice, fx: &mut Effects) {
+        self.speaker = track.or(self.speaker);
         let of = |person: &Person| {
             let up = person
                 .ups

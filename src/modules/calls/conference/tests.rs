@@ -1,6 +1,5 @@
 mod dialects;
-
-use std::collections::HashMap;
+mod plain;
 
 use wello_sfu::api::{Command, Fingerprint, LegSpec, Rid, TrackId, Why};
 use wello_wire::error::Condition as ErrorCondition;
@@ -36,6 +35,7 @@ fn guest(name: &str) -> Guest {
         jid: format!("{name}@capulet.example/one").parse().unwrap(),
         occupant: format!("hall@conference.capulet.example/{name}").parse().unwrap(),
         voice: true,
+        moderates: false,
         sees_addresses: false,
         shows_call: false,
         speaks_movim: false,
@@ -97,6 +97,7 @@ impl Stage {
             fingerprint: Fingerprint { hash: "sha-256".to_owned(), bytes: vec![7; 32] },
             participants: 3,
             streams: 2,
+            mixes: 2,
             media: vec![Media::Audio, Media::Video],
         };
         let focus = "hall@calls.capulet.example".parse().unwrap();

@@ -4,6 +4,7 @@
 mod contents;
 mod numbers;
 mod pair;
+mod plain;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use wello_wire::payload::jingle::{
 use wello_wire::xml::Element;
 
 use super::conference::Guest;
+use super::plain::is_plain;
 
 pub use self::numbers::{Numbers, SPOKEN};
 
@@ -28,6 +30,8 @@ pub enum Dialect {
     Contents,
     /// One session each way: `tigase:meet:0`.
     Pair,
+    /// One session both ways: clients of calls between two, which get all others as one.
+    Plain,
 }
 
 /// What a client has called.
@@ -46,6 +50,7 @@ pub fn choose(door: Door, guest: &Guest, offer: &Jingle) -> Dialect {
     match door {
         Door::Meet => Dialect::Pair,
         Door::Focus if tagged || guest.speaks_movim => Dialect::Contents,
+        Door::Focus if is_plain(offer) => Dialect::Plain,
         Door::Focus => Dialect::Sessions,
     }
 }
@@ -56,6 +61,7 @@ impl Dialect {
             Dialect::Sessions => &sessions::Sessions,
             Dialect::Contents => &contents::Contents,
             Dialect::Pair => &pair::Pair,
+            Dialect::Plain => &plain::Plain,
         }
     }
 }
@@ -72,6 +78,11 @@ pub trait Adapter: Sync {
         false
     }
 
+    /// Whether somebody gets all others as one sound and one picture: nothing is offered to it.
+    fn mixes(&self) -> bool {
+        false
+    }
+
     /// Whether the client is told the roster and who speaks.
     fn is_told(&self) -> bool {
         false
@@ -83,6 +94,11 @@ pub trait Adapter: Sync {
     /// `senders` of a content that the client sends, in the answer.
     fn taken(&self) -> Senders {
         Senders::Initiator
+    }
+
+    /// `senders` of what the client may not send any more.
+    fn silenced(&self) -> Senders {
+        Senders::None
     }
 
     /// Requests that offer contents.

@@ -8,6 +8,7 @@ fn guest(speaks_movim: bool) -> Guest {
         jid: "juliet@capulet.example/one".parse().unwrap(),
         occupant: "hall@conference.capulet.example/juliet".parse().unwrap(),
         voice: true,
+        moderates: false,
         sees_addresses: false,
         shows_call: false,
         speaks_movim,

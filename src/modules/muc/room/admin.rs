@@ -76,6 +76,10 @@ impl Room {
                 may_set_role(standing, self.standing(&target.account), *role)
             }
             Change::Affiliation { jid, affiliation, nick, .. } => {
+                if self.is_guest(jid) {
+                    let text = "a guest has no affiliation but that of the link";
+                    return Err(StanzaError::not_allowed(text));
+                }
                 let before = self.affiliation(jid.as_str());
                 let is_self = actor.bare_str() == jid.as_str();
                 may_set_affiliation(standing.affiliation, is_self, before, *affiliation)?;

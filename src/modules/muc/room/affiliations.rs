@@ -42,6 +42,9 @@ pub enum Diff<'a> {
 
 impl Room {
     pub fn affiliation(&self, bare: &str) -> Affiliation {
+        if let Some(pass) = self.guests.get(bare) {
+            return pass.affiliation(&self.config);
+        }
         self.affiliates.get(bare).map_or(Affiliation::None, |found| found.affiliation)
     }
 

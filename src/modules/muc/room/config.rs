@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::guests::Link;
 use super::hats::Hats;
 
 /// The configuration of a room.
@@ -53,6 +54,7 @@ pub struct Config {
     pub hats: Hats,
     /// A node of PubSub that belongs to the room, as a URI.
     pub pubsub: String,
+    pub guest_links: Vec<Link>,
 }
 
 /// Whom real addresses are shown.
@@ -103,6 +105,7 @@ impl Default for Config {
             forward_mentions: false,
             hats: Hats::default(),
             pubsub: String::new(),
+            guest_links: Vec::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ use wello_wire::xml::Element;
 use super::affiliations::Diff;
 use super::build::{self, Item, News};
 use super::config::Whois;
+use super::guests::{MARK, Pass};
 use super::roles::default_role;
 use super::{Affiliation, Device, Effects, Occupant, Role, Room, Shown};
 
@@ -23,6 +24,8 @@ pub struct Entering {
     /// Without what only the room may say.
     pub presence: Stanza,
     pub password: Password,
+    /// What somebody without an account comes in by.
+    pub pass: Option<Pass>,
     pub history: HistoryWish,
     /// `Some` asks for affiliations since a version (XEP-0463).
     pub mav: Option<Option<String>>,
@@ -54,7 +57,7 @@ impl Room {
         let nick = known.clone().unwrap_or_else(|| entering.nick.as_str().into());
         let is_new = known.is_none();
         if is_new {
-            self.seat(&account, &nick)?;
+            self.seat(&account, &nick, entering.pass.as_ref())?;
         }
         let changed = self.put_device(&nick, &entering.from, &entering.presence);
         self.send_affiliations(entering, fx);
@@ -69,7 +72,7 @@ impl Room {
     }
 
     fn admit(&self, account: &BareJid, entering: &Entering) -> Result<(), StanzaError> {
-        let affiliation = self.affiliation(account.as_str());
+        let affiliation = self.affiliation_at_door(account, entering.pass.as_ref())?;
         if affiliation == Affiliation::Outcast {
             return Err(StanzaError::forbidden("banned from this room"));
         }
@@ -84,6 +87,7 @@ impl Room {
             && !is_here
             && affiliation != Affiliation::Owner
             && !self.invited.contains(account)
+            && entering.pass.is_none()
             && entering.password != Password::Matches(hash.to_owned())
         {
             return Err(StanzaError::not_authorized("a password is needed"));
@@ -121,8 +125,14 @@ impl Room {
         Ok(())
     }
 
-    fn seat(&mut self, account: &BareJid, nick: &str) -> Result<(), StanzaError> {
+    fn seat(
+        &mut self,
+        account: &BareJid,
+        nick: &str,
+        pass: Option<&Pass>,
+    ) -> Result<(), StanzaError> {
         let jid = self.jid.with_resource(nick)?;
+        self.guests.extend(pass.map(|pass| (account.clone(), pass.clone())));
         let affiliation = self.affiliation(account.as_str());
         let occupant = Occupant {
             jid,
@@ -191,6 +201,9 @@ impl Room {
         let device = occupant.devices.last()?;
         let mut base = device.presence.clone();
         base = base.with_child(build::occupant_id(&occupant.id));
+        if self.is_guest(&occupant.account) {
+            base = base.with_child(Element::new(MARK, ns::GUESTS));
+        }
         if let Some(hats) = self.config.hats.element(&occupant.account) {
             base = base.with_child(hats);
         }

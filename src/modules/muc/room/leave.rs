@@ -65,6 +65,7 @@ impl Room {
     fn take(&mut self, nick: &str) -> Option<Occupant> {
         let occupant = self.occupants.remove(nick)?;
         self.nicks.remove(&occupant.account);
+        self.guests.remove(&occupant.account);
         Some(occupant)
     }
 
@@ -114,5 +115,6 @@ impl Room {
             self.tell_self(&news, false, devices, &[], fx);
         }
         self.nicks.clear();
+        self.guests.clear();
     }
 }

@@ -189,9 +189,9 @@ pub fn not_an_occupant() -> StanzaError {
 /// Whether a child may come from an occupant.
 pub fn keeps(child: &Element, room: &str) -> bool {
     match (child.name(), child.ns()) {
-        ("occupant-id", ns::OCCUPANT_ID) | (_, ns::MUC | ns::MUC_USER) | ("hats", ns::HATS) => {
-            false
-        }
+        ("occupant-id", ns::OCCUPANT_ID)
+        | (_, ns::MUC | ns::MUC_USER | ns::GUESTS)
+        | ("hats", ns::HATS) => false,
         ("stanza-id", ns::STANZA_ID) => {
             // An address that cannot be read proves nothing.
             let by = child.attr("by").and_then(|by| by.parse::<Jid>().ok());

@@ -6,6 +6,7 @@ mod affiliations;
 mod build;
 pub mod config;
 mod enter;
+mod guests;
 mod hats;
 mod history;
 mod invitations;
@@ -30,6 +31,7 @@ pub use admin::Change;
 pub use affiliations::Affiliate;
 pub use config::Config;
 pub use enter::{Entering, HistoryWish, Password, not_here};
+pub use guests::{Link, Pass};
 pub use hats::Hat;
 pub use history::Past;
 pub use mentions::MENTION_NOTIFICATIONS;
@@ -90,6 +92,8 @@ pub struct Room {
     nicks: HashMap<BareJid, Box<str>>,
     /// They need no password: only its hash is known, so no invitation can carry it.
     invited: HashSet<BareJid>,
+    /// Who is here without an account.
+    guests: HashMap<BareJid, Pass>,
     /// Whose request to register the admins know of, with the nickname.
     asked: HashMap<BareJid, String>,
     subject: Option<Past>,
@@ -157,6 +161,7 @@ impl Room {
             occupants: BTreeMap::new(),
             nicks: HashMap::new(),
             invited: HashSet::new(),
+            guests: HashMap::new(),
             asked: HashMap::new(),
             subject: None,
             history: VecDeque::new(),

@@ -34,6 +34,7 @@ impl Hall {
             nick: nick.to_owned(),
             presence: Stanza::presence(PresenceType::Available),
             password: Password::Missing,
+            pass: None,
             history: HistoryWish::default(),
             mav: None,
         };
@@ -140,6 +141,7 @@ fn whoever_enters_is_told_of_the_others_as_they_are_now() {
             nick: from.clone(),
             presence: Stanza::presence(PresenceType::Available),
             password: Password::Missing,
+            pass: None,
             history: HistoryWish::default(),
             mav: None,
         };

@@ -14,7 +14,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub(super) use mp4_writer::write_opus;
+pub(crate) use ogg::checksum as ogg_checksum;
 pub(super) use opus::OpusTrack;
+pub(crate) use opus::samples as opus_samples;
 
 /// One audio track.
 #[derive(Debug)]

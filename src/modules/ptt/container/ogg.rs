@@ -88,7 +88,7 @@ impl Packets {
 
 /// CRC-32 with the polynomial 0x04c11db7, not reflected (RFC 3533, section 6), of a page whose own
 /// checksum counts as 0.
-pub(super) fn checksum(page: &[u8]) -> [u8; 4] {
+pub(crate) fn checksum(page: &[u8]) -> [u8; 4] {
     let mut crc: u32 = 0;
     for (place, byte) in page.iter().enumerate() {
         let byte = if (22..26).contains(&place) { 0 } else { *byte };

@@ -67,7 +67,7 @@ impl OpusTrack {
 }
 
 /// Samples of a packet at 48 kHz (RFC 6716, section 3.1); `None` if it is none.
-pub(super) fn samples(packet: &[u8]) -> Option<u32> {
+pub(crate) fn samples(packet: &[u8]) -> Option<u32> {
     let toc = *packet.first()?;
     let config = u32::from(toc >> 3);
     let frame = match config {
