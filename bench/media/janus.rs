@@ -14,7 +14,7 @@ use tokio::{
 };
 use wello_sfu::Identity;
 use wello_wire::payload::jingle::{
-    Action, Candidate, Content, Description, Fingerprint, Jingle, Media, Party, Source,
+    Action, Candidate, Content, Description, Fingerprint, Jingle, Media, Party, Setup, Source,
     SourceGroup, Transport,
 };
 
@@ -197,7 +197,7 @@ fn read(sdp: &str) -> Result<Jingle> {
             fingerprint: Some(Fingerprint {
                 hash: hash.to_ascii_lowercase(),
                 bytes: bytes.collect::<Result<_, _>>()?,
-                setup: None,
+                setup: Setup::from_name(one("a=setup:")?),
             }),
             candidates: all("a=candidate:").filter_map(candidate).collect(),
         }),
