@@ -250,7 +250,9 @@ impl Conference {
     pub fn transports(&self) -> HashMap<LegId, FullJid> {
         let of = |person: &Person| {
             let ups = person.ups.iter().map(|up| up.leg);
-            let legs: Vec<LegId> = ups.chain(person.downs.iter().map(|down| down.leg)).collect();
+            let downs = person.downs.iter().map(|down| down.leg);
+            let plain = person.plain.iter().flat_map(|plain| &plain.others).map(|(_, leg)| *leg);
+            let legs: Vec<LegId> = ups.chain(downs).chain(plain).collect();
             let occupant = person.guest.occupant.clone();
             legs.into_iter().map(move |leg| (leg, occupant.clone()))
         };
