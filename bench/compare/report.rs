@@ -100,7 +100,7 @@ impl Figure {
             Self::Media => "media, 1 to 50",
             Self::MediaEstimated => "the same, estimated",
             Self::MediaRooms => "media, 10 × 10",
-            Self::MediaLatency => "media at half load, p99",
+            Self::MediaLatency => "media, half load, p99",
             Self::MediaJoin => "join to media, p95",
             Self::MediaIdle => "idle participant",
         }
