@@ -9,6 +9,7 @@ mod tests;
 mod voice;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use crate::api::{Codec, LegId, Payload, TrackId};
@@ -69,13 +70,14 @@ impl Mixer {
         if self.mixes.contains_key(&packet.track) {
             return;
         }
-        if !self.sources.contains_key(&packet.track) {
-            let Some(source) = Source::new(from) else { return };
-            self.sources.insert(packet.track, source);
-        }
-        if let Some(source) = self.sources.get_mut(&packet.track) {
-            source.handle_packet(packet);
-        }
+        let source = match self.sources.entry(packet.track) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(source) = Source::new(from) else { return };
+                place.insert(source)
+            }
+        };
+        source.handle_packet(packet);
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

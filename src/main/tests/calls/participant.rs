@@ -206,6 +206,16 @@ impl Participant {
         self.client.send(&iq).await.unwrap();
     }
 
+    /// The answer to a request.
+    pub async fn answer(&mut self, id: &str) -> String {
+        loop {
+            let answer = self.client.find("<iq").await.unwrap();
+            if attribute(&answer, "id") == Some(id) {
+                return answer;
+            }
+        }
+    }
+
     /// The first error.
     pub async fn refusal(&mut self) -> String {
         loop {

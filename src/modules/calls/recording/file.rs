@@ -110,10 +110,12 @@ impl Files {
         let kinds = kinds(&frames);
         let is_sound = kinds == [Kind::Sound];
         self.count += 1;
-        let suffix = match () {
-            () if is_sound => "ogg",
-            () if kinds.iter().all(Kind::is_web) => "webm",
-            () => "mkv",
+        let suffix = if is_sound {
+            "ogg"
+        } else if kinds.iter().all(Kind::is_web) {
+            "webm"
+        } else {
+            "mkv"
         };
         let name = format!("{}-{}.{suffix}", self.stream, self.count);
         let file = BufWriter::new(File::create_new(self.folder.join(&name))?);
