@@ -151,6 +151,7 @@ impl Target {
             client: Client::new(address, &self.domain, self.direct_tls, self.mechanism)?,
             accounts: client::parse_accounts(&text)?,
             process: self.pid.map(Process::new),
+            videoroom: None,
             crowd: RefCell::default(),
         })
     }

@@ -1,6 +1,6 @@
 //! Puts a load between two looks at the server's CPU time and turns it into figures.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, fmt, net::SocketAddr, rc::Rc, time::Duration};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -158,6 +158,8 @@ pub(crate) struct Subject {
     pub(crate) accounts: Vec<Account>,
     /// Without it, only what the generator sees is measured.
     pub(crate) process: Option<Process>,
+    /// Where Janus is told what to do, if it is that.
+    pub(crate) videoroom: Option<SocketAddr>,
     /// Who is in a big room stays there until the server stops: of each that leaves, all others would be told.
     pub(crate) crowd: RefCell<Vec<Occupant>>,
 }

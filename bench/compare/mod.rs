@@ -1,6 +1,7 @@
 //! The same loads on Wello and its peers, one server after the other.
 
 mod ejabberd;
+mod janus;
 mod prosody;
 mod report;
 mod server;
@@ -135,7 +136,6 @@ pub(crate) enum Figure {
 /// Figures that share one start of a server.
 struct Stage {
     archive: bool,
-    /// Only Wello has conferences.
     media: bool,
     mechanism: Mechanism,
     figures: &'static [Figure],
@@ -258,9 +258,9 @@ impl<'a> Suite<'a> {
                 .figures
                 .iter()
                 .copied()
-                .filter(|f| self.options.figures.contains(f))
+                .filter(|f| self.options.figures.contains(f) && server.has(*f))
                 .collect();
-            if wanted.is_empty() || (stage.media && server != Server::Wello) {
+            if wanted.is_empty() {
                 continue;
             }
             let done = match &version {
@@ -290,7 +290,8 @@ impl<'a> Suite<'a> {
         let running = server.start(&setup).await?;
         let process = Some(running.process);
         let accounts = self.accounts.clone();
-        let subject = Subject { client, accounts, process, crowd: RefCell::default() };
+        let videoroom = (server == Server::Janus).then_some(running.address);
+        let subject = Subject { client, accounts, process, videoroom, crowd: RefCell::default() };
         for figure in wanted {
             eprintln!("{}: {} …", server.name(), figure.title());
             let full = self.report.wall_rate(Figure::PairsArchive, server);
@@ -298,6 +299,19 @@ impl<'a> Suite<'a> {
             self.report.record(*figure, server, Outcome::of(measured));
         }
         running.stop().await
+    }
+}
+
+impl Server {
+    /// Only Wello and Janus have conferences, and Janus nothing else.
+    fn has(self, figure: Figure) -> bool {
+        match figure {
+            Figure::Media | Figure::MediaLatency => matches!(self, Self::Wello | Self::Janus),
+            Figure::MediaEstimated | Figure::MediaRooms | Figure::MediaJoin | Figure::MediaIdle => {
+                self == Self::Wello
+            }
+            _ => self != Self::Janus,
+        }
     }
 }
 

@@ -234,7 +234,8 @@ impl Row {
 
     fn ratio(&self) -> Option<f64> {
         let ours = self.value(Server::Wello)?;
-        let peers = [Server::Prosody, Server::Ejabberd].into_iter().filter_map(|s| self.value(s));
+        let peers = [Server::Prosody, Server::Ejabberd, Server::Janus];
+        let peers = peers.into_iter().filter_map(|s| self.value(s));
         if self.figure.more_is_better() {
             Some(ours / peers.reduce(f64::max)?)
         } else {

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{ejabberd, prosody, wello};
+use super::{ejabberd, janus, prosody, wello};
 use crate::{
     client::{Account, Client},
     process::Process,
@@ -37,6 +37,7 @@ pub(crate) enum Server {
     Wello,
     Prosody,
     Ejabberd,
+    Janus,
 }
 
 /// What one start of a server is configured for.
@@ -82,18 +83,20 @@ impl Server {
             Self::Wello => "Wello",
             Self::Prosody => "Prosody",
             Self::Ejabberd => "ejabberd",
+            Self::Janus => "Janus",
         }
     }
 
     pub(crate) async fn version(self, wello: &Path) -> Result<String> {
         let mut command = match self {
             Self::Wello => Command::new(wello),
-            Self::Prosody | Self::Ejabberd => Command::new("dpkg-query"),
+            Self::Prosody | Self::Ejabberd | Self::Janus => Command::new("dpkg-query"),
         };
         match self {
             Self::Wello => command.arg("--version"),
             Self::Prosody => command.args(["--showformat=${Version}", "--show", "prosody"]),
             Self::Ejabberd => command.args(["--showformat=${Version}", "--show", "ejabberd"]),
+            Self::Janus => command.args(["--showformat=${Version}", "--show", "janus"]),
         };
         let text = output(command).await.with_context(|| format!("{} is missing", self.name()))?;
         Ok(text.trim().trim_start_matches("wello ").to_owned())
@@ -106,6 +109,7 @@ impl Server {
             Self::Wello => wello::prepare(setup).await?,
             Self::Prosody => prosody::prepare(setup)?,
             Self::Ejabberd => ejabberd::prepare(setup).await?,
+            Self::Janus => janus::prepare(setup)?,
         };
         let running = Running::spawn(launch, setup).await;
         running.with_context(|| {

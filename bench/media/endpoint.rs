@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -104,7 +104,8 @@ impl Endpoint {
         traffic: Rc<Traffic>,
         asked: Instant,
     ) -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        // Whatever address the server is reached at is one of this machine.
+        let socket = UdpSocket::bind((server.ip(), 0)).await?;
         let here = socket.local_addr()?;
         let mut rtc = WebRtc::open(identity, &[here], leg, Instant::now().into_std())?;
         rtc.call(server);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::{Calls, Halls, Shape};
+use super::{Calls, Halls, Shape, janus};
 use crate::{
     idle,
     measure::{Clock, IdleMemory, Latency, Measurement, Subject},
@@ -84,7 +84,10 @@ impl Subject {
     async fn calls(&self, shape: Shape) -> Result<Calls> {
         // Each has a socket, and each participant has a stream.
         idle::raise_file_limit(shape.conferences * (shape.transports() + shape.participants))?;
-        Halls::open(&self.client, &self.accounts, shape).await?.join(EASY).await
+        match self.videoroom {
+            Some(server) => janus::join(server, shape, EASY).await,
+            None => Halls::open(&self.client, &self.accounts, shape).await?.join(EASY).await,
+        }
     }
 
     async fn forward(&self, calls: &mut Calls, rate: f64, time: Duration) -> Result<Measurement> {

@@ -1,6 +1,7 @@
 //! Conferences through the real server: some send, all others receive.
 
 mod endpoint;
+mod janus;
 mod measure;
 mod participant;
 mod signalling;
@@ -96,7 +97,7 @@ impl Halls {
         let identity = Identity::generate(Instant::now().into_std()).context("no certificate")?;
         let (identity, traffic) = (Rc::new(identity), Rc::new(Traffic::new()));
         traffic.rate.set(rate);
-        let mut calls = Calls { shape: self.shape, traffic, participants: JoinSet::new() };
+        let mut calls = Calls::new(self.shape, traffic);
         let mut before = 0;
         for (focus, guests) in self.halls {
             for guest in guests {
@@ -117,6 +118,10 @@ impl Halls {
 }
 
 impl Calls {
+    fn new(shape: Shape, traffic: Rc<Traffic>) -> Self {
+        Self { shape, traffic, participants: JoinSet::new() }
+    }
+
     /// Waits until so many transports are up.
     async fn connected(&mut self, transports: usize) -> Result<()> {
         let begin = Instant::now();

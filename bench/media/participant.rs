@@ -127,7 +127,7 @@ impl Participant {
     }
 }
 
-fn side(identity: &Identity) -> Side {
+pub(super) fn side(identity: &Identity) -> Side {
     // Nobody else is on this machine's loopback: they need not be hard to guess, only different.
     thread_local!(static NUMBER: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
     let number = NUMBER.replace(NUMBER.get() + 1);
@@ -140,7 +140,7 @@ fn side(identity: &Identity) -> Side {
     }
 }
 
-fn address(theirs: &Jingle) -> Option<SocketAddr> {
+pub(super) fn address(theirs: &Jingle) -> Option<SocketAddr> {
     let transport = theirs.contents.first()?.transport.as_ref()?;
     let mut candidates = transport.candidates.iter();
     let candidate = candidates.find(|candidate| candidate.protocol == "udp")?;

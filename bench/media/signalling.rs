@@ -158,7 +158,8 @@ fn leg(theirs: &Jingle, side: &Side) -> Result<LegSpec> {
             hash: fingerprint.hash.clone(),
             bytes: fingerprint.bytes.clone(),
         },
-        dtls_client: true,
+        // Who offers everything may be answered by one who begins (RFC 5763, section 5).
+        dtls_client: fingerprint.setup != Some(Setup::Active),
         controlling: false,
         payloads: vec![VIDEO, SOUND],
         extensions: Vec::new(),

@@ -72,15 +72,16 @@ fn may_ask(place: Place, iq: &Stanza) -> bool {
     let payload = iq.children().next().map_or("", Element::ns);
     match (place, iq.iq_type()) {
         (Place::Elsewhere, _) => false,
-        (Place::Focus, _) => true,
         (Place::Own | Place::Host, Some(IqType::Set)) => payload == ns::SESSION,
         (Place::Own, _) => false,
         (Place::Host, Some(IqType::Get)) => {
             [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::EXTDISCO, ns::PING].contains(&payload)
         }
-        (Place::Room | Place::Service, Some(IqType::Get)) => {
+        (Place::Room | Place::Focus | Place::Service, Some(IqType::Get)) => {
             [ns::DISCO_INFO, ns::PING].contains(&payload)
         }
+        // Its commands ring others and record.
+        (Place::Focus, Some(IqType::Set)) => payload == ns::JINGLE,
         // Whether one is still there (XEP-0410).
         (Place::Occupant, Some(IqType::Get)) => payload == ns::PING,
         (Place::Room | Place::Occupant | Place::Service, Some(IqType::Set)) => false,
@@ -185,6 +186,7 @@ mod tests {
             ("set", room, ns::MAM),
             ("set", room, ns::REGISTER),
             ("set", room, ns::COMMANDS),
+            ("set", focus, ns::COMMANDS),
             ("set", occupant, ns::JINGLE),
             ("set", "cellar@calls.d.example", ns::JINGLE),
             ("set", "d.example", ns::REGISTER),

@@ -256,7 +256,8 @@ impl Peer for WebRtc {
             packet.payload,
         )
         .marker(packet.marker)
-        .nackable(true)
+        // Without a source for them nothing can be sent again, whoever asks for it.
+        .nackable(stream.rtx().is_some())
         .ext_vals(values);
         if let Some(patch) = patch {
             write = write.vp8_patch(patch);

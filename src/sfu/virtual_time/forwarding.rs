@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::client::FRAME;
 use super::{HERE, World, layered_track, name, output, track_id};
-use crate::api::{Command, ConferenceId, Credentials, Event, LegId, Media, Rid, Why};
+use crate::api::{Command, ConferenceId, Credentials, Event, LegId, Media, OutputSpec, Rid, Why};
 use crate::peer::Transport;
 use crate::peer::webrtc::RID;
 
@@ -107,6 +107,24 @@ fn what_is_lost_is_sent_again() {
     assert!(count(Media::Video) >= 105, "{}", count(Media::Video));
     // Audio is not repeated: it would come too late.
     assert!(count(Media::Audio) < 110, "{}", count(Media::Audio));
+}
+
+#[test]
+fn what_cannot_be_sent_again_may_be_asked_for_in_vain() {
+    let mut world = World::new();
+    let sender = world.sender();
+    let receiver = world.connect(|leg| {
+        leg.controlling = true;
+        leg.outputs = vec![OutputSpec { rtx: None, ..output(0, Media::Video) }];
+    });
+    world.run_until(|world| world.connected(sender) && world.connected(receiver));
+    world.loss = Some(7);
+    talk(&mut world, 0, 100, true);
+    world.loss = None;
+    talk(&mut world, 0, 10, false);
+    let numbers = world.clients[receiver].numbers(track_id(0, Media::Video));
+    assert!(numbers.len() < 110 && numbers.last() > numbers.get(90), "{numbers:?}");
+    assert_eq!((world.engine.totals().panics, world.engine.totals().legs), (0, 2));
 }
 
 #[test]

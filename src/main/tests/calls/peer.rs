@@ -17,8 +17,8 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
-    RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, Registry,
-    register_default_interceptors,
+    RTCIceCandidateInit, RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription,
+    Registry, register_default_interceptors,
 };
 use webrtc::runtime::default_runtime;
 
@@ -154,16 +154,29 @@ impl Peer {
     }
 
     pub async fn accepted(&mut self, sdp: String) {
-        let answer = RTCSessionDescription::answer(sdp).unwrap();
+        let answer = RTCSessionDescription::answer(sdp.clone()).unwrap();
         self.connection.set_remote_description(answer).await.unwrap();
+        self.connect(&sdp).await;
     }
 
     pub async fn answer(&mut self, offer: String) -> String {
-        let offer = RTCSessionDescription::offer(offer).unwrap();
-        self.connection.set_remote_description(offer).await.unwrap();
+        let description = RTCSessionDescription::offer(offer.clone()).unwrap();
+        self.connection.set_remote_description(description).await.unwrap();
+        self.connect(&offer).await;
         let answer = self.connection.create_answer(None).await.unwrap();
         self.connection.set_local_description(answer).await.unwrap();
         self.description().await
+    }
+
+    /// Connections are opened only to candidates that come one by one.
+    async fn connect(&self, sdp: &str) {
+        let mut lines = sdp.lines().filter_map(|line| line.strip_prefix("a="));
+        // One bundle: the candidates of all contents are the same.
+        if let Some(candidate) = lines.find(|line| line.ends_with("tcptype passive")) {
+            let candidate =
+                RTCIceCandidateInit { candidate: candidate.to_owned(), ..Default::default() };
+            self.connection.add_ice_candidate(candidate).await.unwrap();
+        }
     }
 
     pub async fn connected(&mut self) {
