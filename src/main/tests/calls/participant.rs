@@ -109,16 +109,7 @@ impl Participant {
 
     /// Calls the focus as if it were somebody, humming a tone.
     pub async fn call_plainly(&mut self, tone: f32) {
-        let propose = format!(
-            "<message type='chat' to='{FOCUS}'><propose xmlns='{}' id='plain'>\
-             <description xmlns='{}' media='audio'/></propose></message>",
-            ns::JINGLE_MESSAGE,
-            ns::JINGLE_RTP
-        );
-        self.client.send(&propose).await.unwrap();
-        let proceed = self.client.find("<message").await.unwrap();
-        assert!(proceed.contains("<proceed"), "{proceed}");
-        let device = attribute(&proceed, "from").unwrap().to_owned();
+        let device = self.propose("plain").await;
         let mut peer = Peer::new(self.hearing.clone()).await;
         let offer = peer.offer_media(&self.name, hum(tone), picture_of(&self.name)).await;
         let mut jingle = Jingle::new(Action::SessionInitiate, "plain");
@@ -133,6 +124,20 @@ impl Participant {
         peer.accepted(sdp(&answer, "sendrecv")).await;
         peer.connected().await;
         self.peers.push(peer);
+    }
+
+    /// Says that a call is coming (XEP-0353); returns the device that takes it.
+    async fn propose(&mut self, sid: &str) -> String {
+        let propose = format!(
+            "<message type='chat' to='{FOCUS}'><propose xmlns='{}' id='{sid}'>\
+             <description xmlns='{}' media='audio'/></propose></message>",
+            ns::JINGLE_MESSAGE,
+            ns::JINGLE_RTP
+        );
+        self.client.send(&propose).await.unwrap();
+        let proceed = self.client.find("<message").await.unwrap();
+        assert!(proceed.contains("<proceed"), "{proceed}");
+        attribute(&proceed, "from").unwrap().to_owned()
     }
 
     /// Offers a session once more; returns the answer.

@@ -71,6 +71,7 @@ async fn movim_and_others_hear_and_see_each_other() {
     let (server, mut juliet) = start(&["juliet", "romeo"]).await;
     juliet.call().await;
     let mut romeo = Participant::enter_with(&server, "romeo", MOVIM).await;
+    romeo.at = romeo.propose("up-romeo").await;
     romeo.call().await;
     let offer = romeo.take_contents().await;
     assert_eq!(offer.sid, "up-romeo");
