@@ -176,7 +176,7 @@ impl SessionEvents for Push {
     async fn hibernating(&self, kernel: &Arc<Kernel>, session: &Arc<Session>, waiting: &[Stanza]) {
         self.shared.forget_counts(kernel, session).await;
         let account = session.bare();
-        let messages = waiting.iter().filter(|stanza| !is_own(stanza, &account));
+        let messages = waiting.iter().filter(|stanza| !is_own(stanza, session));
         let news: Vec<_> = messages.filter_map(|stanza| Some((stanza, wake(stanza).0?))).collect();
         if news.is_empty() {
             return;
@@ -198,10 +198,13 @@ impl SessionEvents for Push {
     }
 }
 
-/// Written by the account itself. Copies come from it, whoever wrote what they wrap.
-fn is_own(stanza: &Stanza, account: &BareJid) -> bool {
-    let by_account = stanza.from.as_ref().is_some_and(|from| from.bare_str() == account.as_str());
-    by_account && !stanza.has_child("received", ns::CARBONS)
+/// Written by the account itself, perhaps in a room, which has its presence. Copies come from it, whoever wrote
+/// what they wrap.
+fn is_own(stanza: &Stanza, session: &Session) -> bool {
+    let Some(from) = &stanza.from else { return false };
+    let by_account = from.bare_str() == session.jid.bare_str();
+    let as_occupant = !from.is_bare() && session.has_directed(from);
+    (by_account && !stanza.has_child("received", ns::CARBONS)) || as_occupant
 }
 
 impl Shared {

@@ -52,7 +52,7 @@ const SUBSCRIBE: &str = "INSERT INTO pubsub_subscription (node, jid, bare, state
 const UNSUBSCRIBE: &str = "DELETE FROM pubsub_subscription WHERE node = $1 AND jid = $2";
 
 type NodeRow = (i64, String, String, String, i64, Vec<u8>);
-type SubscriptionRow = (String, String, String, bool, Option<i64>);
+type SubscriptionRow = (String, String, String, i64, Option<i64>);
 
 #[async_trait]
 impl PubSub for Database {
@@ -192,7 +192,7 @@ impl PubSub for Database {
         now: Timestamp,
     ) -> Result<Vec<(String, NodeSubscription)>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<(String, String, String, String, bool, Option<i64>)> =
+        let rows: Vec<(String, String, String, String, i64, Option<i64>)> =
             sqlx::query_as(SUBSCRIPTIONS_OF)
                 .bind(service)
                 .bind(bare)
@@ -234,7 +234,7 @@ impl PubSub for Database {
                     .bind(new.jid)
                     .bind(new.bare)
                     .bind(new.state.as_str())
-                    .bind(new.options.deliver)
+                    .bind(i64::from(new.options.deliver))
                     .bind(new.options.expires.map(Timestamp::as_micros))
                     .execute(conn)
                     .await?;
@@ -394,6 +394,7 @@ fn node(row: NodeRow) -> PubSubNode {
 
 fn subscription(row: SubscriptionRow) -> Result<NodeSubscription, StoreError> {
     let (jid, bare, state, deliver, expires) = row;
-    let options = SubscriptionOptions { deliver, expires: expires.map(Timestamp::from_micros) };
+    let expires = expires.map(Timestamp::from_micros);
+    let options = SubscriptionOptions { deliver: deliver != 0, expires };
     Ok(NodeSubscription { jid, bare, state: state.parse()?, options })
 }
