@@ -76,29 +76,37 @@ impl Sending {
         let send = async move {
             let mut next = Some(notice);
             while let Some(notice) = next {
-                this.send(&kernel, &service, &key, &notice).await;
-                next = this.after(&key);
+                let goes_on = this.send(&kernel, &service, &key, &notice).await;
+                next = this.after(&key, goes_on);
             }
         };
         #[expect(clippy::disallowed_methods, reason = "nobody is to wait for an app server")]
         tokio::spawn(send);
     }
 
-    /// What came while the last one was sent; with nothing, the sending is over.
-    fn after(&self, key: &Key) -> Option<Notice> {
+    /// What came while the last one was sent; with nothing, or to a service that was ended, the sending is over.
+    fn after(&self, key: &Key, goes_on: bool) -> Option<Notice> {
         let mut under_way = self.under_way.lock();
-        let next = under_way.get_mut(key).and_then(Option::take);
+        let next = under_way.get_mut(key).filter(|_| goes_on).and_then(Option::take);
         if next.is_none() {
             under_way.remove(key);
         }
         next
     }
 
-    async fn send(&self, kernel: &Arc<Kernel>, service: &PushService, key: &Key, notice: &Notice) {
+    /// Whether the service may be told more.
+    async fn send(
+        &self,
+        kernel: &Arc<Kernel>,
+        service: &PushService,
+        key: &Key,
+        notice: &Notice,
+    ) -> bool {
         let outcome = insist(|| publish(kernel, service, notice, self.counted(key))).await;
-        if let Err(error) = settle(kernel, service, outcome).await {
+        settle(kernel, service, outcome).await.unwrap_or_else(|error| {
             tracing::error!(account = service.account, %error, "push service not changed");
-        }
+            true
+        })
     }
 
     fn count(&self, key: &Key) {
@@ -148,29 +156,29 @@ async fn publish(
     outcome(answer.as_ref())
 }
 
-/// Section 8.1.
+/// Section 8.1. Whether the service is still there.
 async fn settle(
     kernel: &Arc<Kernel>,
     service: &PushService,
     outcome: Outcome,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let push = &kernel.store.push;
     let PushService { account, jid, node, .. } = service;
     // It may have failed meanwhile, or been enabled anew.
     let services = push.list(account).await?;
     let current = services.iter().find(|one| one.jid == *jid && one.node == *node);
-    let Some(current) = current else { return Ok(()) };
+    let Some(current) = current else { return Ok(false) };
     match consequence(outcome, service, current, kernel.clock.now()) {
-        Consequence::Nothing => Ok(()),
+        Consequence::Nothing => Ok(true),
         Consequence::Failures(failures, until) => {
             if until.is_some() {
                 tracing::info!(account, service = jid, "a push service does not answer, pausing");
             }
-            push.set_failures(current, failures, until).await
+            push.set_failures(current, failures, until).await.map(|_| true)
         }
         Consequence::Disable => {
             tracing::info!(account, service = jid, "a push service refuses, disabling it");
-            push.disable(account, jid, Some(node)).await.map(|_| ())
+            push.disable(account, jid, Some(node)).await.map(|_| false)
         }
     }
 }
