@@ -56,11 +56,9 @@ pub struct Task {
     pub(super) unsettled: VecDeque<Unsettled>,
     /// What was handled when the client asked for it (XEP-0198), without an answer yet.
     pub(super) asked: VecDeque<u32>,
-    pub(super) deadline: Instant,
+    deadline: Instant,
     last_read: Instant,
     pinged: bool,
-    /// When the client may be asked again for an acknowledgement of little.
-    pub(super) next_request: Instant,
     permit: Option<OwnedSemaphorePermit>,
     /// What counts the connection, as long as it is open.
     connection: Weak<ConnectionPermit>,
@@ -109,7 +107,6 @@ impl Task {
             deadline: now + Duration::from_secs(limits.login_seconds),
             last_read: now,
             pinged: false,
-            next_request: now,
             server,
             transport,
             peer,
@@ -151,7 +148,7 @@ impl Task {
             self.drain_inbox().await?;
             self.settle()?;
             let idle = self.inbox_is_empty() || self.is_behind();
-            self.request_acknowledgement(idle);
+            self.c2s.request_acknowledgement(idle);
             self.flush().await?;
             self.report_delivered().await;
             if idle {
@@ -295,7 +292,7 @@ impl Task {
 
     /// Whether the client has to acknowledge something before it is sent more. What is posted
     /// meanwhile waits in the inbox, whose bound ends a session that never does.
-    pub(super) fn is_behind(&mut self) -> bool {
+    fn is_behind(&mut self) -> bool {
         let bound = self.server.kernel.config.sessions.unacked_bytes;
         let held = self.c2s.established().and_then(|established| established.management());
         held.is_some_and(|management| management.queued_bytes() > bound)
@@ -410,7 +407,6 @@ impl Task {
             }
         };
         let before = self.pending.len();
-        let wake = self.wake();
         tokio::select! {
             read = self.transport.read(&mut self.pending) => match read {
                 Ok(true) => {}
@@ -418,7 +414,7 @@ impl Task {
             },
             () = inbox => return ControlFlow::Continue(()),
             () = settled => return ControlFlow::Continue(()),
-            () = sleep_until(wake) => return self.handle_deadline(),
+            () = sleep_until(self.deadline) => return self.handle_deadline(),
             () = self.server.shutdown.cancelled() => {
                 self.end(EndReason::Shutdown);
                 return ControlFlow::Break(End::Closed);
@@ -433,9 +429,6 @@ impl Task {
     }
 
     fn handle_deadline(&mut self) -> ControlFlow<End> {
-        if self.deadline > Instant::now() {
-            return ControlFlow::Continue(());
-        }
         if self.session.is_none() {
             self.c2s.fail(&StreamError::new(StreamCondition::ConnectionTimeout));
             return ControlFlow::Break(End::Closed);

@@ -249,15 +249,14 @@ impl C2s {
         self.phase = Phase::Established(established);
     }
 
-    /// Asks for an acknowledgement when one is due, and tells whether it was; `idle`: it is no use to wait for
-    /// more.
-    pub fn request_acknowledgement(&mut self, idle: bool) -> bool {
-        let Phase::Established(established) = &mut self.phase else { return false };
-        let due = established.management.as_mut().is_some_and(|sm| sm.wants_acknowledgement(idle));
-        if due {
+    /// Asks for an acknowledgement when one is due; `idle` tells that nothing else waits.
+    pub fn request_acknowledgement(&mut self, idle: bool) {
+        if let Phase::Established(established) = &mut self.phase
+            && let Some(management) = &mut established.management
+            && management.wants_acknowledgement(idle)
+        {
             self.output.element(&Element::new("r", ns::SM));
         }
-        due
     }
 
     fn write(&mut self, established: &mut Established, stanza: Stanza) {

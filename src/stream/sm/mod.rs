@@ -112,11 +112,6 @@ impl StreamManagement {
         due
     }
 
-    /// Whether something was sent since an acknowledgement was last asked for.
-    pub fn has_unrequested(&self) -> bool {
-        self.since_request > 0
-    }
-
     /// Drops what the client says it has handled; returns how many stanzas that were.
     pub fn handle_acknowledgement(&mut self, h: u32) -> Result<usize, HandledCountTooHigh> {
         let newly = h.wrapping_sub(self.acknowledged) as usize;

@@ -177,19 +177,3 @@ fn user_agent(id: &str) -> String {
 fn identifier(success: &Element) -> String {
     success.child("authorization-identifier", ns::SASL2).unwrap().text().into_owned()
 }
-
-#[tokio::test]
-async fn a_steady_flow_is_not_acknowledged_one_by_one() {
-    let world = World::start().await;
-    let bind = "<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3'/></bind>";
-    let (mut client, success) = world.log_in(&plain(PASSWORD, bind)).await;
-    let own = identifier(&success);
-    assert!(client.hear().await.is("features", ns::STREAM));
-    let message = format!("<message xmlns='jabber:client' to='{own}'><body>x</body></message>");
-    assert_eq!(client.ask(&message).await.name(), "message");
-    assert!(client.hear().await.is("r", ns::SM), "after a pause at once");
-    for _ in 0..5 {
-        assert_eq!(client.ask(&message).await.name(), "message");
-    }
-    assert!(client.hear().await.is("r", ns::SM), "nothing stays unasked");
-}
