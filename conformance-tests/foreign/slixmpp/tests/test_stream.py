@@ -13,8 +13,9 @@ class Resumption(Case):
     async def test_stanzas_are_acknowledged(self):
         romeo, juliet = await self.pair()
         acked = romeo.first_of("stanza_acked")
-        # slixmpp asks for an acknowledgement when it has sent so many.
-        for _ in range(romeo["xep_0198"].window):
+        # slixmpp asks each time that it is about to send the last one of so many; the second time what it sent
+        # before can be acknowledged.
+        for _ in range(2 * romeo["xep_0198"].window):
             romeo.send_message(mto=juliet.full, mbody="count me", mtype="chat")
         _, stanza = await asyncio.wait_for(acked, SECONDS)
         self.assertIn(stanza.name, ("message", "presence", "iq"))
