@@ -23,6 +23,13 @@ pub struct Taped {
     pub payload: Arc<[u8]>,
 }
 
+impl Taped {
+    /// Bytes that it takes: of silence the payload is the least.
+    fn weight(&self) -> usize {
+        size_of::<Taped>() + self.payload.len()
+    }
+}
+
 #[derive(Default)]
 pub struct Tape {
     waiting: VecDeque<Taped>,
@@ -32,7 +39,7 @@ pub struct Tape {
 impl Tape {
     /// `false` when there is no room.
     pub fn push(&mut self, packet: Taped) -> bool {
-        let length = packet.payload.len();
+        let length = packet.weight();
         if self.bytes + length > MAX_BYTES {
             return false;
         }
@@ -43,7 +50,7 @@ impl Tape {
 
     pub fn pop(&mut self) -> Option<Taped> {
         let packet = self.waiting.pop_front()?;
-        self.bytes -= packet.payload.len();
+        self.bytes -= packet.weight();
         Some(packet)
     }
 }

@@ -127,7 +127,9 @@ impl C2s {
     fn login_features(&self, host: &HostSettings, offer: &Offer) -> Vec<Element> {
         let mut features = Vec::new();
         features.extend(Mechanisms::offer(offer).map(|feature| feature.write()));
-        let authentication = Authentication::offer(offer, self.inline_features(offer), true);
+        // Nobody else could do what XEP-0480 asks for: guests, for one, have no password.
+        let upgrades = offer.mechanisms.iter().any(|one| one.takes_password());
+        let authentication = Authentication::offer(offer, self.inline_features(offer), upgrades);
         features.extend(authentication.map(|feature| feature.write()));
         features.extend(ChannelBindingTypes::offer(offer).map(|feature| feature.write()));
         match host.registration {

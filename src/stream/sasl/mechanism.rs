@@ -110,6 +110,11 @@ impl Mechanism {
         }
     }
 
+    /// Whether the client has the password.
+    pub fn takes_password(self) -> bool {
+        matches!(self, Mechanism::Scram { .. } | Mechanism::Plain)
+    }
+
     /// Whether it belongs into the `fast` feature (XEP-0484) instead of the mechanism list.
     pub fn is_fast(self) -> bool {
         matches!(self, Mechanism::HtSha256(_))

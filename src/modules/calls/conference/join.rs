@@ -46,8 +46,10 @@ impl Conference {
             Err(flaw) => return Err(flaw.into()),
         };
         let local = fresh(dice);
-        let up = up(guest, &jingle.sid, &offer, dice);
-        fx.media.push(Command::Open(Box::new(self.leg(&up, &offer, &local))));
+        let leg = LegId(dice.id());
+        let up = up(guest, &jingle.sid, leg, &offer.contents, dice);
+        let tracks = up.contents.iter().map(track).collect();
+        fx.media.push(Command::Open(Box::new(self.leg(leg, &offer, &local, tracks))));
         let stream = up.stream.clone();
         let is_new = !self.people.contains_key(&guest.jid);
         let person =
@@ -83,9 +85,16 @@ impl Conference {
         }
     }
 
-    fn leg(&self, up: &Up, offer: &Offer, local: &Credentials) -> LegSpec {
+    /// A transport that a client has begun.
+    pub(super) fn leg(
+        &self,
+        leg: LegId,
+        offer: &Offer,
+        local: &Credentials,
+        tracks: Vec<TrackSpec>,
+    ) -> LegSpec {
         LegSpec {
-            leg: up.leg,
+            leg,
             conference: self.id,
             local: local.clone(),
             remote: offer.side.credentials.clone(),
@@ -94,7 +103,7 @@ impl Conference {
             controlling: false,
             payloads: negotiate::all_payloads(&offer.contents),
             extensions: negotiate::all_extensions(&offer.contents),
-            tracks: up.contents.iter().map(track).collect(),
+            tracks,
             outputs: Vec::new(),
         }
     }
@@ -226,8 +235,15 @@ impl Person {
     }
 }
 
-fn up(guest: &Guest, sid: &str, offer: &Offer, dice: &mut dyn Dice) -> Up {
-    let mut sent = |offered: &Offered| Sent {
+/// What somebody sends in a session, on one transport or with this as the first of several.
+pub(super) fn up<'a>(
+    guest: &Guest,
+    sid: &str,
+    leg: LegId,
+    offered: impl IntoIterator<Item = &'a Offered>,
+    dice: &mut dyn Dice,
+) -> Up {
+    let sent = |offered: &Offered| Sent {
         offered: offered.clone(),
         track: TrackId(dice.id()),
         sending: offered.sends && guest.voice,
@@ -235,9 +251,9 @@ fn up(guest: &Guest, sid: &str, offer: &Offer, dice: &mut dyn Dice) -> Up {
     };
     Up {
         sid: sid.to_owned(),
-        contents: offer.contents.iter().map(&mut sent).collect(),
+        contents: offered.into_iter().map(sent).collect(),
         stream: format!("s{}", dice.id()),
-        leg: LegId(dice.id()),
+        leg,
         connected: false,
     }
 }

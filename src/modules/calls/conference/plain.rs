@@ -1,9 +1,7 @@
 //! Clients that know only calls between two: of all others they get one sound, which is mixed, and
 //! one picture, which is that of who speaks, by the session by which they send.
 
-use wello_sfu::api::{
-    Command, Credentials, LegId, LegSpec, Media, Mid, OutputSpec, TrackId, TrackSpec,
-};
+use wello_sfu::api::{Command, Credentials, LegId, Media, Mid, OutputSpec, TrackId, TrackSpec};
 use wello_sfu::mix::PAYLOAD as MIXED;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::FullJid;
@@ -14,7 +12,7 @@ use wello_wire::payload::jingle::{
 use super::super::dialects::{content, is_focus};
 use super::super::negotiate::{self, Flaw, Offer, Offered};
 use super::super::plain::{self, PlainOffer};
-use super::join::track;
+use super::join::{track, up};
 use super::{Caller, Conference, Dice, Effects, Guest, Person, Sent, Up, fresh, session};
 
 /// What is special about such a client.
@@ -82,7 +80,10 @@ impl Conference {
             Err(flaw) => return Err(flaw.into()),
         };
         let openings = openings(&offer, dice);
-        let up = plain_up(guest, &jingle.sid, &openings, dice);
+        // There is one for each of the contents, of which there is at least one.
+        let first = openings.first().map_or(LegId(0), |opening| opening.leg);
+        let contents = openings.iter().flat_map(|opening| &opening.offer.contents);
+        let up = up(guest, &jingle.sid, first, contents, dice);
         let plain = plain_side(&openings, &offer, dice);
         self.open_plain(&openings, &up, &plain, dice, fx);
         let stream = up.stream.clone();
@@ -118,27 +119,11 @@ impl Conference {
         for opening in openings {
             let is_here = |sent: &&Sent| opening.offer.contents.contains(&sent.offered);
             let tracks = up.contents.iter().filter(is_here).map(track).collect();
-            fx.media.push(Command::Open(Box::new(self.plain_leg(opening, tracks))));
+            let Opening { leg, local, offer } = opening;
+            fx.media.push(Command::Open(Box::new(self.leg(*leg, offer, local, tracks))));
         }
         for gets in &plain.gets {
             gets.begin(dice, fx);
-        }
-    }
-
-    fn plain_leg(&self, opening: &Opening, tracks: Vec<TrackSpec>) -> LegSpec {
-        let Opening { leg, local, offer } = opening;
-        LegSpec {
-            leg: *leg,
-            conference: self.id,
-            local: local.clone(),
-            remote: offer.side.credentials.clone(),
-            fingerprint: offer.side.fingerprint.clone(),
-            dtls_client: offer.side.setup == Setup::Passive,
-            controlling: false,
-            payloads: negotiate::all_payloads(&offer.contents),
-            extensions: negotiate::all_extensions(&offer.contents),
-            tracks,
-            outputs: Vec::new(),
         }
     }
 
@@ -285,24 +270,6 @@ impl Gets {
         let group = |sources| SourceGroup { semantics: "FID".to_owned(), sources };
         let sources = std::iter::once(self.source).chain(self.rtx).map(source);
         (sources.collect(), pair.map(group).into_iter().collect())
-    }
-}
-
-fn plain_up(guest: &Guest, sid: &str, openings: &[Opening], dice: &mut dyn Dice) -> Up {
-    let contents = openings.iter().flat_map(|opening| &opening.offer.contents);
-    let sent = contents.map(|offered| Sent {
-        offered: offered.clone(),
-        track: TrackId(dice.id()),
-        sending: offered.sends && guest.voice,
-        muted: false,
-    });
-    Up {
-        sid: sid.to_owned(),
-        contents: sent.collect(),
-        stream: format!("s{}", dice.id()),
-        // There is one for each of the contents, of which there is at least one.
-        leg: openings.first().map_or(LegId(0), |opening| opening.leg),
-        connected: false,
     }
 }
 
