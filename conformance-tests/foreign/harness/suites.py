@@ -43,6 +43,12 @@ def _programs() -> list:
     return [tools.venv("slixmpp"), tools.FOREIGN / "programs" / "suite.py"]
 
 
+def _gateways() -> list:
+    # The second one is where only root looks for programs.
+    tools.apt({"biboumi": "biboumi", "/usr/sbin/ngircd": "ngircd"})
+    return [tools.venv("slixmpp"), tools.FOREIGN / "gateways" / "suite.py"]
+
+
 def _converse() -> list:
     tools.apt({"chromium": "chromium"})
     return ["node", tools.npm("converse") / "suite.mjs"]
@@ -67,6 +73,7 @@ SUITES = {
         Suite("converse", _converse, 600),
         Suite("tokio-xmpp", _tokio_xmpp, 600),
         Suite("programs", _programs, 600),
+        Suite("gateways", _gateways, 600),
         Suite("desktop", _desktop, 600),
         Suite("smack", _smack, 2400),
     )
