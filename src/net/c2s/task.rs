@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::WaitForCancellationFuture;
 use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
@@ -66,6 +68,12 @@ pub struct Task {
     pub(super) certified: Vec<BareJid>,
     /// While it registers.
     pub(super) stranger: Option<Stranger>,
+}
+
+/// What ends a wait when nothing comes. Kept from one wait to the next: each enters a list that all connections share.
+struct Bounds<'a> {
+    alarm: Pin<&'a mut Sleep>,
+    shutdown: Pin<&'a mut WaitForCancellationFuture<'a>>,
 }
 
 /// How long the client may take to take what is written.
@@ -135,9 +143,14 @@ impl Task {
     }
 
     async fn serve(&mut self) -> ControlFlow<End> {
+        let shutdown = self.server.shutdown.clone();
+        let mut bounds = Bounds {
+            alarm: pin!(sleep_until(self.deadline)),
+            shutdown: pin!(shutdown.cancelled()),
+        };
         loop {
             Box::pin(self.work()).await?;
-            self.wait().await?;
+            self.wait(&mut bounds).await?;
         }
     }
 
@@ -385,11 +398,14 @@ impl Task {
     }
 
     /// Waits for whatever comes first.
-    async fn wait(&mut self) -> ControlFlow<End> {
+    async fn wait(&mut self, bounds: &mut Bounds<'_>) -> ControlFlow<End> {
         if self.pending.is_empty() {
             // A quiet connection should cost as little as possible.
             self.buffer = Vec::new();
             self.c2s.release_temporaries();
+        }
+        if bounds.alarm.deadline() != self.deadline {
+            bounds.alarm.as_mut().reset(self.deadline);
         }
         let session = self.session.clone();
         let inbox = async {
@@ -414,8 +430,8 @@ impl Task {
             },
             () = inbox => return ControlFlow::Continue(()),
             () = settled => return ControlFlow::Continue(()),
-            () = sleep_until(self.deadline) => return self.handle_deadline(),
-            () = self.server.shutdown.cancelled() => {
+            () = bounds.alarm.as_mut() => return self.handle_deadline(),
+            () = bounds.shutdown.as_mut() => {
                 self.end(EndReason::Shutdown);
                 return ControlFlow::Break(End::Closed);
             }
