@@ -6,7 +6,6 @@ use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::Jid;
 use wello_wire::stanza::{IqType, Stanza};
-use wello_wire::xml::Element;
 
 use super::Target;
 use crate::Kernel;
@@ -118,14 +117,14 @@ impl Kernel {
             IqType::Set => Request::Set,
             IqType::Result | IqType::Error => return self.questions.handle_answer(stanza),
         };
-        match self.ask(asked, request, to, &stanza, session).await {
+        match self.hand_over(asked, request, to, &stanza, session).await {
             Ok(IqAnswer::Result(payload)) => self.answer(session, stanza.result(payload)).await,
             Ok(IqAnswer::Later) => {}
             Err(error) => self.refuse(session, &stanza, &error).await,
         }
     }
 
-    async fn ask(
+    async fn hand_over(
         self: &Arc<Self>,
         asked: Asked<'_>,
         request: Request,

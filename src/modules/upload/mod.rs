@@ -16,7 +16,6 @@ use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::{DiscoInfo, Identity};
 use wello_wire::payload::upload::{Purpose, Slot, SlotRequest, file_too_large, quota_reached};
-use wello_wire::xml::Element;
 
 pub struct Upload {
     /// The addresses of the service.

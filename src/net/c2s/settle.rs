@@ -1,7 +1,9 @@
-//! What the client is told that was handled (XEP-0198): what is on stable storage.
+//! Acknowledgements (XEP-0198): the client is told what is on stable storage, and is asked what it has.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wello_store::Ticket;
 use wello_stream::sm::StreamManagement;
 use wello_wire::error::{StreamCondition, StreamError};
@@ -15,6 +17,10 @@ pub(super) struct Unsettled {
     handled: u32,
 }
 
+/// Between two questions for what nobody keeps. Each costs both sides as much as a short message, so a lively room is
+/// not acknowledged line by line.
+const REQUEST_PAUSE: Duration = Duration::from_millis(500);
+
 impl Task {
     /// The stanza that was just handled is not acknowledged before this is done.
     pub(super) fn remember(&mut self, ticket: Ticket) {
@@ -27,6 +33,24 @@ impl Task {
         let Some(handled) = self.handled() else { return };
         if self.asked.back() != Some(&handled) {
             self.asked.push_back(handled);
+        }
+    }
+
+    /// Asks the client for an acknowledgement, if it is time; `idle`: nothing more is to be sent now.
+    pub(super) fn request_acknowledgement(&mut self, idle: bool) {
+        let now = Instant::now();
+        let paused = self.next_request <= now || self.is_behind();
+        if self.c2s.request_acknowledgement(idle, paused) {
+            self.next_request = now + REQUEST_PAUSE;
+        }
+    }
+
+    /// When there is something to do even if nothing happens.
+    pub(super) fn wake(&mut self) -> Instant {
+        let sent = self.c2s.established().and_then(|established| established.management());
+        match sent.is_some_and(StreamManagement::has_unrequested) {
+            true => self.deadline.min(self.next_request),
+            false => self.deadline,
         }
     }
 

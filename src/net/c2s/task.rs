@@ -58,9 +58,11 @@ pub struct Task {
     pub(super) unsettled: VecDeque<Unsettled>,
     /// What was handled when the client asked for it (XEP-0198), without an answer yet.
     pub(super) asked: VecDeque<u32>,
-    deadline: Instant,
+    pub(super) deadline: Instant,
     last_read: Instant,
     pinged: bool,
+    /// When the client may be asked again for an acknowledgement of little.
+    pub(super) next_request: Instant,
     permit: Option<OwnedSemaphorePermit>,
     /// What counts the connection, as long as it is open.
     connection: Weak<ConnectionPermit>,
@@ -71,9 +73,9 @@ pub struct Task {
 }
 
 /// What ends a wait when nothing comes. Kept from one wait to the next: each enters a list that all connections share.
-struct Bounds<'a> {
+struct Bounds<'a, 'token> {
     alarm: Pin<&'a mut Sleep>,
-    shutdown: Pin<&'a mut WaitForCancellationFuture<'a>>,
+    shutdown: Pin<&'a mut WaitForCancellationFuture<'token>>,
 }
 
 /// How long the client may take to take what is written.
@@ -115,6 +117,7 @@ impl Task {
             deadline: now + Duration::from_secs(limits.login_seconds),
             last_read: now,
             pinged: false,
+            next_request: now,
             server,
             transport,
             peer,
@@ -143,11 +146,10 @@ impl Task {
     }
 
     async fn serve(&mut self) -> ControlFlow<End> {
-        let shutdown = self.server.shutdown.clone();
-        let mut bounds = Bounds {
-            alarm: pin!(sleep_until(self.deadline)),
-            shutdown: pin!(shutdown.cancelled()),
-        };
+        let token = self.server.shutdown.clone();
+        let alarm = pin!(sleep_until(self.deadline));
+        let shutdown = pin!(token.cancelled());
+        let mut bounds = Bounds { alarm, shutdown };
         loop {
             Box::pin(self.work()).await?;
             self.wait(&mut bounds).await?;
@@ -161,7 +163,7 @@ impl Task {
             self.drain_inbox().await?;
             self.settle()?;
             let idle = self.inbox_is_empty() || self.is_behind();
-            self.c2s.request_acknowledgement(idle);
+            self.request_acknowledgement(idle);
             self.flush().await?;
             self.report_delivered().await;
             if idle {
@@ -305,7 +307,7 @@ impl Task {
 
     /// Whether the client has to acknowledge something before it is sent more. What is posted
     /// meanwhile waits in the inbox, whose bound ends a session that never does.
-    fn is_behind(&mut self) -> bool {
+    pub(super) fn is_behind(&mut self) -> bool {
         let bound = self.server.kernel.config.sessions.unacked_bytes;
         let held = self.c2s.established().and_then(|established| established.management());
         held.is_some_and(|management| management.queued_bytes() > bound)
@@ -398,14 +400,15 @@ impl Task {
     }
 
     /// Waits for whatever comes first.
-    async fn wait(&mut self, bounds: &mut Bounds<'_>) -> ControlFlow<End> {
+    async fn wait(&mut self, bounds: &mut Bounds<'_, '_>) -> ControlFlow<End> {
         if self.pending.is_empty() {
             // A quiet connection should cost as little as possible.
             self.buffer = Vec::new();
             self.c2s.release_temporaries();
         }
-        if bounds.alarm.deadline() != self.deadline {
-            bounds.alarm.as_mut().reset(self.deadline);
+        let wake = self.wake();
+        if bounds.alarm.deadline() != wake {
+            bounds.alarm.as_mut().reset(wake);
         }
         let session = self.session.clone();
         let inbox = async {
@@ -445,6 +448,9 @@ impl Task {
     }
 
     fn handle_deadline(&mut self) -> ControlFlow<End> {
+        if self.deadline > Instant::now() {
+            return ControlFlow::Continue(());
+        }
         if self.session.is_none() {
             self.c2s.fail(&StreamError::new(StreamCondition::ConnectionTimeout));
             return ControlFlow::Break(End::Closed);
