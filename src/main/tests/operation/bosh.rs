@@ -22,7 +22,12 @@ impl Client {
         let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
         let line = config.lines().find(|line| line.starts_with("http = ")).unwrap();
         let address = line.split('"').nth(1).unwrap().to_owned();
-        let (host, sid) = (host.to_owned(), String::new());
+        Client::connect(&address, host)
+    }
+
+    /// Opens a stream at `address`, whosever server that is.
+    pub fn connect(address: &str, host: &str) -> Client {
+        let (address, host, sid) = (address.to_owned(), host.to_owned(), String::new());
         let mut client = Client { address, host, sid, rid: 1 };
         let attributes = format!(
             "to='{}' wait='20' hold='1' ver='1.6' xml:lang='en' xmpp:version='1.0' \
@@ -30,8 +35,21 @@ impl Client {
             client.host
         );
         let opened = client.post(&attributes, "");
-        client.sid = between(&opened, "sid='", "'").to_owned();
+        client.sid = between(&opened.replace('"', "'"), "sid='", "'").to_owned();
         client
+    }
+
+    /// Says something and waits for what it leads to: for an answer with all of these parts.
+    pub fn until(&mut self, stanzas: &str, parts: &[&str]) -> String {
+        const POLLS: usize = 12;
+        let mut all = self.say(stanzas).replace('"', "'");
+        for _ in 0..POLLS {
+            if parts.iter().all(|part| all.contains(part)) {
+                return all;
+            }
+            all += &self.say("").replace('"', "'");
+        }
+        panic!("{parts:?} after {stanzas} in {all}");
     }
 
     /// Says something; returns the answer.
@@ -93,11 +111,9 @@ impl Client {
             self.sid, self.host
         );
         self.post(&restart, "");
-        let bound = self.say(
-            "<iq xmlns='jabber:client' type='set' id='b'>\
-             <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
-        );
-        assert!(bound.contains("<jid>"), "{bound}");
+        let bind = "<iq xmlns='jabber:client' type='set' id='b'>\
+                    <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+        self.until(bind, &["<jid>"]);
     }
 }
 
