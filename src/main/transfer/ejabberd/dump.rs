@@ -14,13 +14,13 @@ use wello_wire::xml::Element;
 use super::account::{Ask, Contact, Rule, Subscription, node, privacy};
 use super::terms::{Term, parse};
 use super::xml::{element, stanza};
-use super::{address, addresses, check_hosts, rooms, scram_keys};
+use super::{address, addresses, check_hosts, last_activity, rooms, scram_keys};
 use crate::transfer::importer::Importer;
 use crate::transfer::syntax::Pieces;
 use crate::transfer::{eventing, xep0227};
 
 /// Tables with nothing that anybody would miss.
-const TRANSIENT: [&str; 12] = [
+const TRANSIENT: [&str; 14] = [
     "acl",
     "caps_features",
     "ejabberd_commands",
@@ -31,8 +31,10 @@ const TRANSIENT: [&str; 12] = [
     "oauth_token",
     "pubsub_index",
     "pubsub_last_item",
+    "pubsub_orphan",
     "pubsub_state",
     "roster_version",
+    "vcard_search",
 ];
 
 /// A localpart and a domain.
@@ -172,9 +174,9 @@ impl Overview {
                 }
             }
             "last_activity" => {
-                let at = record.get("timestamp").and_then(Term::integer).map(Timestamp::from_secs);
-                let status = record.text("status").filter(|status| !status.is_empty());
-                let last = at.map(|at| LastActivity { at, status: status.map(str::to_owned) });
+                let seconds = record.get("timestamp").and_then(Term::integer);
+                let status = record.text("status").unwrap_or_default();
+                let last = seconds.and_then(|seconds| last_activity(seconds, status));
                 self.last.extend(record.owner("us").zip(last));
             }
             "muc_room" => self.rooms.extend(record.owner("name_host")),

@@ -10,7 +10,7 @@ mod xml;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use wello_store::ScramKeys;
+use wello_store::{LastActivity, ScramKeys, Timestamp};
 use wello_stream::sasl::{ScramHash, encoding};
 
 use self::terms::Term;
@@ -120,4 +120,13 @@ fn address(term: &Term) -> Option<String> {
 /// Addresses in a list.
 fn addresses(term: &Term) -> Vec<String> {
     term.list().unwrap_or_default().iter().filter_map(address).collect()
+}
+
+/// When somebody was last online, in seconds since 1970, and what they said then.
+fn last_activity(seconds: i64, status: &str) -> Option<LastActivity> {
+    /// What ejabberd notes of those who never were.
+    const NEVER: &str = "Registered but didn't login";
+    let at = Timestamp::from_secs(seconds);
+    let said = Some(status).filter(|status| !status.is_empty()).map(str::to_owned);
+    (status != NEVER).then_some(LastActivity { at, status: said })
 }

@@ -1,13 +1,13 @@
 //! Imports the database of an ejabberd (`sql/lite.sql` and `sql/pg.sql`, also those with `new` in their names).
 
 use anyhow::{Context, bail};
-use wello_store::{ArchivePrefs, DocumentKey, LastActivity, Timestamp};
+use wello_store::{ArchivePrefs, DocumentKey, Timestamp};
 use wello_wire::ns;
 
 use super::account::{Ask, Contact, Rule, Subscription, node, privacy};
 use super::terms::{Term, parse};
 use super::xml::parsed;
-use super::{addresses, check_hosts, rooms, scram_keys};
+use super::{addresses, check_hosts, last_activity, rooms, scram_keys};
 use crate::transfer::database::{Database, Texts};
 use crate::transfer::importer::Importer;
 use crate::transfer::{eventing, xep0227};
@@ -134,9 +134,11 @@ async fn account(
     }
     credentials(importer, row);
     let read = host.rows(LAST, &user).await;
-    if let Some(last) = importer.read(read).and_then(|rows| last(rows.first()?)) {
-        importer.profile(|profile| profile.last = Some(last));
-    }
+    let last = importer.read(read).and_then(|rows| {
+        let row = rows.first()?;
+        last_activity(text(row, 0).parse().ok()?, text(row, 1))
+    });
+    importer.profile(|profile| profile.last = last);
     roster(importer, host, &user).await?;
     documents(importer, host, &user).await?;
     let read = host.rows(RULES, &user).await;
@@ -173,11 +175,6 @@ fn credentials(importer: &mut Importer<'_>, row: &[Option<String>]) {
         Some(keys) => importer.scram(keys),
         None => importer.skip("SCRAM keys that no client could use"),
     }
-}
-
-fn last(row: &[Option<String>]) -> Option<LastActivity> {
-    let at = Timestamp::from_secs(text(row, 0).parse().ok()?);
-    Some(LastActivity { at, status: Some(text(row, 1).to_owned()).filter(|text| !text.is_empty()) })
 }
 
 async fn roster(importer: &mut Importer<'_>, host: &Host<'_>, user: &str) -> anyhow::Result<()> {

@@ -9,6 +9,8 @@ use super::super::{folder, run, serve, text};
 
 pub const HOST: &str = "xmpp.example";
 pub const PASSWORD: &str = "wherefore art thou";
+/// Seconds that an answer may be held back: most of what is said has none.
+const WAIT: u32 = 1;
 pub const ACCOUNTS: [&str; 3] = ["romeo", "juliet", "nurse"];
 
 /// A process that is another server. It ends with this.
@@ -53,7 +55,7 @@ pub fn online(address: &str, name: &str) -> Client {
 }
 
 fn login(address: &str, name: &str) -> Client {
-    let mut client = Client::connect(address, HOST);
+    let mut client = Client::connect(address, HOST, WAIT);
     assert!(client.scram(name, PASSWORD), "{name} at {address}");
     client.bind();
     client
