@@ -58,7 +58,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Invite(options) => invite::run(&config, options).await,
             Command::Health => health::run(&config).await,
-            Command::Import(from) => transfer::import(&config, from).await,
+            Command::Import(options) => transfer::import(&config, options).await,
             Command::Export { file, domain } => {
                 transfer::export(&config, &file, domain.as_deref()).await
             }
