@@ -4,7 +4,6 @@ mod bucket;
 mod certificate;
 mod hibernate;
 mod login;
-mod settle;
 mod snapshot;
 mod task;
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The loop of a connection: what came in, what is to go out, what to wait for.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
@@ -12,16 +11,17 @@ use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
 use wello_stream::c2s::{Action, C2s, Channel};
+use wello_stream::sm::StreamManagement;
 use wello_wire::error::{StreamCondition, StreamError};
 use wello_wire::jid::BareJid;
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
 use super::bucket::Bucket;
-use super::settle::Unsettled;
 use super::transport::Transport;
 use super::{C2sServer, hibernate};
 use crate::admission::ConnectionPermit;
+use crate::ledger::Ledger;
 use crate::tls::ListenerKind;
 
 /// Where the client is.
@@ -52,10 +52,7 @@ pub struct Task {
     buffer: Vec<u8>,
     bucket: Bucket,
     pub(super) session: Option<Arc<Session>>,
-    /// Stanzas that are counted but not on stable storage.
-    pub(super) unsettled: VecDeque<Unsettled>,
-    /// What was handled when the client asked for it (XEP-0198), without an answer yet.
-    pub(super) asked: VecDeque<u32>,
+    ledger: Ledger,
     deadline: Instant,
     last_read: Instant,
     pinged: bool,
@@ -113,8 +110,7 @@ impl Task {
             pending: Vec::new(),
             buffer: Vec::new(),
             session: None,
-            unsettled: VecDeque::new(),
-            asked: VecDeque::new(),
+            ledger: Ledger::default(),
             permit: Some(permit),
             connection,
             login: Default::default(),
@@ -165,14 +161,13 @@ impl Task {
             let farewell = self.transport.close(self.c2s.output(), &mut self.buffer);
             let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         }
-        let Task { server, c2s, session, unsettled, transport, .. } = *self;
+        let Task { server, c2s, session, ledger, transport, .. } = *self;
         drop(transport);
         drop(connection);
         if end != End::HandedOver
             && let Some(session) = session
         {
-            let tickets = unsettled.into_iter().map(|unsettled| unsettled.ticket).collect();
-            hibernate::leave(&server, session, c2s, tickets).await;
+            hibernate::leave(&server, session, c2s, ledger).await;
         }
     }
 
@@ -205,7 +200,10 @@ impl Task {
         match action {
             Action::Close { .. } => return ControlFlow::Break(End::Closed),
             Action::Stanza(stanza) => self.handle_stanza(stanza).await,
-            Action::Acknowledge => self.handle_request(),
+            Action::Acknowledge => {
+                let handled = self.handled();
+                self.ledger.ask(handled);
+            }
             Action::Managed { id } => {
                 if let Some(session) = &self.session {
                     self.server.kernel.sessions.make_resumable(id, session);
@@ -225,6 +223,29 @@ impl Task {
             Action::Bind(request) => Box::pin(self.bind(request)).await,
             Action::Resume(request) => Box::pin(self.resume(request)).await,
             Action::Register { host, iq } => Box::pin(self.register(host, &iq)).await,
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What the client has sent under stream management.
+    fn handled(&mut self) -> u32 {
+        let management = self.c2s.established().and_then(|established| established.management());
+        management.map_or(0, StreamManagement::handled)
+    }
+
+    fn settle(&mut self) -> ControlFlow<End> {
+        let handled = self.handled();
+        match self.ledger.settle(handled) {
+            Ok(None) => {}
+            Ok(Some(durable)) => self.c2s.acknowledge(durable),
+            Err(error) => {
+                tracing::error!(%error, "a message could not be stored, ending the session");
+                if let Some(established) = self.c2s.established() {
+                    established.forget();
+                }
+                self.c2s.fail(&StreamError::new(StreamCondition::InternalServerError));
+                return ControlFlow::Break(End::Closed);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -254,7 +275,11 @@ impl Task {
     async fn handle_stanza(&mut self, stanza: Stanza) {
         let Some(session) = self.session.clone() else { return };
         match self.server.kernel.handle_client(&session, stanza).await {
-            Ok(Some(ticket)) => self.remember(ticket),
+            // Not acknowledged before it is done.
+            Ok(Some(ticket)) => {
+                let handled = self.handled();
+                self.ledger.remember(ticket, handled);
+            }
             Ok(None) => {}
             Err(_) => self.c2s.fail(&StreamError::new(StreamCondition::InvalidFrom)),
         }
@@ -314,11 +339,8 @@ impl Task {
         self.c2s.fail(&StreamError::new(condition).with_text(text));
     }
 
-    async fn hand_over(
-        &mut self,
-        to: tokio::sync::oneshot::Sender<wello_stream::sm::StreamManagement>,
-    ) {
-        let settled = self.wait_settled().await;
+    async fn hand_over(&mut self, to: tokio::sync::oneshot::Sender<StreamManagement>) {
+        let settled = self.ledger.settled().await;
         let management = self
             .c2s
             .established()
@@ -398,14 +420,6 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let waited_for = self.unsettled.front().filter(|_| !self.asked.is_empty());
-        let ticket = waited_for.map(|unsettled| unsettled.ticket.clone());
-        let settled = async {
-            match &ticket {
-                Some(ticket) => drop(ticket.wait().await),
-                None => std::future::pending().await,
-            }
-        };
         let before = self.pending.len();
         tokio::select! {
             read = self.transport.read(&mut self.pending) => match read {
@@ -413,7 +427,7 @@ impl Task {
                 Ok(false) | Err(_) => return ControlFlow::Break(End::Lost),
             },
             () = inbox => return ControlFlow::Continue(()),
-            () = settled => return ControlFlow::Continue(()),
+            () = self.ledger.progress() => return ControlFlow::Continue(()),
             () = sleep_until(self.deadline) => return self.handle_deadline(),
             () = self.server.shutdown.cancelled() => {
                 self.end(EndReason::Shutdown);
