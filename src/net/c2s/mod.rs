@@ -4,6 +4,7 @@ mod bucket;
 mod certificate;
 mod hibernate;
 mod login;
+mod settle;
 mod snapshot;
 mod task;
 #[cfg(test)]

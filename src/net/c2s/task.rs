@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::WaitForCancellationFuture;
 use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
@@ -52,10 +54,12 @@ pub struct Task {
     buffer: Vec<u8>,
     bucket: Bucket,
     pub(super) session: Option<Arc<Session>>,
-    ledger: Ledger,
-    deadline: Instant,
+    pub(super) ledger: Ledger,
+    pub(super) deadline: Instant,
     last_read: Instant,
     pinged: bool,
+    /// When the client may be asked again for an acknowledgement of little.
+    pub(super) next_request: Instant,
     permit: Option<OwnedSemaphorePermit>,
     /// What counts the connection, as long as it is open.
     connection: Weak<ConnectionPermit>,
@@ -63,6 +67,12 @@ pub struct Task {
     pub(super) certified: Vec<BareJid>,
     /// While it registers.
     pub(super) stranger: Option<Stranger>,
+}
+
+/// What ends a wait when nothing comes. Kept from one wait to the next: each enters a list that all connections share.
+struct Bounds<'a, 'token> {
+    alarm: Pin<&'a mut Sleep>,
+    shutdown: Pin<&'a mut WaitForCancellationFuture<'token>>,
 }
 
 /// How long the client may take to take what is written.
@@ -104,6 +114,7 @@ impl Task {
             deadline: now + Duration::from_secs(limits.login_seconds),
             last_read: now,
             pinged: false,
+            next_request: now,
             server,
             transport,
             peer,
@@ -131,9 +142,13 @@ impl Task {
     }
 
     async fn serve(&mut self) -> ControlFlow<End> {
+        let token = self.server.shutdown.clone();
+        let alarm = pin!(sleep_until(self.deadline));
+        let shutdown = pin!(token.cancelled());
+        let mut bounds = Bounds { alarm, shutdown };
         loop {
             Box::pin(self.work()).await?;
-            self.wait().await?;
+            self.wait(&mut bounds).await?;
         }
     }
 
@@ -144,7 +159,7 @@ impl Task {
             self.drain_inbox().await?;
             self.settle()?;
             let idle = self.inbox_is_empty() || self.is_behind();
-            self.c2s.request_acknowledgement(idle);
+            self.request_acknowledgement(idle);
             self.flush().await?;
             self.report_delivered().await;
             if idle {
@@ -200,10 +215,7 @@ impl Task {
         match action {
             Action::Close { .. } => return ControlFlow::Break(End::Closed),
             Action::Stanza(stanza) => self.handle_stanza(stanza).await,
-            Action::Acknowledge => {
-                let handled = self.handled();
-                self.ledger.ask(handled);
-            }
+            Action::Acknowledge => self.handle_request(),
             Action::Managed { id } => {
                 if let Some(session) = &self.session {
                     self.server.kernel.sessions.make_resumable(id, session);
@@ -223,29 +235,6 @@ impl Task {
             Action::Bind(request) => Box::pin(self.bind(request)).await,
             Action::Resume(request) => Box::pin(self.resume(request)).await,
             Action::Register { host, iq } => Box::pin(self.register(host, &iq)).await,
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// What the client has sent under stream management.
-    fn handled(&mut self) -> u32 {
-        let management = self.c2s.established().and_then(|established| established.management());
-        management.map_or(0, StreamManagement::handled)
-    }
-
-    fn settle(&mut self) -> ControlFlow<End> {
-        let handled = self.handled();
-        match self.ledger.settle(handled) {
-            Ok(None) => {}
-            Ok(Some(durable)) => self.c2s.acknowledge(durable),
-            Err(error) => {
-                tracing::error!(%error, "a message could not be stored, ending the session");
-                if let Some(established) = self.c2s.established() {
-                    established.forget();
-                }
-                self.c2s.fail(&StreamError::new(StreamCondition::InternalServerError));
-                return ControlFlow::Break(End::Closed);
-            }
         }
         ControlFlow::Continue(())
     }
@@ -275,11 +264,7 @@ impl Task {
     async fn handle_stanza(&mut self, stanza: Stanza) {
         let Some(session) = self.session.clone() else { return };
         match self.server.kernel.handle_client(&session, stanza).await {
-            // Not acknowledged before it is done.
-            Ok(Some(ticket)) => {
-                let handled = self.handled();
-                self.ledger.remember(ticket, handled);
-            }
+            Ok(Some(ticket)) => self.remember(ticket),
             Ok(None) => {}
             Err(_) => self.c2s.fail(&StreamError::new(StreamCondition::InvalidFrom)),
         }
@@ -317,7 +302,7 @@ impl Task {
 
     /// Whether the client has to acknowledge something before it is sent more. What is posted
     /// meanwhile waits in the inbox, whose bound ends a session that never does.
-    fn is_behind(&mut self) -> bool {
+    pub(super) fn is_behind(&mut self) -> bool {
         let bound = self.server.kernel.config.sessions.unacked_bytes;
         let held = self.c2s.established().and_then(|established| established.management());
         held.is_some_and(|management| management.queued_bytes() > bound)
@@ -407,11 +392,15 @@ impl Task {
     }
 
     /// Waits for whatever comes first.
-    async fn wait(&mut self) -> ControlFlow<End> {
+    async fn wait(&mut self, bounds: &mut Bounds<'_, '_>) -> ControlFlow<End> {
         if self.pending.is_empty() {
             // A quiet connection should cost as little as possible.
             self.buffer = Vec::new();
             self.c2s.release_temporaries();
+        }
+        let wake = self.wake();
+        if bounds.alarm.deadline() != wake {
+            bounds.alarm.as_mut().reset(wake);
         }
         let session = self.session.clone();
         let inbox = async {
@@ -428,8 +417,8 @@ impl Task {
             },
             () = inbox => return ControlFlow::Continue(()),
             () = self.ledger.progress() => return ControlFlow::Continue(()),
-            () = sleep_until(self.deadline) => return self.handle_deadline(),
-            () = self.server.shutdown.cancelled() => {
+            () = bounds.alarm.as_mut() => return self.handle_deadline(),
+            () = bounds.shutdown.as_mut() => {
                 self.end(EndReason::Shutdown);
                 return ControlFlow::Break(End::Closed);
             }
@@ -443,6 +432,9 @@ impl Task {
     }
 
     fn handle_deadline(&mut self) -> ControlFlow<End> {
+        if self.deadline > Instant::now() {
+            return ControlFlow::Continue(());
+        }
         if self.session.is_none() {
             self.c2s.fail(&StreamError::new(StreamCondition::ConnectionTimeout));
             return ControlFlow::Break(End::Closed);

@@ -241,14 +241,16 @@ impl C2s {
         self.phase = Phase::Established(established);
     }
 
-    /// Asks for an acknowledgement when one is due; `idle` tells that nothing else waits.
-    pub fn request_acknowledgement(&mut self, idle: bool) {
-        if let Phase::Established(established) = &mut self.phase
-            && let Some(management) = &mut established.management
-            && management.wants_acknowledgement(idle)
-        {
+    /// Asks for an acknowledgement when one is due, and tells whether it was. `idle`: nothing more is to be sent now;
+    /// `paused`: the last question is some time ago.
+    pub fn request_acknowledgement(&mut self, idle: bool, paused: bool) -> bool {
+        let Phase::Established(established) = &mut self.phase else { return false };
+        let management = established.management.as_mut();
+        let due = management.is_some_and(|sm| sm.wants_acknowledgement(idle, paused));
+        if due {
             self.output.element(&Element::new("r", ns::SM));
         }
+        due
     }
 
     fn write(&mut self, established: &mut Established, stanza: Stanza) {

@@ -147,7 +147,7 @@ impl Exchange {
 
     /// Asks for an acknowledgement if one is due; `idle` tells that nothing else waits.
     pub fn request_acknowledgement(&mut self, idle: bool) -> bool {
-        let due = self.management.as_mut().is_some_and(|it| it.wants_acknowledgement(idle));
+        let due = self.management.as_mut().is_some_and(|it| it.wants_acknowledgement(idle, true));
         if due {
             self.output.element(&Element::new("r", ns::SM));
         }
