@@ -1,6 +1,5 @@
 //! The loop of a connection: what came in, what is to go out, what to wait for.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
@@ -14,16 +13,17 @@ use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
 use wello_stream::c2s::{Action, C2s, Channel};
+use wello_stream::sm::StreamManagement;
 use wello_wire::error::{StreamCondition, StreamError};
 use wello_wire::jid::BareJid;
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
 use super::bucket::Bucket;
-use super::settle::Unsettled;
 use super::transport::Transport;
 use super::{C2sServer, hibernate};
 use crate::admission::ConnectionPermit;
+use crate::ledger::Ledger;
 use crate::tls::ListenerKind;
 
 /// Where the client is.
@@ -54,10 +54,7 @@ pub struct Task {
     buffer: Vec<u8>,
     bucket: Bucket,
     pub(super) session: Option<Arc<Session>>,
-    /// Stanzas that are counted but not on stable storage.
-    pub(super) unsettled: VecDeque<Unsettled>,
-    /// What was handled when the client asked for it (XEP-0198), without an answer yet.
-    pub(super) asked: VecDeque<u32>,
+    pub(super) ledger: Ledger,
     pub(super) deadline: Instant,
     last_read: Instant,
     pinged: bool,
@@ -124,8 +121,7 @@ impl Task {
             pending: Vec::new(),
             buffer: Vec::new(),
             session: None,
-            unsettled: VecDeque::new(),
-            asked: VecDeque::new(),
+            ledger: Ledger::default(),
             permit: Some(permit),
             connection,
             login: Default::default(),
@@ -180,14 +176,13 @@ impl Task {
             let farewell = self.transport.close(self.c2s.output(), &mut self.buffer);
             let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         }
-        let Task { server, c2s, session, unsettled, transport, .. } = *self;
+        let Task { server, c2s, session, ledger, transport, .. } = *self;
         drop(transport);
         drop(connection);
         if end != End::HandedOver
             && let Some(session) = session
         {
-            let tickets = unsettled.into_iter().map(|unsettled| unsettled.ticket).collect();
-            hibernate::leave(&server, session, c2s, tickets).await;
+            hibernate::leave(&server, session, c2s, ledger).await;
         }
     }
 
@@ -329,11 +324,8 @@ impl Task {
         self.c2s.fail(&StreamError::new(condition).with_text(text));
     }
 
-    async fn hand_over(
-        &mut self,
-        to: tokio::sync::oneshot::Sender<wello_stream::sm::StreamManagement>,
-    ) {
-        let settled = self.wait_settled().await;
+    async fn hand_over(&mut self, to: tokio::sync::oneshot::Sender<StreamManagement>) {
+        let settled = self.ledger.settled().await;
         let management = self
             .c2s
             .established()
@@ -417,14 +409,6 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let waited_for = self.unsettled.front().filter(|_| !self.asked.is_empty());
-        let ticket = waited_for.map(|unsettled| unsettled.ticket.clone());
-        let settled = async {
-            match &ticket {
-                Some(ticket) => drop(ticket.wait().await),
-                None => std::future::pending().await,
-            }
-        };
         let before = self.pending.len();
         tokio::select! {
             read = self.transport.read(&mut self.pending) => match read {
@@ -432,7 +416,7 @@ impl Task {
                 Ok(false) | Err(_) => return ControlFlow::Break(End::Lost),
             },
             () = inbox => return ControlFlow::Continue(()),
-            () = settled => return ControlFlow::Continue(()),
+            () = self.ledger.progress() => return ControlFlow::Continue(()),
             () = bounds.alarm.as_mut() => return self.handle_deadline(),
             () = bounds.shutdown.as_mut() => {
                 self.end(EndReason::Shutdown);

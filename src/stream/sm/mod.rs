@@ -1,11 +1,17 @@
-//! Stream management (XEP-0198 1.6.3): counters and the queue of what the client has not
+//! Stream management (XEP-0198 1.6.3): counters and the queue of what the peer has not
 //! acknowledged. Plain data: it outlives its connection and moves to the next one.
+
+mod nonza;
 
 use std::collections::VecDeque;
 
 use compact_str::CompactString;
 use thiserror::Error;
 use wello_wire::stanza::{Kind, MessageType, Stanza, StoredCopy};
+
+pub(crate) use nonza::{
+    Resumption, acknowledgement, enabled, failed, handled_count, has_resumption, resume, resumed,
+};
 
 /// The server's half of a managed stream.
 #[derive(Debug)]
