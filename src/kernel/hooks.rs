@@ -13,7 +13,7 @@ use wello_store::{Ticket, Timestamp};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
-use wello_wire::stanza::{Stanza, StoredCopy};
+use wello_wire::stanza::{Kind, Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 use crate::Kernel;
@@ -376,9 +376,17 @@ pub trait Service: Send + Sync {
         Vec::new()
     }
 
-    /// Takes whatever is sent to its domain or an address below, but for IQs to the domain that
-    /// a handler of [`IqScope::Service`] takes. The stanza has passed the guards; an IQ is
-    /// well-formed (RFC 6120, section 8.2.3). Requests are answered by [`Kernel::answer`].
+    /// Answers a request to its domain that no handler of [`IqScope::Service`] takes.
+    async fn answer(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        Err(StanzaError::service_unavailable(""))
+    }
+
+    /// Takes whatever else is sent to its domain, and all that is sent to addresses below. The stanza has passed the
+    /// guards; an IQ is well-formed (RFC 6120, section 8.2.3). Requests are answered by [`Kernel::answer`].
     ///
     /// The ticket tells when what had to be stored is safe, as in [`Kernel::handle_client`].
     async fn handle(
@@ -386,7 +394,12 @@ pub trait Service: Send + Sync {
         kernel: &Arc<Kernel>,
         stanza: Stanza,
         session: Option<&Arc<Session>>,
-    ) -> Option<Ticket>;
+    ) -> Option<Ticket> {
+        if stanza.kind != Kind::Presence {
+            kernel.refuse(session, &stanza, &StanzaError::service_unavailable("")).await;
+        }
+        None
+    }
 
     /// The server goes down: the last chance to tell sessions, which their clients may resume.
     async fn shut_down(&self, _kernel: &Arc<Kernel>) {}

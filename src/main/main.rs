@@ -24,6 +24,11 @@ use wello_kernel::config::Config;
 
 use cli::{CheckOther, Cli, Command};
 
+/// A connection that wakes for one stanza allocates and frees a dozen small things: a fifth of the work with the
+/// allocator of glibc.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DEFAULT_FILE: &str = "./config.toml";
 
 fn main() -> ExitCode {
@@ -53,7 +58,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Invite(options) => invite::run(&config, options).await,
             Command::Health => health::run(&config).await,
-            Command::Import(from) => transfer::import(&config, from).await,
+            Command::Import(options) => transfer::import(&config, options).await,
             Command::Export { file, domain } => {
                 transfer::export(&config, &file, domain.as_deref()).await
             }

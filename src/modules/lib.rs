@@ -16,6 +16,7 @@ mod external_services;
 mod forgery;
 mod guests;
 mod last;
+mod moved;
 mod muc;
 mod offline;
 mod ping;
@@ -40,6 +41,7 @@ use wello_kernel::config::Config;
 use wello_kernel::module::Module;
 
 pub use archive::searchable_text;
+pub use muc::portable as rooms;
 
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
@@ -77,6 +79,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
+    // Its guard is the last one: what it takes, all others have let pass.
+    modules.push(Arc::new(moved::Moved::default()));
     if config.uploads.enabled {
         modules.push(Arc::new(ptt::Ptt::default()));
     }

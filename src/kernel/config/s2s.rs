@@ -29,6 +29,10 @@ pub struct S2s {
     pub ca: Option<PathBuf>,
     pub nameserver: Option<SocketAddr>,
     pub private_networks: Vec<String>,
+    /// XEP-0288.
+    pub bidi: bool,
+    /// 0: not at all.
+    pub resume_seconds: u64,
     pub stanza_bytes: usize,
     pub outbox_bytes: usize,
     pub rate_bytes_per_second: u64,
@@ -55,6 +59,8 @@ impl Default for S2s {
             ca: None,
             nameserver: None,
             private_networks: Vec::new(),
+            bidi: true,
+            resume_seconds: 120,
             stanza_bytes: 512 * 1024,
             outbox_bytes: 4 * 1024 * 1024,
             rate_bytes_per_second: 4 * 1024 * 1024,
@@ -77,6 +83,10 @@ impl S2s {
 
     pub fn connect(&self) -> Duration {
         Duration::from_secs(self.connect_seconds)
+    }
+
+    pub fn resumption(&self) -> Duration {
+        Duration::from_secs(self.resume_seconds)
     }
 
     pub fn retry(&self) -> Duration {

@@ -59,10 +59,17 @@ pub async fn import_item(
     payload: Option<&Element>,
 ) -> anyhow::Result<()> {
     let account = importer.jid()?;
-    let node = node_of(importer, node).await?;
+    let Some(node) = node_of(importer, node).await? else {
+        importer.counts.items += 1;
+        return Ok(());
+    };
     let pubsub = &importer.store.pubsub;
     if !pubsub.items_by_id(node.id, &[id.to_owned()], 1).await?.is_empty() {
         importer.counts.repeated += 1;
+        return Ok(());
+    }
+    if importer.dry_run {
+        importer.counts.items += 1;
         return Ok(());
     }
     let payload = match payload.map(|payload| readable(payload.to_string().into_bytes())) {
@@ -97,8 +104,8 @@ async fn configure(importer: &mut Importer<'_>, name: &str, part: &Element) -> a
     create(importer, name, &form).await.map(|_| ())
 }
 
-/// The node, which is made with what is usual for it if it is not there.
-async fn node_of(importer: &mut Importer<'_>, name: &str) -> anyhow::Result<PubSubNode> {
+/// The node, which is made with what is usual for it if it is not there. `None`: it would be made.
+async fn node_of(importer: &mut Importer<'_>, name: &str) -> anyhow::Result<Option<PubSubNode>> {
     create(importer, name, &DataForm::typed(FormKind::Submit, CONFIG)).await
 }
 
@@ -106,9 +113,12 @@ async fn create(
     importer: &mut Importer<'_>,
     name: &str,
     form: &DataForm,
-) -> anyhow::Result<PubSubNode> {
+) -> anyhow::Result<Option<PubSubNode>> {
     let account = importer.jid()?;
     let pubsub = &importer.store.pubsub;
+    if importer.dry_run {
+        return Ok(pubsub.node(&account, name).await?);
+    }
     let new = NewNode {
         service: account.clone(),
         name: name.to_owned(),
@@ -118,9 +128,9 @@ async fn create(
         owner: None,
     };
     if let NodeCreation::Created(node) = pubsub.create_node(&new, u64::MAX).await? {
-        return Ok(node);
+        return Ok(Some(node));
     }
-    pubsub.node(&account, name).await?.context("the node was deleted")
+    pubsub.node(&account, name).await?.context("the node was deleted").map(Some)
 }
 
 async fn affiliations(
@@ -141,7 +151,9 @@ async fn affiliations(
             _ => importer.skip("affiliations that cannot be read"),
         }
     }
-    importer.store.pubsub.affiliate(node.id, &changes, u64::MAX).await?;
+    if let Some(node) = node.filter(|_| !importer.dry_run) {
+        importer.store.pubsub.affiliate(node.id, &changes, u64::MAX).await?;
+    }
     Ok(())
 }
 
@@ -162,7 +174,9 @@ async fn subscriptions(
         let options = SubscriptionOptions::default();
         let subscription = NodeSubscription { jid: jid.to_string(), bare, state, options };
         let now = Clock::System.now();
-        importer.store.pubsub.subscribe(node.id, &subscription, u64::MAX, now).await?;
+        if let Some(node) = node.as_ref().filter(|_| !importer.dry_run) {
+            importer.store.pubsub.subscribe(node.id, &subscription, u64::MAX, now).await?;
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod accounts;
 mod acme;
 mod bosh;
 mod check;
+mod moving;
 mod restore;
 mod transfer;
 
