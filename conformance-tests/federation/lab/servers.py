@@ -175,7 +175,7 @@ unbound = {{ resolvconf = false, hoststxt = false, forward = "{gate}@53" }}
 use_ipv6 = false
 modules_enabled = {{
     "roster", "saslauth", "tls", "dialback", "disco", "ping", "pep", "vcard_legacy", "offline",
-    "smacks",
+    "smacks", "s2s_bidi",
 }}
 modules_disabled = {{ "limits" }}
 authentication = "internal_plain"
