@@ -2,6 +2,7 @@
 //! the real ones.
 
 #[path = "../../black_box/database.rs"]
+#[expect(dead_code, reason = "of it only PostgreSQL is wanted here")]
 mod database;
 mod ejabberd;
 mod peer;
