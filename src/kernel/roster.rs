@@ -230,6 +230,9 @@ impl Kernel {
                 .with_child(query.clone());
             self.post(session, push);
         }
+        for hook in &self.hooks.accounts {
+            hook.roster_pushed(self, account, &query).await;
+        }
     }
 
     /// Section 2.3 and 2.4: name and groups are the client's to choose, the rest is not.

@@ -9,6 +9,7 @@ mod carbons;
 mod client_access;
 mod commands;
 mod contact;
+mod delegation;
 mod disco;
 mod establishment;
 mod external_services;
@@ -20,6 +21,7 @@ mod muc;
 mod offline;
 mod ping;
 mod private;
+mod privileges;
 pub mod ptt;
 mod pubsub;
 pub mod push;
@@ -95,5 +97,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         modules.push(Arc::new(guests::Guests::new(Arc::clone(&muc))));
     }
     modules.extend(calls::Calls::new(config, muc).map(|calls| Arc::new(calls) as _));
+    // After those that refuse, and after all whose features it replaces.
+    modules.push(Arc::new(privileges::Privileges::new(config)));
+    modules.push(Arc::new(delegation::Delegation::new(config)));
     modules
 }

@@ -7,7 +7,9 @@ mod outbox;
 mod outgoing;
 mod policy;
 pub mod probe;
+mod resumption;
 mod socket;
+mod traffic;
 mod trust;
 
 use std::collections::HashMap;
@@ -31,7 +33,8 @@ use crate::listener::Accepted;
 use crate::tls::{CertificateStore, ListenerKind, TlsAcceptor};
 
 use lookup::Resolver;
-use outbox::{Outboxes, Question, Unserved};
+use outbox::{Charge, Outboxes, Question, Unserved};
+use resumption::Resumptions;
 
 pub use lookup::{LookupError, Target};
 pub(crate) use socket::Socket;
@@ -57,6 +60,7 @@ pub struct S2sServer {
     settings: Arc<Settings>,
     resolver: Resolver,
     outboxes: Outboxes,
+    resumptions: Resumptions,
     /// Streams that other domains have opened and proved.
     accepted: Mutex<HashMap<Domain, usize>>,
     shutdown: CancellationToken,
@@ -77,6 +81,7 @@ impl S2sServer {
         Ok(Arc::new(S2sServer {
             settings: Arc::new(settings(&kernel)),
             outboxes: Outboxes::new(config.outbox_bytes, config.domains),
+            resumptions: Resumptions::new(config.connections),
             resolver,
             acceptor,
             certificates,
@@ -126,7 +131,7 @@ impl S2sServer {
         if !self.settings.domains.contains(&pair.from) {
             return Err(StanzaError::not_allowed("this server sends for its own domains"));
         }
-        let (verdict, reason) = policy::decide(self.config(), &pair.to);
+        let (verdict, reason) = self.judge(&pair.to);
         if verdict == policy::Verdict::Denied {
             tracing::debug!(%pair, reason, "not sent");
             return Err(StanzaError::not_allowed("this server does not talk to that one"));
@@ -134,6 +139,11 @@ impl S2sServer {
         let unserved = self.outboxes.post(pair, stanza)?;
         self.serve(unserved);
         Ok(())
+    }
+
+    /// Whether the operator wants to talk to a domain.
+    fn judge(&self, domain: &Domain) -> (policy::Verdict, &'static str) {
+        policy::decide(self.config(), domain)
     }
 
     /// Asks the server of `verification.pair.from`.
@@ -151,8 +161,19 @@ impl S2sServer {
     }
 
     fn serve(self: &Arc<Self>, unserved: Unserved) {
-        if let Some(outbox) = unserved {
-            self.tasks.spawn(outgoing::run(Arc::clone(self), outbox));
+        if let Some(charge) = unserved {
+            self.tasks.spawn(outgoing::run(Arc::clone(self), charge));
+        }
+    }
+
+    /// The stream that served these is gone.
+    fn pass_on(self: &Arc<Self>, charges: Vec<Charge>) {
+        for charge in charges {
+            let pair = charge.pair.clone();
+            match charge.pass_on() {
+                None => self.outboxes.forget(&pair),
+                unserved => self.serve(unserved),
+            }
         }
     }
 
@@ -163,6 +184,11 @@ impl S2sServer {
         domain: &Domain,
     ) -> Result<(), trust::Untrusted> {
         trust::check(chain, &self.roots, domain, self.kernel.clock.now())
+    }
+
+    /// Whether these have arrived is not known; better told twice than lost without a word.
+    async fn give_back_lost(self: &Arc<Self>, stanzas: Vec<Stanza>) {
+        self.give_back(stanzas, &StanzaError::remote_server_timeout("connection lost")).await;
     }
 
     /// Tells the senders of what could not be sent.
@@ -231,5 +257,7 @@ fn settings(kernel: &Kernel) -> Settings {
         limits_before_login: kernel.config.limits.before_login(),
         limits: kernel.config.s2s.stream(&kernel.config.limits),
         pairs: MAX_PAIRS,
+        bidi: kernel.config.s2s.bidi,
+        resumption: kernel.config.s2s.resumption(),
     }
 }

@@ -70,7 +70,7 @@ async fn messages_by_dialback() {
     let mut verona = Verona::dialback().await;
     verona.greet().await;
     verona.greet().await;
-    assert_eq!(verona.logged("\"by\":\"dialback\""), [1, 1], "one stream each way");
+    assert_eq!(verona.logged("\"by\":\"dialback\""), [1, 1], "one stream both ways");
     assert_eq!(verona.logged("\"by\":\"EXTERNAL\""), [0, 0]);
 }
 
@@ -81,6 +81,29 @@ async fn messages_by_certificate() {
     verona.greet().await;
     assert_eq!(verona.logged("\"by\":\"EXTERNAL\""), [1, 1]);
     assert_eq!(verona.logged("\"by\":\"dialback\""), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_stream_for_each_direction() {
+    for authority in [None, Some(&Authority::new())] {
+        let mut verona = Verona::with(authority, "bidi = false").await;
+        verona.greet().await;
+        verona.greet().await;
+        assert_eq!(verona.logged("another server listens"), [1, 1]);
+        assert_eq!(verona.logged("another server may send"), [1, 1]);
+    }
+}
+
+#[tokio::test]
+async fn one_stream_for_both_directions() {
+    for authority in [None, Some(&Authority::new())] {
+        let mut verona = Verona::with(authority, "").await;
+        verona.greet().await;
+        verona.greet().await;
+        assert_eq!(verona.logged("another server listens"), [1, 0]);
+        assert_eq!(verona.logged("another server may send"), [0, 1]);
+        assert_eq!(verona.logged("\"bidi\":true"), [1, 1]);
+    }
 }
 
 #[tokio::test]
