@@ -6,5 +6,6 @@
 mod database;
 mod ejabberd;
 mod peer;
+mod postgres;
 mod prosody;
 mod round_trip;
