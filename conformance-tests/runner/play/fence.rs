@@ -66,7 +66,7 @@ impl Play<'_> {
         let mut markers = Vec::new();
         for other in others {
             let marker = self.fence_id();
-            let from = self.actor(&other)?.from_attribute();
+            let from = self.actor(&other)?.sender_attribute();
             let iq = format!("<iq type='result' id='{marker}' {from}to='{}'/>", escape(&target));
             let sent = self.mark(&other, &iq, deadline).await;
             if self.actor(&other)?.connection.is_none() {
@@ -88,13 +88,13 @@ impl Play<'_> {
 impl Actor {
     async fn ping(&mut self, id: &str, server: &str) -> Outcome {
         let to = if self.spec.component.is_some() { server } else { &self.account.domain };
-        let addresses = format!("{}to='{}'", self.from_attribute(), escape(to));
+        let addresses = format!("{}to='{}'", self.sender_attribute(), escape(to));
         let iq = format!("<iq type='get' id='{id}' {addresses}><ping xmlns='urn:xmpp:ping'/></iq>");
         self.send_elements(&iq).await
     }
 
     /// Components name the sender of what they send, which servers do for clients.
-    fn from_attribute(&self) -> String {
+    fn sender_attribute(&self) -> String {
         match &self.spec.component {
             Some((domain, _)) => format!("from='{}' ", escape(domain)),
             None => String::new(),
