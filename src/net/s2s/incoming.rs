@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustls::pki_types::CertificateDer;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use wello_kernel::metrics::StreamLabels;
 use wello_stream::s2s::{Domain, Incoming, IncomingAction, Pair, Verdict, Verification, Welcome};
 use wello_wire::error::{StanzaError, StreamCondition, StreamError};
@@ -17,7 +17,7 @@ use super::S2sServer;
 use super::policy;
 use super::socket::Socket;
 use crate::admission::ConnectionPermit;
-use crate::c2s::Bucket;
+use crate::shaper::Shaper;
 use crate::tls::ListenerKind;
 
 /// Owns one connection.
@@ -32,7 +32,7 @@ pub struct Task {
     /// Read and not yet handled.
     pending: Vec<u8>,
     buffer: Vec<u8>,
-    bucket: Bucket,
+    shaper: Shaper,
     verdicts: FuturesUnordered<BoxFuture<'static, (Pair, Verdict)>>,
     /// The domain that the connection counts for.
     counted: Option<Domain>,
@@ -63,7 +63,7 @@ impl Task {
         let login = Duration::from_secs(server.kernel.config.limits.login_seconds);
         Task {
             stream: Incoming::new(Arc::clone(&server.settings), certificates.is_some()),
-            bucket: Bucket::new(config.rate_bytes_per_second, config.burst_bytes, now),
+            shaper: Shaper::new(config.rate(), now),
             deadline: now + login,
             last_read: now,
             certificates: certificates.unwrap_or_default(),
@@ -159,7 +159,7 @@ impl Task {
     fn welcome(&self, from: Option<&Domain>, to: &Domain) -> Result<Welcome, StreamError> {
         // Somebody without a name can still ask about ours.
         let Some(from) = from else { return Ok(Welcome { external: false, dialback: true }) };
-        let (verdict, reason) = policy::decide(self.server.config(), from);
+        let (verdict, reason) = self.server.judge(from);
         if verdict == policy::Verdict::Denied {
             tracing::debug!(peer = %self.peer, %from, reason, "turned away");
             let error = StreamError::new(StreamCondition::PolicyViolation);
@@ -175,7 +175,7 @@ impl Task {
 
     fn verify(&mut self, claim: Verification) {
         let server = Arc::clone(&self.server);
-        let (verdict, reason) = policy::decide(server.config(), &claim.pair.from);
+        let (verdict, reason) = server.judge(&claim.pair.from);
         let trusted = server.trusts(&self.certificates, &claim.pair.from).is_ok();
         let at_once = match verdict {
             policy::Verdict::Denied => {
@@ -243,8 +243,13 @@ impl Task {
         self.stream.release_temporaries();
         let before = self.pending.len();
         let server = Arc::clone(&self.server);
+        let (shaper, socket, pending) = (&self.shaper, &mut self.socket, &mut self.pending);
+        let read = async {
+            shaper.ready().await;
+            socket.read(pending).await
+        };
         tokio::select! {
-            read = self.socket.read(&mut self.pending) => match read {
+            read = read => match read {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
@@ -259,9 +264,7 @@ impl Task {
             }
         }
         self.last_read = Instant::now();
-        if let Some(pause) = self.bucket.take(self.pending.len() - before, self.last_read) {
-            sleep(pause).await;
-        }
+        self.shaper.count(self.pending.len() - before, self.last_read);
         ControlFlow::Continue(())
     }
 

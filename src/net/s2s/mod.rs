@@ -126,7 +126,7 @@ impl S2sServer {
         if !self.settings.domains.contains(&pair.from) {
             return Err(StanzaError::not_allowed("this server sends for its own domains"));
         }
-        let (verdict, reason) = policy::decide(self.config(), &pair.to);
+        let (verdict, reason) = self.judge(&pair.to);
         if verdict == policy::Verdict::Denied {
             tracing::debug!(%pair, reason, "not sent");
             return Err(StanzaError::not_allowed("this server does not talk to that one"));
@@ -134,6 +134,14 @@ impl S2sServer {
         let unserved = self.outboxes.post(pair, stanza)?;
         self.serve(unserved);
         Ok(())
+    }
+
+    /// Whether the operator wants to talk to a domain.
+    fn judge(&self, domain: &Domain) -> (policy::Verdict, &'static str) {
+        if self.kernel.blocklist.blocks_domain(domain.as_str()) {
+            return (policy::Verdict::Denied, "in a block list");
+        }
+        policy::decide(self.config(), domain)
     }
 
     /// Asks the server of `verification.pair.from`.

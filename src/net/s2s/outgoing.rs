@@ -377,7 +377,7 @@ fn negotiable(
     chain: &[CertificateDer<'_>],
 ) -> (Negotiable, Option<Failure>) {
     let domain = &outbox.pair.to;
-    let (verdict, reason) = policy::decide(server.config(), domain);
+    let (verdict, reason) = server.judge(domain);
     let trusted = server.trusts(chain, domain);
     if let Err(error) = trusted {
         tracing::debug!(%domain, %error, "certificate of another server");
