@@ -1,7 +1,9 @@
 //! The features, each in a file or folder of its own.
 
+mod about;
 mod archive;
 mod blocking;
+mod blocklists;
 mod bytestreams;
 mod calls;
 mod caps;
@@ -10,6 +12,7 @@ mod client_access;
 mod commands;
 mod contact;
 mod disco;
+mod egress;
 mod establishment;
 mod external_services;
 mod forgery;
@@ -17,6 +20,7 @@ mod guests;
 mod last;
 mod muc;
 mod offline;
+mod pace;
 mod ping;
 mod private;
 pub mod ptt;
@@ -26,6 +30,7 @@ mod registration;
 mod retention;
 mod roster;
 mod search;
+mod serverinfo;
 mod strangers;
 mod time;
 mod upload;
@@ -48,6 +53,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let push = Arc::new(push::Push::new(Arc::clone(&pubsub)));
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
+        Arc::new(pace::Pace::default()),
+        Arc::new(egress::Egress::default()),
         Arc::new(disco::Disco),
         Arc::new(caps),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
@@ -60,6 +67,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(time::Time),
         Arc::new(last::Last::new()),
         Arc::new(contact::Contact),
+        Arc::new(serverinfo::ServerInfo::new(config, Arc::clone(&pubsub))),
+        Arc::new(about::About),
         Arc::new(external_services::ExternalServices::default()),
         Arc::new(private::Private::new(Arc::clone(&pubsub))),
         Arc::new(vcard::VCard::new(Arc::clone(&pubsub))),
@@ -70,6 +79,9 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(commands::Commands::new(Arc::clone(&pubsub), Arc::clone(&strangers))),
         Arc::clone(&push) as _,
     ];
+    // The operator's word comes before that of users.
+    let lists = blocklists::Blocklists::new(config).map(|lists| Arc::new(lists) as _);
+    modules.splice(0..0, lists);
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use wello_wire::jid::Jid;
 use wello_wire::xml::Limits;
 
-use super::{ConfigError, LimitsConfig};
+use super::{ConfigError, LimitsConfig, Rate};
 
 /// Streams with other servers.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -81,6 +81,11 @@ impl S2s {
         Limits { stanza_bytes: self.stanza_bytes, ..limits.stream() }
     }
 
+    /// Of a connection that another server has made.
+    pub fn rate(&self) -> Rate {
+        Rate { bytes_per_second: self.rate_bytes_per_second, burst_bytes: self.burst_bytes }
+    }
+
     pub fn connect(&self) -> Duration {
         Duration::from_secs(self.connect_seconds)
     }
@@ -133,6 +138,11 @@ pub struct Component {
     /// Told to clients among the services of its host.
     #[serde(default = "listed")]
     pub listed: bool,
+    /// 0: as fast as it likes.
+    #[serde(default)]
+    pub rate_bytes_per_second: u64,
+    #[serde(default)]
+    pub burst_bytes: u64,
 }
 
 fn listed() -> bool {
@@ -146,6 +156,10 @@ impl std::fmt::Debug for Component {
 }
 
 impl Component {
+    pub fn rate(&self) -> Rate {
+        Rate { bytes_per_second: self.rate_bytes_per_second, burst_bytes: self.burst_bytes }
+    }
+
     pub(super) fn check(&self, hosts: &[&str]) -> Result<(), ConfigError> {
         let value = |reason: &str| {
             let reason = format!("{:?}: {reason}", self.domain);

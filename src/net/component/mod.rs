@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wello_kernel::Kernel;
+use wello_kernel::config::{Component, Rate};
 use wello_stream::component::Settings;
 use wello_stream::s2s::Domain;
 use wello_wire::error::{ErrorType, StanzaError};
@@ -79,6 +80,14 @@ impl ComponentServer {
         to.bare_str().hash(&mut hasher);
         let place = usize::try_from(hasher.finish() % queues.len() as u64).unwrap_or(0);
         queues[place].post(stanza)
+    }
+
+    /// How fast the component may send.
+    fn rate_of(&self, domain: &Domain) -> Rate {
+        let components = &self.kernel.config.component;
+        let found =
+            components.iter().find(|known| Domain::parse(&known.domain).as_ref() == Some(domain));
+        found.map_or_else(|| self.kernel.config.limits.rate(), Component::rate)
     }
 
     /// `false`: there are too many.

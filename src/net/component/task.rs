@@ -16,6 +16,7 @@ use super::queue::Queue;
 use crate::admission::ConnectionPermit;
 use crate::listener::Accepted;
 use crate::s2s::Socket;
+use crate::shaper::Shaper;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,6 +38,7 @@ pub struct Task {
     domain: Option<Domain>,
     pending: Vec<u8>,
     buffer: Vec<u8>,
+    shaper: Shaper,
     deadline: Instant,
 }
 
@@ -44,10 +46,12 @@ impl Task {
     pub fn new(server: Arc<ComponentServer>, accepted: Accepted) -> Task {
         let Accepted { stream, peer, permit, .. } = accepted;
         let config = &server.kernel.config;
+        let now = Instant::now();
         Task {
             stream: Component::new(Arc::clone(&server.settings)),
             queue: Arc::new(Queue::new(config.s2s.outbox_bytes)),
-            deadline: Instant::now() + Duration::from_secs(config.limits.login_seconds),
+            shaper: Shaper::new(config.limits.rate(), now),
+            deadline: now + Duration::from_secs(config.limits.login_seconds),
             socket: Socket::Tcp(stream),
             peer,
             permit,
@@ -114,6 +118,7 @@ impl Task {
         }
         tracing::info!(peer = %self.peer, %domain, "component connected");
         self.permit.authenticated();
+        self.shaper.set_rate(self.server.rate_of(&domain), Instant::now());
         self.deadline = Instant::now() + KEEP_ALIVE;
         self.domain = Some(domain);
     }
@@ -132,9 +137,18 @@ impl Task {
     async fn wait(&mut self) -> ControlFlow<()> {
         self.buffer = Vec::new();
         let (queue, server) = (Arc::clone(&self.queue), Arc::clone(&self.server));
+        let before = self.pending.len();
+        let (shaper, socket, pending) = (&self.shaper, &mut self.socket, &mut self.pending);
+        let read = async {
+            shaper.ready().await;
+            socket.read(pending).await
+        };
         tokio::select! {
-            read = self.socket.read(&mut self.pending) => match read {
-                Ok(true) => ControlFlow::Continue(()),
+            read = read => match read {
+                Ok(true) => {
+                    self.shaper.count(self.pending.len() - before, Instant::now());
+                    ControlFlow::Continue(())
+                }
                 Ok(false) | Err(_) => ControlFlow::Break(()),
             },
             () = queue.arrived() => ControlFlow::Continue(()),
