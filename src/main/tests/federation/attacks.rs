@@ -306,3 +306,17 @@ async fn many_claims_make_few_connections() {
         .sum();
     assert!(asked <= 64, "{asked}");
 }
+
+#[tokio::test]
+async fn who_is_in_a_block_list_gets_no_stream() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "*.spam.example\n").unwrap();
+    let config = format!("[blocklists]\nfiles = [{:?}]", file.path());
+    let victim = Victim::new(&config).await;
+    let mut evil = victim.stream("a.spam.example", Some(Flaw::None)).await;
+    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+    let _ = evil.send(auth).await;
+    let answer = evil.next().await;
+    assert!(answer.is_err(), "{answer:?}");
+    let _other = victim.proved("other.example").await;
+}
