@@ -126,6 +126,16 @@ roster = "both"
 message = "outgoing"
 presence = "managed_entity"
 iq = {{ "http://jabber.org/protocol/pubsub" = "both" }}
+[[component]]
+domain = "slidge.{domain}"
+secret = "{secret}"
+[component.privileges]
+roster = "both"
+message = "outgoing"
+[component.privileges.iq]
+"http://jabber.org/protocol/pubsub" = "both"
+"http://jabber.org/protocol/pubsub#owner" = "set"
+"urn:xmpp:http:upload:0" = "get"
 """
 
 
@@ -200,6 +210,8 @@ Component "proxy.{domain}" "proxy65"
 Component "irc.{domain}"
     component_secret = "{secret}"
 Component "bridge.{domain}"
+    component_secret = "{secret}"
+Component "slidge.{domain}"
     component_secret = "{secret}"
 """
 

@@ -47,8 +47,9 @@ def _programs() -> list:
 
 def _gateways() -> list:
     # The second one is where only root looks for programs.
-    tools.apt({"biboumi": "biboumi", "/usr/sbin/ngircd": "ngircd"})
-    return [tools.venv("slixmpp"), tools.FOREIGN / "gateways" / "suite.py"]
+    tools.apt({"biboumi": "biboumi", "/usr/sbin/ngircd": "ngircd",
+               "/usr/lib/*/libmagic.so.1": "libmagic1"})
+    return [tools.venv("gateways"), tools.FOREIGN / "gateways" / "suite.py"]
 
 
 def _converse() -> list:
