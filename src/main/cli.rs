@@ -146,6 +146,13 @@ pub enum UserCommand {
     },
     /// Delete an account and everything it owns. Ends its sessions and tells its contacts.
     Del { jid: String },
+    /// Say at an account where its owner is from now on, so that contacts can follow (XEP-0283).
+    Moved {
+        jid: String,
+        /// The new address; without it, the account is where it was.
+        #[arg(value_name = "ADDRESS")]
+        to: Option<String>,
+    },
     /// List accounts.
     List {
         /// Only this domain.

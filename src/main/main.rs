@@ -11,6 +11,7 @@ mod invite;
 mod lock;
 mod logging;
 mod media;
+mod moved;
 mod restore;
 mod serve;
 mod transfer;

@@ -11,7 +11,7 @@ const MAX_PIECE: usize = 16 * 1024 * 1024;
 const MAX_FALSE_ENDS: usize = 1000;
 
 /// Why a text was not understood.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {reason}")]
 pub struct SyntaxError {
     pub line: usize,

@@ -9,3 +9,5 @@ mod peer;
 mod postgres;
 mod prosody;
 mod round_trip;
+
+pub use peer::tell;
