@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -10,9 +9,6 @@ use tokio::time::sleep;
 
 use crate::Kernel;
 use crate::hooks::Chore;
-
-/// After the start clients come back all at once, and are not to wait for this.
-const FIRST_RUN: Duration = Duration::from_secs(60);
 
 impl Kernel {
     /// Runs the chores of all modules when they are due; never returns. To be dropped when the
@@ -25,7 +21,7 @@ impl Kernel {
 }
 
 async fn repeat(kernel: &Arc<Kernel>, chore: &Arc<dyn Chore>) {
-    sleep(FIRST_RUN).await;
+    sleep(chore.first_run()).await;
     loop {
         if AssertUnwindSafe(chore.run(kernel)).catch_unwind().await.is_err() {
             tracing::error!("a chore panicked");

@@ -34,11 +34,12 @@ pub enum Flow {
 }
 
 /// Stage Permit: what a client sends, before anything is done with it.
+#[async_trait]
 pub trait Permit: Send + Sync {
     /// Says what the client is told if it may not.
-    fn permit(
+    async fn permit(
         &self,
-        kernel: &Kernel,
+        kernel: &Arc<Kernel>,
         session: &Session,
         stanza: &Stanza,
     ) -> Result<(), StanzaError>;
@@ -155,6 +156,12 @@ pub trait Announcement: Send + Sync {
 /// Work that comes back by itself, such as removing what is too old.
 #[async_trait]
 pub trait Chore: Send + Sync {
+    /// How long after the start it runs first. Then clients come back all at once, and are not to
+    /// wait for what can wait.
+    fn first_run(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// How long it rests between two runs.
     fn interval(&self) -> Duration;
 

@@ -1,6 +1,8 @@
 //! The heart of the server: routes stanzas, knows the sessions, runs the hooks of the modules.
 
 pub mod accounts;
+pub mod audit;
+pub mod blocklist;
 pub mod bytestreams;
 mod chores;
 pub mod clock;
@@ -10,6 +12,7 @@ pub mod files;
 pub mod hooks;
 pub mod inbox;
 pub mod lifecycle;
+pub mod lookalike;
 pub mod media;
 pub mod metrics;
 pub mod module;
@@ -28,6 +31,7 @@ use std::sync::{Arc, OnceLock};
 use wello_store::{Store, StoreError};
 
 use crate::accounts::Accounts;
+use crate::blocklist::Blocklist;
 use crate::bytestreams::Bytestreams;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -49,6 +53,7 @@ pub struct Kernel {
     pub store: Store,
     pub accounts: Accounts,
     pub files: Files,
+    pub blocklist: Blocklist,
     pub bytestreams: Bytestreams,
     pub sessions: Sessions,
     pub clock: Clock,
@@ -87,12 +92,15 @@ impl Kernel {
         let accounts = Accounts::open(&config, &store, clock.clone()).await?;
         let guests = config.guest_domains();
         let files = Files::open(&config, &store, clock.clone()).map_err(std::io::Error::other)?;
+        let blocklist = Blocklist::open(&config.blocklists.files);
+        let blocklist = blocklist.map_err(std::io::Error::other)?;
         Ok(Arc::new(Kernel {
             hosts: config.domains().into_iter().map(str::to_owned).chain(guests).collect(),
             config,
             store,
             accounts,
             files,
+            blocklist,
             bytestreams: Bytestreams::default(),
             sessions: Sessions::default(),
             clock,

@@ -24,6 +24,8 @@ pub enum Command {
     User(UserCommand),
     /// Make an invitation and print its links.
     Invite(InviteOptions),
+    /// Show what administrators, commands and the server itself did to whom.
+    Audit(AuditOptions),
     /// Ask the running server whether it lives.
     Health,
     /// Check the configuration, files, database, ports and DNS; says what to mend.
@@ -122,6 +124,16 @@ pub struct InviteOptions {
     pub uses: u32,
 }
 
+#[derive(Args)]
+pub struct AuditOptions {
+    /// Of so many days.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub days: u32,
+    /// The newest ones, so many.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub limit: u32,
+}
+
 #[derive(Subcommand)]
 pub enum UserCommand {
     /// Make an account, or many from a file.
@@ -134,6 +146,13 @@ pub enum UserCommand {
     },
     /// Delete an account and everything it owns. Ends its sessions and tells its contacts.
     Del { jid: String },
+    /// Say at an account where its owner is from now on, so that contacts can follow (XEP-0283).
+    Moved {
+        jid: String,
+        /// The new address; without it, the account is where it was.
+        #[arg(value_name = "ADDRESS")]
+        to: Option<String>,
+    },
     /// List accounts.
     List {
         /// Only this domain.
@@ -152,6 +171,9 @@ pub struct AddUser {
     /// May administer the server.
     #[arg(long)]
     pub admin: bool,
+    /// Also if the name is that of a deleted account: make sure that it is the same person.
+    #[arg(long)]
+    pub reuse: bool,
     /// A file with a line `JID PASSWORD [admin]` for each account.
     #[arg(long, value_name = "FILE", conflicts_with = "jid")]
     pub batch: Option<PathBuf>,

@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use wello_kernel::Kernel;
 use wello_kernel::accounts::account_address;
+use wello_kernel::audit::{Actor, AuditOutcome};
 
 use crate::lock::DataDirLock;
 
@@ -72,8 +73,22 @@ async fn serve(kernel: &Arc<Kernel>, mut stream: UnixStream) -> anyhow::Result<(
     send(&mut stream, &answer).await
 }
 
-/// Does it within this process, which has or is the only server.
+/// Does it within this process, which has or is the only server, and writes it down.
 pub async fn perform(kernel: &Arc<Kernel>, order: Order) -> anyhow::Result<()> {
+    let (action, jid) = match &order {
+        Order::Delete { jid } => ("user del", jid.clone()),
+        Order::Passwd { jid, .. } => ("user passwd", jid.clone()),
+    };
+    let done = carry_out(kernel, order).await;
+    let outcome = match &done {
+        Ok(()) => AuditOutcome::Done,
+        Err(error) => AuditOutcome::Failed(format!("{error:#}")),
+    };
+    kernel.audit(Actor::Operator, action, &jid, &outcome).await;
+    done
+}
+
+async fn carry_out(kernel: &Arc<Kernel>, order: Order) -> anyhow::Result<()> {
     match order {
         Order::Delete { jid } => Ok(kernel.delete_account(&account_address(&jid)?, None).await?),
         Order::Passwd { jid, password } => {

@@ -6,6 +6,7 @@ use wello_kernel::clock::Clock;
 use wello_kernel::config::{Config, Registration};
 use wello_store::{AccountFilter, Invite, Role, Store};
 
+use crate::audit;
 use crate::cli::InviteOptions;
 use crate::serve::open_store;
 
@@ -36,7 +37,10 @@ pub async fn run(config: &Config, options: InviteOptions) -> anyhow::Result<()> 
             role: if options.admin { Role::Admin } else { Role::User },
             uses: options.uses,
         };
-        let invite = accounts.invite_account(&wish).await?;
+        let invited = accounts.invite_account(&wish).await.map_err(anyhow::Error::from);
+        let action = if options.admin { "invite --admin" } else { "invite" };
+        let target = options.username.as_deref().unwrap_or(domain);
+        let invite = audit::record(&store, action, target, invited).await?;
         println!("{}", landing_url(&config, &invite)?);
         if let Some(uri) = accounts.invite_uri(&invite) {
             println!("{uri}");

@@ -1,5 +1,6 @@
 //! The `wello` binary: reads the command line, wires the parts together, runs them.
 
+mod audit;
 mod backup;
 mod check;
 mod cli;
@@ -10,6 +11,7 @@ mod invite;
 mod lock;
 mod logging;
 mod media;
+mod moved;
 mod restore;
 mod serve;
 mod transfer;
@@ -57,6 +59,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Command::User(command) => user::run(&config, command).await,
             Command::Invite(options) => invite::run(&config, options).await,
+            Command::Audit(options) => audit::run(&config, &options).await,
             Command::Health => health::run(&config).await,
             Command::Import(options) => transfer::import(&config, options).await,
             Command::Export { file, domain } => {

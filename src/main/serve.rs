@@ -49,6 +49,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
     let modules = wello_modules::all(&config);
     let kernel = Kernel::new(config, store, metrics, modules).await?;
+    kernel.accounts.find_shapes().await.context("names of accounts")?;
     install_outbound(&kernel)?;
     kernel.files.recover().await.context("files that were being uploaded")?;
     let shutdown = CancellationToken::new();
@@ -82,7 +83,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
     println!("ready {}", addresses.join(" "));
     std::io::stdout().flush()?;
-    wait_for_signals(&certificates, &c2s).await?;
+    wait_for_signals(&kernel, &certificates, &c2s).await?;
     tracing::info!("shutting down");
     for service in kernel.hooks().services.values() {
         service.shut_down(&kernel).await;
@@ -317,6 +318,7 @@ const RELOAD: Duration = Duration::from_secs(3600);
 
 /// Returns when the server is to stop; reloads at SIGHUP and once an hour.
 async fn wait_for_signals(
+    kernel: &Arc<Kernel>,
     certificates: &Arc<CertificateStore>,
     c2s: &C2sServer,
 ) -> anyhow::Result<()> {
@@ -325,18 +327,19 @@ async fn wait_for_signals(
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(RELOAD) => reload(certificates, c2s).await,
+            () = tokio::time::sleep(RELOAD) => reload(kernel, certificates, c2s).await,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => reload(certificates, c2s).await,
+            _ = hangup.recv() => reload(kernel, certificates, c2s).await,
         }
     }
 }
 
-async fn reload(certificates: &Arc<CertificateStore>, c2s: &C2sServer) {
+async fn reload(kernel: &Arc<Kernel>, certificates: &Arc<CertificateStore>, c2s: &C2sServer) {
     if let Err(error) = c2s.refresh().await {
         tracing::error!(%error, "what accounts can log in by is not known");
     }
+    reload_blocklist(kernel).await;
     let certificates = Arc::clone(certificates);
     let now = std::time::SystemTime::now();
     // What is wrong with a host's certificate is logged where it is found.
@@ -345,5 +348,14 @@ async fn reload(certificates: &Arc<CertificateStore>, c2s: &C2sServer) {
         Ok(errors) if errors.is_empty() => tracing::info!("certificates reloaded"),
         Ok(errors) => tracing::warn!(hosts = errors.len(), "certificates kept as they were"),
         Err(error) => tracing::error!(%error, "certificates not reloaded"),
+    }
+}
+
+async fn reload_blocklist(kernel: &Arc<Kernel>) {
+    let kernel = Arc::clone(kernel);
+    match tokio::task::spawn_blocking(move || kernel.blocklist.reload()).await {
+        Ok(Ok(())) => tracing::info!("block lists reloaded"),
+        Ok(Err(error)) => tracing::error!(%error, "block lists kept as they were"),
+        Err(error) => tracing::error!(%error, "block lists not reloaded"),
     }
 }

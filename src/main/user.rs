@@ -13,31 +13,39 @@ use wello_kernel::metrics::Metrics;
 use wello_store::{AccountFilter, Role, Store};
 use wello_wire::jid::BareJid;
 
+use crate::audit;
 use crate::cli::{AddUser, Password, UserCommand};
 use crate::control::{self, Order};
+use crate::moved;
 use crate::serve::open_store;
 
 pub async fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
     let store = open_store(config, None).await?;
     let accounts = Accounts::open(config, &store, Clock::System).await?;
     let done = match command {
-        UserCommand::Add(add) => self::add(config, &accounts, add).await,
+        UserCommand::Add(add) => self::add(config, &store, &accounts, add).await,
         UserCommand::Passwd { jid, password } => passwd(config, &store, &jid, password).await,
         UserCommand::Del { jid } => del(config, &store, &jid).await,
+        UserCommand::Moved { jid, to } => moved(config, &store, &jid, to.as_deref()).await,
         UserCommand::List { domain } => list(&store, domain).await,
     };
     store.close().await;
     done
 }
 
-async fn add(config: &Config, accounts: &Accounts, add: AddUser) -> anyhow::Result<()> {
+async fn add(
+    config: &Config,
+    store: &Store,
+    accounts: &Accounts,
+    add: AddUser,
+) -> anyhow::Result<()> {
     let role = if add.admin { Role::Admin } else { Role::User };
     match (add.batch, add.jid) {
-        (Some(file), _) => batch(config, accounts, &file).await,
+        (Some(file), _) => batch(config, store, accounts, &file, add.reuse).await,
         (None, Some(jid)) => {
             let jid = local(config, &jid)?;
             let password = password(add.password)?;
-            accounts.create(&jid, &password, role).await?;
+            make(store, accounts, &jid, &password, role, add.reuse).await?;
             println!("{jid} added");
             Ok(())
         }
@@ -45,7 +53,30 @@ async fn add(config: &Config, accounts: &Accounts, add: AddUser) -> anyhow::Resu
     }
 }
 
-async fn batch(config: &Config, accounts: &Accounts, file: &Path) -> anyhow::Result<()> {
+async fn make(
+    store: &Store,
+    accounts: &Accounts,
+    jid: &BareJid,
+    password: &str,
+    role: Role,
+    reuse: bool,
+) -> anyhow::Result<()> {
+    let made = match reuse {
+        true => accounts.create_again(jid, password, role).await,
+        false => accounts.create(jid, password, role).await,
+    };
+    let action = if role == Role::Admin { "user add --admin" } else { "user add" };
+    let made = made.map(drop).map_err(anyhow::Error::from);
+    audit::record(store, action, jid.as_str(), made).await
+}
+
+async fn batch(
+    config: &Config,
+    store: &Store,
+    accounts: &Accounts,
+    file: &Path,
+    reuse: bool,
+) -> anyhow::Result<()> {
     let text = std::fs::read(file).with_context(|| file.display().to_string())?;
     let mut added = 0;
     for (number, line) in text.lines().enumerate() {
@@ -60,7 +91,7 @@ async fn batch(config: &Config, accounts: &Accounts, file: &Path) -> anyhow::Res
             Some(other) => bail!("{}: {other:?} is not \"admin\"", place()),
         };
         let jid = local(config, jid).with_context(place)?;
-        accounts.create(&jid, password, role).await.with_context(place)?;
+        make(store, accounts, &jid, password, role, reuse).await.with_context(place)?;
         added += 1;
     }
     println!("{added} added");
@@ -79,6 +110,17 @@ async fn del(config: &Config, store: &Store, jid: &str) -> anyhow::Result<()> {
     let jid = local(config, jid)?;
     perform(config, store, Order::Delete { jid: jid.to_string() }).await?;
     println!("{jid} deleted");
+    Ok(())
+}
+
+async fn moved(config: &Config, store: &Store, jid: &str, to: Option<&str>) -> anyhow::Result<()> {
+    let old = local(config, jid)?;
+    let new = to.map(account_address).transpose()?;
+    moved::state(config, store, &old, new.as_ref()).await?;
+    match new {
+        Some(new) => println!("{old} has moved to {new}"),
+        None => println!("{old} has not moved"),
+    }
     Ok(())
 }
 

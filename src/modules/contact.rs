@@ -7,7 +7,9 @@ use wello_kernel::Kernel;
 use wello_kernel::config;
 use wello_kernel::hooks::{DiscoQuery, Discovery, IqScope};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
+use wello_wire::ns;
 use wello_wire::payload::contact::ContactAddresses;
+use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::DiscoInfo;
 
 pub struct Contact;
@@ -44,6 +46,20 @@ impl Discovery for Contact {
     }
 }
 
+/// Adds to the form of the addresses, which is made if there are none: a service has one form of this
+/// type (XEP-0485, section 9.2).
+pub(crate) fn add_field(info: &mut DiscoInfo, var: &str, value: String) {
+    let field = Field::untyped(var).with_value(value);
+    let form = info.forms.iter_mut().find(|form| form.form_type() == Some(ns::SERVER_CONTACT));
+    match form {
+        Some(form) => form.fields.push(field),
+        None => {
+            let form = DataForm::typed(FormKind::Result, ns::SERVER_CONTACT);
+            info.forms.push(form.with(field));
+        }
+    }
+}
+
 fn addresses(contact: &config::Contact) -> ContactAddresses {
     ContactAddresses {
         abuse: contact.abuse.clone(),
@@ -59,6 +75,15 @@ fn addresses(contact: &config::Contact) -> ContactAddresses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_added_is_in_the_one_form() {
+        let mut info = DiscoInfo::default();
+        add_field(&mut info, "a", "1".to_owned());
+        add_field(&mut info, "b", "2".to_owned());
+        assert_eq!(info.forms.len(), 1);
+        assert_eq!((info.forms[0].value("a"), info.forms[0].value("b")), (Some("1"), Some("2")));
+    }
 
     #[test]
     fn each_kind_of_address_lands_in_its_field() {

@@ -1,7 +1,9 @@
 //! The features, each in a file or folder of its own.
 
+mod about;
 mod archive;
 mod blocking;
+mod blocklists;
 mod bytestreams;
 mod calls;
 mod caps;
@@ -11,6 +13,7 @@ mod commands;
 mod contact;
 mod delegation;
 mod disco;
+mod egress;
 mod establishment;
 mod external_services;
 mod forgery;
@@ -19,6 +22,7 @@ mod last;
 mod moved;
 mod muc;
 mod offline;
+mod pace;
 mod ping;
 mod private;
 mod privileges;
@@ -29,6 +33,7 @@ mod registration;
 mod retention;
 mod roster;
 mod search;
+mod serverinfo;
 mod strangers;
 mod time;
 mod upload;
@@ -52,6 +57,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     let push = Arc::new(push::Push::new(Arc::clone(&pubsub)));
     let mut modules: Vec<Arc<dyn Module>> = vec![
         Arc::new(forgery::Forgery),
+        Arc::new(pace::Pace::default()),
+        Arc::new(egress::Egress::default()),
         Arc::new(disco::Disco),
         Arc::new(caps),
         // Its guard is the first one: a blocked sender learns nothing from those that follow.
@@ -64,6 +71,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(time::Time),
         Arc::new(last::Last::new()),
         Arc::new(contact::Contact),
+        Arc::new(serverinfo::ServerInfo::new(config, Arc::clone(&pubsub))),
+        Arc::new(about::About),
         Arc::new(external_services::ExternalServices::default()),
         Arc::new(private::Private::new(Arc::clone(&pubsub))),
         Arc::new(vcard::VCard::new(Arc::clone(&pubsub))),
@@ -74,6 +83,9 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(commands::Commands::new(Arc::clone(&pubsub), Arc::clone(&strangers))),
         Arc::clone(&push) as _,
     ];
+    // The operator's word comes before that of users.
+    let lists = blocklists::Blocklists::new(config).map(|lists| Arc::new(lists) as _);
+    modules.splice(0..0, lists);
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }

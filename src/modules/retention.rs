@@ -1,4 +1,5 @@
-//! Messages that are older than the operator keeps them (`archive.keep_days`).
+//! What is older than the operator keeps it: messages (`archive.keep_days`), and what administrators did
+//! (`audit.keep_days`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ impl Chore for Retention {
     }
 
     async fn run(&self, kernel: &Arc<Kernel>) {
+        expire_audit(kernel).await;
         let days = kernel.config.archive.keep_days;
         // 0: kept for ever.
         if days == 0 {
@@ -49,6 +51,19 @@ impl Chore for Retention {
             Ok(count) => tracing::info!(count, "messages removed for their age"),
             Err(error) => tracing::error!(%error, "old messages not removed"),
         }
+    }
+}
+
+async fn expire_audit(kernel: &Kernel) {
+    let days = kernel.config.audit.keep_days;
+    if days == 0 {
+        return;
+    }
+    let before = kernel.clock.now().saturating_sub(DAY * days);
+    match kernel.store.audit.expire(before).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "audit entries removed for their age"),
+        Err(error) => tracing::error!(%error, "old audit entries not removed"),
     }
 }
 

@@ -45,12 +45,15 @@ impl IqHandler for Version {
         request: IqRequest<'_>,
     ) -> Result<IqAnswer, StanzaError> {
         request.expect(Request::Get)?;
+        Ok(software().to_element().into())
+    }
+}
+
+pub(crate) fn software() -> SoftwareVersion {
+    SoftwareVersion {
+        name: "Wello".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         // Section 6: the operating system is nobody's business.
-        let version = SoftwareVersion {
-            name: "Wello".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            os: None,
-        };
-        Ok(version.to_element().into())
+        os: None,
     }
 }

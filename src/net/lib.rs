@@ -12,6 +12,7 @@ pub mod outbound;
 pub mod proxy_protocol;
 pub mod remote;
 pub mod s2s;
+mod shaper;
 pub mod socks5;
 pub mod tls;
 pub mod turn;

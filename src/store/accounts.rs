@@ -133,6 +133,12 @@ pub struct NewAccount {
     /// Allow the name of a deleted account. Its former owner's contacts cannot tell the two
     /// apart, so this is for administrators only.
     pub reuse: bool,
+    /// Names of accounts that were deleted before are free again.
+    pub tombstones_since: Timestamp,
+    /// The same for names that look the same.
+    pub shape: Option<String>,
+    /// Refuse a name that looks like another one.
+    pub distinct: bool,
 }
 
 /// Answer of [`Accounts::create`].
@@ -143,6 +149,8 @@ pub enum Creation {
     Exists,
     /// An account of that name existed and was deleted.
     Tombstoned,
+    /// There is an account whose name looks the same.
+    LookAlike,
 }
 
 /// Which accounts to list or count.
@@ -215,6 +223,12 @@ pub trait Accounts: Send + Sync {
         display_name: Option<&str>,
         email: Option<&str>,
     ) -> Result<bool, StoreError>;
+
+    /// Accounts whose name has no shape yet, up to `limit` bare JIDs.
+    async fn shapeless(&self, limit: u32) -> Result<Vec<String>, StoreError>;
+
+    /// Says what the name looks like; `false` without such an account.
+    async fn set_shape(&self, jid: &str, shape: &str) -> Result<bool, StoreError>;
 
     async fn record_login(&self, jid: &str, now: Timestamp) -> Result<bool, StoreError>;
 }

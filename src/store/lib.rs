@@ -6,6 +6,8 @@
 mod accounts;
 mod archive;
 mod archive_id;
+mod audit;
+mod block_feeds;
 mod blocking;
 mod caps;
 mod clients;
@@ -42,6 +44,8 @@ mod writer;
 pub use accounts::*;
 pub use archive::*;
 pub use archive_id::{ArchiveId, ArchiveIds, BadArchiveId};
+pub use audit::*;
+pub use block_feeds::*;
 pub use blocking::*;
 pub use caps::*;
 pub use clients::*;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Accounts, Archive, ArchiveIds, BlockLists, CapsCache, Clients, Documents, Invites,
-    LastActivities, Location, Meta, Offline, Options, Privacy, PubSub, PushDevices, PushServices,
-    RefreshTokens, Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres, sqlite,
+    Accounts, Archive, ArchiveIds, AuditLog, BlockFeeds, BlockLists, CapsCache, Clients, Documents,
+    Invites, LastActivities, Location, Meta, Offline, Options, Privacy, PubSub, PushDevices,
+    PushServices, RefreshTokens, Reports, Rooms, Rosters, Sessions, StoreError, Uploads, postgres,
+    sqlite,
 };
 
 /// All domains of one opened database. Clones share it.
@@ -14,6 +15,8 @@ use crate::{
 pub struct Store {
     pub accounts: Arc<dyn Accounts>,
     pub archive: Arc<dyn Archive>,
+    pub audit: Arc<dyn AuditLog>,
+    pub block_feeds: Arc<dyn BlockFeeds>,
     pub blocking: Arc<dyn BlockLists>,
     pub caps: Arc<dyn CapsCache>,
     pub clients: Arc<dyn Clients>,
@@ -84,6 +87,8 @@ impl Store {
         Self {
             accounts: database.clone(),
             archive: database.clone(),
+            audit: database.clone(),
+            block_feeds: database.clone(),
             blocking: database.clone(),
             caps: database.clone(),
             clients: database.clone(),
@@ -120,7 +125,9 @@ pub(crate) trait Backend: Send + Sync {
 pub(crate) trait Domains:
     Accounts
     + Archive
+    + AuditLog
     + Backend
+    + BlockFeeds
     + BlockLists
     + CapsCache
     + Clients

@@ -171,9 +171,10 @@ impl From<RegistrationError> for Refusal {
             | RegistrationError::InviteNeeded
             | RegistrationError::InviteInvalid => Refusal::new(StatusCode::FORBIDDEN, text),
             RegistrationError::TooMany => Refusal::new(StatusCode::TOO_MANY_REQUESTS, text),
-            RegistrationError::NameTaken | RegistrationError::EmailTaken => {
-                Refusal::new(StatusCode::CONFLICT, text)
-            }
+            RegistrationError::NameTaken
+            | RegistrationError::EmailTaken
+            | RegistrationError::LookAlike => Refusal::new(StatusCode::CONFLICT, text),
+            RegistrationError::Mixed => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text),
             RegistrationError::Account(AccountError::Address(..)) => Refusal::no_name(),
             RegistrationError::Account(AccountError::Password(reason)) => {
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the password {reason}"))

@@ -25,6 +25,7 @@ use wello_wire::payload::datetime::Timestamp;
 
 use crate::clock::{Clock, random_bytes};
 use crate::config::{self, Config};
+use crate::lookalike::account_shape;
 
 pub use fast::FastLogin;
 pub use guests::{Guest, GuestError, GuestGrant, Guests};
@@ -49,6 +50,8 @@ pub struct Accounts {
     /// Lifetime of FAST tokens; 0 for no such tokens.
     token_micros: i64,
     invite_micros: i64,
+    /// How long the name of a deleted account is kept; 0 for ever.
+    tombstone_micros: i64,
     /// Of whoever logs in by a name without a domain.
     first_host: String,
     /// Held while credentials are read and written back.
@@ -74,8 +77,10 @@ pub enum AccountError {
     Address(String, String),
     #[error("{0} exists already")]
     Exists(BareJid),
-    #[error("there was an account {0} before; its name is not given away again")]
+    #[error("there was an account {0} before; its name is not given away again yet")]
     Tombstoned(BareJid),
+    #[error("{0} looks like another account")]
+    LookAlike(BareJid),
     #[error("there is no account {0}")]
     NotFound(BareJid),
     #[error("password: {0}")]
@@ -114,10 +119,14 @@ impl Accounts {
                 config.auth.scram_iterations,
             ),
             signer: Signer::new(&secret(store, "token-secret").await?),
-            registrations: Quota::hourly(config.auth.registrations_per_hour),
+            registrations: Quota::hourly(
+                config.auth.registrations_per_hour,
+                config.auth.registrations_per_block,
+            ),
             registration: config.auth.registration,
             token_micros: i64::from(config.auth.token_days) * MICROS_PER_DAY,
             invite_micros: i64::from(config.auth.invite_days) * MICROS_PER_DAY,
+            tombstone_micros: i64::from(config.auth.tombstone_days) * MICROS_PER_DAY,
             first_host: config.domains().first().copied().unwrap_or_default().to_owned(),
             mechanisms: config.auth.mechanisms.iter().filter_map(named).collect(),
             passwords: Passwords::new(config.auth.scram_iterations),
@@ -193,6 +202,34 @@ impl Accounts {
         self.insert(jid, password, account).await
     }
 
+    /// The same, also with the name of a deleted account: somebody has made sure that it is the same
+    /// person.
+    pub async fn create_again(
+        &self,
+        jid: &BareJid,
+        password: &str,
+        role: Role,
+    ) -> Result<Account, AccountError> {
+        let account =
+            NewAccount { jid: jid.to_string(), role, reuse: true, ..NewAccount::default() };
+        self.insert(jid, password, account).await
+    }
+
+    /// Works out what the names look like of accounts that were made before that was asked for.
+    pub async fn find_shapes(&self) -> Result<(), StoreError> {
+        const PAGE: u32 = 500;
+        loop {
+            let page = self.store.accounts.shapeless(PAGE).await?;
+            for jid in &page {
+                let local = jid.split('@').next().unwrap_or_default();
+                self.store.accounts.set_shape(jid, &account_shape(local)).await?;
+            }
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
     async fn insert(
         &self,
         jid: &BareJid,
@@ -204,11 +241,27 @@ impl Accounts {
             return Err(AccountError::Address(jid.to_string(), reason));
         }
         let credentials = self.passwords.derive(password).await?;
-        let account = NewAccount { created: self.clock.now(), credentials, ..account };
+        let now = self.clock.now();
+        let account = NewAccount {
+            created: now,
+            credentials,
+            tombstones_since: self.tombstones_since(now),
+            shape: jid.local().map(account_shape),
+            ..account
+        };
         match self.store.accounts.create(&account).await? {
             Creation::Created(account) => Ok(account),
             Creation::Exists => Err(AccountError::Exists(jid.clone())),
             Creation::Tombstoned => Err(AccountError::Tombstoned(jid.clone())),
+            Creation::LookAlike => Err(AccountError::LookAlike(jid.clone())),
+        }
+    }
+
+    /// Names of accounts that were deleted earlier are free again.
+    fn tombstones_since(&self, now: Timestamp) -> Timestamp {
+        match self.tombstone_micros {
+            0 => Timestamp::default(),
+            micros => now.plus_micros(-micros),
         }
     }
 

@@ -17,6 +17,7 @@ use super::{AccountError, Accounts};
 use crate::Kernel;
 use crate::config::Registration as Policy;
 use crate::hooks::{Request, Stranger};
+use crate::lookalike::is_mixed;
 
 /// What somebody wants.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ pub enum RegistrationError {
     /// It exists, existed or is kept for somebody.
     #[error("the name is not free")]
     NameTaken,
+    #[error("the name looks like that of somebody else")]
+    LookAlike,
+    #[error("the name has letters of scripts that do not go together")]
+    Mixed,
     #[error("there is an account with this e-mail address")]
     EmailTaken,
     #[error(transparent)]
@@ -57,6 +62,7 @@ impl From<AccountError> for RegistrationError {
     fn from(error: AccountError) -> RegistrationError {
         match error {
             AccountError::Exists(_) | AccountError::Tombstoned(_) => RegistrationError::NameTaken,
+            AccountError::LookAlike(_) => RegistrationError::LookAlike,
             other => RegistrationError::Account(other),
         }
     }
@@ -119,6 +125,10 @@ impl Accounts {
         if !own_name && self.is_reserved(wish.jid).await? {
             return Err(RegistrationError::NameTaken);
         }
+        // Whoever invited somebody by a name has chosen it.
+        if !own_name && wish.jid.local().is_some_and(is_mixed) {
+            return Err(RegistrationError::Mixed);
+        }
         if let Some(email) = wish.email
             && !self.store.accounts.find_by_email(email).await?.is_empty()
         {
@@ -129,6 +139,7 @@ impl Accounts {
             role: invite.map_or(Role::User, |invite| invite.role),
             email: wish.email.map(str::to_owned),
             display_name: wish.display_name.map(str::to_owned),
+            distinct: !own_name,
             ..NewAccount::default()
         };
         Ok(self.insert(wish.jid, wish.password, account).await?)

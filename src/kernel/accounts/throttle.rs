@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use parking_lot::Mutex;
 use wello_store::Timestamp;
@@ -21,8 +21,10 @@ pub struct Throttle {
 
 /// New accounts.
 pub struct Quota {
-    max: u32,
+    per_address: u32,
+    per_block: u32,
     addresses: Windows<IpAddr>,
+    blocks: Windows<IpAddr>,
 }
 
 /// An address that many users share may fail more often than one account.
@@ -63,18 +65,23 @@ impl Throttle {
 }
 
 impl Quota {
-    /// So many in an hour from one address.
-    pub fn hourly(max: u32) -> Quota {
-        Quota { max, addresses: Windows::new(HOUR_SECONDS) }
+    /// So many in an hour from one address, and from the block around it.
+    pub fn hourly(per_address: u32, per_block: u32) -> Quota {
+        let (addresses, blocks) = (Windows::new(HOUR_SECONDS), Windows::new(HOUR_SECONDS));
+        Quota { per_address, per_block, addresses, blocks }
     }
 
     pub fn allows(&self, from: Option<IpAddr>, now: Timestamp) -> bool {
-        from.is_none_or(|from| self.addresses.count(&network(from), now) < self.max)
+        from.is_none_or(|from| {
+            self.addresses.count(&network(from), now) < self.per_address
+                && self.blocks.count(&block(from), now) < self.per_block
+        })
     }
 
     pub fn record(&self, from: Option<IpAddr>, now: Timestamp) {
         if let Some(from) = from {
             self.addresses.add(network(from), now);
+            self.blocks.add(block(from), now);
         }
     }
 }
@@ -112,7 +119,8 @@ impl<K: Eq + Hash> Windows<K> {
             if windows.len() >= MAX_WINDOWS {
                 windows.retain(|_, window| window.count > 1);
             }
-            if windows.len() >= MAX_WINDOWS {
+            // Sweeping costs; it is to make room for many.
+            if windows.len() >= MAX_WINDOWS / 2 {
                 windows.clear();
             }
         }
@@ -134,9 +142,19 @@ impl<K: Eq + Hash> Windows<K> {
 
 /// The part of an address that one attacker surely has: a whole /64 in IPv6.
 pub(super) fn network(address: IpAddr) -> IpAddr {
+    prefix(address, 32, 64)
+}
+
+/// What one attacker may well have, and an honest crowd, too: a company, a provider's site.
+fn block(address: IpAddr) -> IpAddr {
+    prefix(address, 24, 48)
+}
+
+/// So many bits of an address, the others being zero.
+fn prefix(address: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !0 << 64)),
-        v4 => v4,
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & !0 << (32 - v4_bits)).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !0 << (128 - v6_bits)).into(),
     }
 }
 
@@ -190,12 +208,29 @@ mod tests {
 
     #[test]
     fn new_accounts_are_counted_by_the_hour() {
-        let quota = Quota::hourly(1);
+        let quota = Quota::hourly(1, 40);
         let now = Timestamp::from_secs(1000);
         let address = Some("192.0.2.1".parse().unwrap());
         quota.record(address, now);
         assert!(!quota.allows(address, now));
         assert!(quota.allows(Some("192.0.2.2".parse().unwrap()), now));
         assert!(quota.allows(address, Timestamp::from_secs(1000 + 3600)));
+    }
+
+    #[test]
+    fn whoever_has_many_addresses_is_counted_by_their_block() {
+        let now = Timestamp::from_secs(1000);
+        for [first, second, third, other] in [
+            ["192.0.2.1", "192.0.2.200", "192.0.2.3", "192.0.3.1"],
+            ["2001:db8:0:1::1", "2001:db8:0:ffff::1", "2001:db8:0:3::1", "2001:db8:1::1"],
+        ] {
+            let quota = Quota::hourly(2, 2);
+            let at = |address: &str| Some(address.parse().unwrap());
+            quota.record(at(first), now);
+            assert!(quota.allows(at(second), now));
+            quota.record(at(second), now);
+            assert!(!quota.allows(at(third), now));
+            assert!(quota.allows(at(other), now));
+        }
     }
 }

@@ -30,7 +30,12 @@ pub struct Auth {
     pub contact_invites: Audience,
     /// Who may make links by which somebody gets an account here.
     pub account_invites: Audience,
+    /// From one address.
     pub registrations_per_hour: u32,
+    /// From one block of addresses, within an hour, too.
+    pub registrations_per_block: u32,
+    /// How long nobody gets the name of a deleted account; 0: never again.
+    pub tombstone_days: u32,
     /// PEM file of the authorities whose certificates name accounts (SASL EXTERNAL).
     pub client_ca: Option<PathBuf>,
 }

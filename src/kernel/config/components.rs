@@ -7,7 +7,7 @@ use serde::Deserialize;
 use wello_wire::jid::Jid;
 use wello_wire::ns;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Rate};
 use crate::hooks::Request;
 
 /// A program that serves a domain of its own (XEP-0114).
@@ -45,6 +45,12 @@ pub struct ComponentLimits {
     pub burst_bytes: u64,
     /// What may wait to be read by each connection.
     pub queue_bytes: usize,
+}
+
+impl ComponentLimits {
+    pub fn rate(&self) -> Rate {
+        Rate { bytes_per_second: self.rate_bytes_per_second, burst_bytes: self.burst_bytes }
+    }
 }
 
 impl Default for ComponentLimits {

@@ -23,6 +23,10 @@ impl Default for Config {
             archive: Archive::default(),
             offline: Offline::default(),
             privacy: Privacy::default(),
+            blocklists: Blocklists::default(),
+            egress: Egress::default(),
+            reports: Reports::default(),
+            audit: Audit::default(),
             pubsub: PubSub::default(),
             rooms: Rooms::default(),
             calls: Calls::default(),
@@ -34,6 +38,9 @@ impl Default for Config {
             turn: Turn::default(),
             log: Log::default(),
             contact: Contact::default(),
+            serverinfo: ServerInfo::default(),
+            outage: Outage::default(),
+            data_policy: DataPolicy::default(),
         }
     }
 }
@@ -93,6 +100,8 @@ impl Default for Auth {
             contact_invites: Audience::Users,
             account_invites: Audience::Admins,
             registrations_per_hour: 10,
+            registrations_per_block: 40,
+            tombstone_days: 180,
             client_ca: None,
         }
     }
@@ -111,6 +120,11 @@ impl Default for LimitsConfig {
             idle_seconds: 300,
             rate_bytes_per_second: 1024 * 1024,
             burst_bytes: 4 * 1024 * 1024,
+            admin_rate_bytes_per_second: 0,
+            admin_burst_bytes: 0,
+            presence_per_minute: 120,
+            joins_per_minute: 600,
+            requests_per_minute: 3000,
             outbox_bytes: 1024 * 1024,
             connections: 100_000,
             unauthenticated: 10_000,

@@ -1,5 +1,7 @@
 //! The configuration file: every key has a default, unknown keys are errors.
 
+mod about;
+mod abuse;
 mod audience;
 mod auth;
 mod calls;
@@ -23,6 +25,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use about::{Accessor, AuthData, DataPolicy, Hours, Outage, ServerInfo, Unbounded};
+pub use abuse::{Audit, Blocklists, Egress, Feed, FeedKind, Reports};
 pub use audience::Audience;
 pub use auth::{Auth, Registration};
 pub use calls::Calls;
@@ -32,7 +36,7 @@ pub use components::{
 pub use env::overrides_from_env;
 pub use files::{Ptt, S3, Uploads};
 pub use guests::{Guests, LinkMakers};
-pub use limits::{LimitsConfig, Sessions};
+pub use limits::{LimitsConfig, Rate, Sessions};
 pub use listen::{Acme, AcmeChallenge, Http, Listen, Tls, TlsVersion};
 pub use messages::{Archive, ArchivePolicy, Offline, PubSub, Rooms};
 pub use mistake::Mistake;
@@ -62,6 +66,10 @@ pub struct Config {
     pub archive: Archive,
     pub offline: Offline,
     pub privacy: Privacy,
+    pub blocklists: Blocklists,
+    pub egress: Egress,
+    pub reports: Reports,
+    pub audit: Audit,
     pub pubsub: PubSub,
     pub rooms: Rooms,
     pub calls: Calls,
@@ -73,6 +81,9 @@ pub struct Config {
     pub turn: Turn,
     pub log: Log,
     pub contact: Contact,
+    pub serverinfo: ServerInfo,
+    pub outage: Outage,
+    pub data_policy: DataPolicy,
 }
 
 /// A host with certificate files of its own.
@@ -235,6 +246,9 @@ impl Config {
         self.external_service.iter().try_for_each(ExternalService::check)?;
         self.turn.check()?;
         self.s2s.check()?;
+        self.blocklists.check()?;
+        self.reports.check()?;
+        self.data_policy.check()?;
         let (hosts, guests) = (self.domains(), self.guest_domains());
         if let Some(taken) = guests.iter().find(|domain| hosts.contains(&domain.as_str())) {
             let reason = format!("{taken} is a host, and guests have their addresses there");

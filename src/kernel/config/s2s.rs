@@ -8,7 +8,7 @@ use serde::Deserialize;
 use wello_wire::jid::Jid;
 use wello_wire::xml::Limits;
 
-use super::{ConfigError, LimitsConfig};
+use super::{ConfigError, LimitsConfig, Rate};
 
 /// Streams with other servers.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -79,6 +79,11 @@ impl S2s {
     /// For a server that has proved who it is.
     pub fn stream(&self, limits: &LimitsConfig) -> Limits {
         Limits { stanza_bytes: self.stanza_bytes, ..limits.stream() }
+    }
+
+    /// Of a connection that another server has made.
+    pub fn rate(&self) -> Rate {
+        Rate { bytes_per_second: self.rate_bytes_per_second, burst_bytes: self.burst_bytes }
     }
 
     pub fn connect(&self) -> Duration {

@@ -67,10 +67,11 @@ impl Kernel {
         session: &Arc<Session>,
         mut stanza: Stanza,
     ) -> Option<Ticket> {
-        let mut permits = self.hooks.permits.iter();
-        if let Err(error) = permits.try_for_each(|hook| hook.permit(self, session, &stanza)) {
-            self.refuse(Some(session), &stanza, &error).await;
-            return None;
+        for hook in &self.hooks.permits {
+            if let Err(error) = hook.permit(self, session, &stanza).await {
+                self.refuse(Some(session), &stanza, &error).await;
+                return None;
+            }
         }
         match stanza.kind {
             Kind::Message => {

@@ -92,6 +92,22 @@ pub async fn import_item(
     Ok(())
 }
 
+/// The `<configure/>` of a node with these settings, by their names without `pubsub#`.
+pub fn configuration(node: &str, options: impl IntoIterator<Item = (String, String)>) -> Element {
+    let empty = DataForm::typed(FormKind::Submit, CONFIG);
+    let form = options.into_iter().fold(empty, |form, (option, value)| {
+        form.with(Field::untyped(format!("pubsub#{option}")).with_value(value))
+    });
+    Element::new("configure", ns::PUBSUB_OWNER)
+        .with_attr("node", node)
+        .with_child(form.to_element())
+}
+
+/// What owners see of nodes, in one element.
+pub fn owned(parts: impl IntoIterator<Item = Element>) -> Element {
+    Element::new("pubsub", ns::PUBSUB_OWNER).with_children(parts)
+}
+
 async fn configure(importer: &mut Importer<'_>, name: &str, part: &Element) -> anyhow::Result<()> {
     let form = DataForm::within(part).ok().flatten();
     let fields = form.into_iter().flat_map(|form| form.fields);

@@ -350,10 +350,11 @@ impl<'a> Importer<'a> {
             credentials: account.credentials,
             // The operator knows that it is the same person.
             reuse: true,
+            ..NewAccount::default()
         };
         match self.store.accounts.create(&new).await? {
             Creation::Created(_) => self.counts.accounts += 1,
-            Creation::Exists | Creation::Tombstoned => self.counts.known += 1,
+            Creation::Exists | Creation::Tombstoned | Creation::LookAlike => self.counts.known += 1,
         }
         if (self.counts.accounts + self.counts.known).is_multiple_of(PROGRESS) {
             self.progress();

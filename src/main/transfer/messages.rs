@@ -20,6 +20,8 @@ const PAGE: u32 = 500;
 /// Messages after which the operator hears that it goes on.
 const PROGRESS: u64 = 10_000;
 
+const OLD_MAM: &str = "urn:xmpp:mam:tmp";
+
 /// The messages of the account or room that is being imported. What was there before is read when
 /// the first one comes.
 pub(super) struct Messages {
@@ -151,6 +153,8 @@ fn other_side(stanza: &Stanza, owner: &str) -> String {
 fn message_of(mut element: Element, current: &Current) -> Option<Stanza> {
     let owner: &BareJid = &current.jid;
     StanzaId::strip(&mut element, owner);
+    // What came before XEP-0359; ejabberd still adds it.
+    element.retain_children(|child| !child.is("archived", OLD_MAM));
     if !current.is_room() && element.attr("to").is_none() {
         element.set_attr("to", owner.as_str());
     }

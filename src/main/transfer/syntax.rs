@@ -11,7 +11,7 @@ const MAX_PIECE: usize = 16 * 1024 * 1024;
 const MAX_FALSE_ENDS: usize = 1000;
 
 /// Why a text was not understood.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {reason}")]
 pub struct SyntaxError {
     pub line: usize,
@@ -79,12 +79,14 @@ pub struct Pieces<R> {
     /// Lines before the piece.
     line: usize,
     ends: fn(&[u8]) -> bool,
+    /// Reading failed, and would fail again.
+    is_over: bool,
 }
 
 impl<R: BufRead> Pieces<R> {
     /// `ends` says whether a line, without white space at its end, may be the last of a piece.
     pub fn new(reader: R, ends: fn(&[u8]) -> bool) -> Pieces<R> {
-        Pieces { reader, line: 0, ends }
+        Pieces { reader, line: 0, ends, is_over: false }
     }
 
     /// The next piece; `None` at the end of the file. After one that is broken, reading goes on behind it.
@@ -92,13 +94,19 @@ impl<R: BufRead> Pieces<R> {
         &mut self,
         parse: impl Fn(&[u8]) -> Result<T, SyntaxError>,
     ) -> Option<Result<T, PieceError>> {
+        if self.is_over {
+            return None;
+        }
         let mut text = Vec::new();
         let (first, mut lines, mut false_ends) = (self.line, 0, 0);
         loop {
             let start = text.len();
             let left = (MAX_PIECE - start) as u64;
             match (&mut self.reader).take(left).read_until(b'\n', &mut text) {
-                Err(error) => return Some(Err(error.into())),
+                Err(error) => {
+                    self.is_over = true;
+                    return Some(Err(error.into()));
+                }
                 Ok(0) if text.trim_ascii().is_empty() && left > 0 => return None,
                 Ok(0) => return Some(Err(placed(cut_off(&text), first).into())),
                 Ok(_) => lines += 1,
@@ -163,6 +171,20 @@ mod tests {
         assert_eq!(pieces[..2], expected[..2]);
         assert!(pieces[2].as_ref().is_err_and(|error| error.contains("too much")));
         assert_eq!(pieces[3..], expected[3..]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_ends() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        let mut pieces = Pieces::new(io::BufReader::new(Broken), |_| true);
+        let parse = |_: &[u8]| Ok(());
+        assert!(matches!(pieces.next(parse), Some(Err(PieceError::Io(_)))));
+        assert!(pieces.next(parse).is_none());
     }
 
     #[test]

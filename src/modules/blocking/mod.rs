@@ -1,6 +1,7 @@
 //! The blocking command (XEP-0191) with reports (XEP-0377).
 
 mod cache;
+mod forward;
 mod list;
 mod presence;
 mod report;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
+use wello_kernel::accounts::Windows;
 use wello_kernel::clock::random_id;
 use wello_kernel::hooks::{
     AccountEvents, Flow, Guard, IqAnswer, IqHandler, IqRequest, IqScope, Request,
@@ -25,9 +27,16 @@ use wello_wire::stanza::{IqType, Kind, Stanza};
 use cache::Cache;
 use list::BlockList;
 
-#[derive(Default)]
 pub struct Blocking {
     cache: Cache,
+    /// Reports of each account.
+    reports: Windows<Box<str>>,
+}
+
+impl Default for Blocking {
+    fn default() -> Blocking {
+        Blocking { cache: Cache::default(), reports: Windows::new(HOUR_SECONDS) }
+    }
 }
 
 const SPECS: &[Spec] = &[
@@ -51,6 +60,9 @@ const SPECS: &[Spec] = &[
 
 /// Addresses that an account may block.
 const MAX_BLOCKED: usize = 2000;
+const HOUR_SECONDS: u64 = 3600;
+/// Reports of one account within an hour, since each becomes messages to others; further ones are dropped.
+const MAX_REPORTS: u32 = 30;
 
 impl Module for Blocking {
     fn name(&self) -> &'static str {
@@ -134,12 +146,23 @@ impl Blocking {
         self.cache.forget(account.as_str());
         added.map_err(|error| failed(account, &error))?;
         for item in &items {
-            if let Some(sent) = &item.report {
-                report::store(kernel, account, &item.jid, sent).await;
+            if let Some(sent) = &item.report
+                && self.admit_report(kernel, account)
+            {
+                report::handle(kernel, account, &item.jid, sent).await;
             }
         }
         push(kernel, account, &Command::Block(items));
         Ok(())
+    }
+
+    fn admit_report(&self, kernel: &Kernel, account: &BareJid) -> bool {
+        let (key, now): (Box<str>, _) = (account.as_str().into(), kernel.clock.now());
+        let admitted = self.reports.count(&key, now) < MAX_REPORTS;
+        if admitted {
+            self.reports.add(key, now);
+        }
+        admitted
     }
 
     async fn unblock(

@@ -1,26 +1,35 @@
 //! Reports of spam and abuse that come with a block (XEP-0377).
 
+use std::sync::Arc;
+
 use wello_kernel::Kernel;
 use wello_store::Report as Row;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::blocking::Report;
+
+use super::forward::forward;
 
 /// Characters of all texts together, and messages named; the rest of a report is cut off.
 const MAX_TEXT: usize = 4000;
 const MAX_MESSAGES: usize = 100;
 
 /// Section 6: a report that cannot be stored does not keep the block from happening.
-pub(super) async fn store(kernel: &Kernel, reporter: &BareJid, reported: &Jid, sent: &Report) {
-    let row = row(reporter, reported, sent.clone());
-    let row = Row { time: kernel.clock.now(), ..row };
+pub(super) async fn handle(
+    kernel: &Arc<Kernel>,
+    reporter: &BareJid,
+    reported: &Jid,
+    sent: &Report,
+) {
+    let report = cut(sent.clone());
+    let row = Row { time: kernel.clock.now(), ..row(reporter, reported, &report) };
     match kernel.store.reports.append(&row).await {
         Ok(id) => tracing::info!(report = id.0, reason = row.reason, "report received"),
         Err(error) => tracing::error!(%error, "report not stored"),
     }
+    forward(kernel, reporter, reported, &report).await;
 }
 
-fn row(reporter: &BareJid, reported: &Jid, report: Report) -> Row {
-    let report = cut(report);
+fn row(reporter: &BareJid, reported: &Jid, report: &Report) -> Row {
     let text = report.texts.iter().map(|(_, text)| text.trim()).find(|text| !text.is_empty());
     Row {
         reporter: reporter.to_string(),
@@ -53,7 +62,7 @@ mod tests {
         );
         let report = Report::parse(&xml.parse().unwrap()).unwrap();
         let reporter = "a@b".parse::<Jid>().unwrap().bare();
-        row(&reporter, &"evil@c/d".parse().unwrap(), report)
+        row(&reporter, &"evil@c/d".parse().unwrap(), &cut(report))
     }
 
     #[test]

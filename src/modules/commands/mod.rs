@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
+use wello_kernel::audit::{Actor, AuditOutcome};
+use wello_kernel::config::Audience;
 use wello_kernel::hooks::{
     DiscoQuery, Discovery, IqAnswer, IqHandler, IqRequest, IqScope, Request,
 };
@@ -27,7 +29,7 @@ use wello_wire::payload::disco::{DiscoInfo, DiscoItem, Identity};
 
 use crate::pubsub::PubSub;
 use crate::strangers::Strangers;
-use command::{AdHocCommand, Context, Outcome};
+use command::{AdHocCommand, Context, Outcome, values};
 use running::{Begun, Running, Step, decide};
 
 pub struct Commands {
@@ -156,11 +158,33 @@ impl Commands {
             Step::Run => {
                 let filled = begun.filled(filled);
                 let outcome = command.run(context, &filled).await;
-                tracing::info!(caller = %context.caller, command = command.node(), "command run");
+                audit(context, command, &filled, &outcome).await;
                 Ok(completed(command.node(), id, outcome))
             }
         }
     }
+}
+
+/// Writes down what an administrator did; what users do with their own is nobody's business.
+async fn audit(
+    context: &Context<'_>,
+    command: &dyn AdHocCommand,
+    filled: &[DataForm],
+    outcome: &Outcome,
+) {
+    let kernel = context.kernel;
+    if command.audience(&kernel.config) != Audience::Admins {
+        return;
+    }
+    let action = command.node().rsplit(['#', '/']).next().unwrap_or_default();
+    // Of all that was filled in only addresses: there are passwords in forms.
+    let targets = ["accountjid", "accountjids"].map(|var| values(filled, var).join(" "));
+    let target = targets.join(" ");
+    let outcome = match outcome {
+        Outcome::Done(_) | Outcome::Result(_) => AuditOutcome::Done,
+        Outcome::Failed(reason) => AuditOutcome::Failed(reason.clone()),
+    };
+    kernel.audit(Actor::Account(context.caller), action, target.trim(), &outcome).await;
 }
 
 /// What was filled in, where the step needs it.

@@ -44,10 +44,11 @@ impl Module for Guests {
 }
 
 /// All that guests send passes here.
+#[async_trait]
 impl Permit for Guests {
-    fn permit(
+    async fn permit(
         &self,
-        kernel: &Kernel,
+        kernel: &Arc<Kernel>,
         session: &Session,
         stanza: &Stanza,
     ) -> Result<(), StanzaError> {

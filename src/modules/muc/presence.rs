@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wello_kernel::Kernel;
+use wello_kernel::lookalike::{account_shape, is_mixed};
 use wello_kernel::sessions::Session;
 use wello_store::{Ticket, Timestamp};
 use wello_wire::error::StanzaError;
@@ -17,6 +18,9 @@ use super::refusals::store_failed;
 use super::registry::Live;
 use super::room::{Entering, HistoryWish, Pass, Password, Room, keeps};
 use super::run::no_room;
+
+/// Rooms whose names a new one is compared with.
+const MAX_COMPARED: u32 = 2000;
 
 impl Muc {
     pub(super) async fn handle_presence(
@@ -163,6 +167,7 @@ impl Muc {
             return Ok((live, None));
         }
         self.check_creation(kernel, from).await?;
+        self.check_room_name(kernel, room).await?;
         let secret = self.secret(kernel).await?;
         // Nothing of an earlier room of this address is shown.
         self.clear(kernel, room).await;
@@ -206,6 +211,23 @@ impl Muc {
             return Err(StanzaError::resource_constraint("too many rooms of one owner"));
         }
         Ok(())
+    }
+
+    /// Nobody makes a room that looks like one of those that everybody is shown.
+    async fn check_room_name(&self, kernel: &Kernel, room: &BareJid) -> Result<(), StanzaError> {
+        let name = room.local().unwrap_or_default();
+        if is_mixed(name) {
+            let text = "the name has letters of scripts that do not go together";
+            return Err(StanzaError::not_acceptable(text));
+        }
+        let listed = self.listed(kernel, &room.domain_jid(), MAX_COMPARED).await;
+        let listed = listed.map_err(|error| store_failed(&error))?;
+        let shape = account_shape(name);
+        let mut names = listed.iter().filter_map(|listed| listed.jid.split('@').next());
+        match names.any(|other| account_shape(other) == shape) {
+            true => Err(StanzaError::conflict("the name looks like that of another room")),
+            false => Ok(()),
+        }
     }
 
     async fn handle_gone(

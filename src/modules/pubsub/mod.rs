@@ -67,9 +67,14 @@ pub struct PubSub {
     services: Vec<String>,
 }
 
+/// The domain of the nodes that belong to no account.
+pub(crate) fn service_of(host: &str) -> String {
+    format!("pubsub.{host}")
+}
+
 impl PubSub {
     pub(crate) fn new(caps: EntityCaps, hosts: &[&str]) -> PubSub {
-        let services = hosts.iter().map(|host| format!("pubsub.{host}")).collect();
+        let services = hosts.iter().map(|host| service_of(host)).collect();
         PubSub {
             caps,
             served: Served::default(),

@@ -1,14 +1,13 @@
-//! What the server does at an account's nodes on behalf of its owner.
+//! What the server does at nodes on behalf of their owner, or as their owner.
 
 use std::sync::Arc;
 
 use wello_kernel::Kernel;
 use wello_store::{ItemPage, PubSubItem};
-use wello_wire::jid::{BareJid, Jid};
+use wello_wire::jid::{BareJid, Jid, JidError};
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::xml::Element;
 
-use super::PubSub;
 use super::config::{AccessModel, NodeConfig};
 use super::event::{Outcome, parse};
 use super::host::{Call, Host, Node};
@@ -18,8 +17,9 @@ use super::policy;
 use super::publish;
 use super::refusals::Refusal;
 use super::request::ItemRequest;
+use super::{PubSub, service_of};
 
-/// An account's nodes as the server itself uses them.
+/// Nodes as the server itself uses them.
 pub(crate) struct Own<'a> {
     pub(crate) service: &'a PubSub,
     pub(crate) kernel: &'a Arc<Kernel>,
@@ -40,6 +40,17 @@ impl<'a> Own<'a> {
     pub(crate) fn of(service: &'a PubSub, kernel: &'a Arc<Kernel>, account: &BareJid) -> Own<'a> {
         let (host, owner) = (Host::Account(account.clone()), account.clone().into());
         Own { service, kernel, host, owner }
+    }
+
+    /// Nodes of the service below a host, in the name of the host.
+    pub(crate) fn of_host(
+        service: &'a PubSub,
+        kernel: &'a Arc<Kernel>,
+        host: &BareJid,
+    ) -> Result<Own<'a>, JidError> {
+        let owner = host.clone().into();
+        let host = Host::Service(service_of(host.as_str()).parse()?);
+        Ok(Own { service, kernel, host, owner })
     }
 
     pub(crate) fn account(&self) -> &BareJid {
@@ -71,11 +82,19 @@ impl<'a> Own<'a> {
 
     /// Makes the node if it is not there.
     pub(crate) async fn make_node(&self, name: &str, access: AccessModel) -> Result<(), Refusal> {
+        self.make(name, NodeConfig { access, ..self.defaults(name) }).await
+    }
+
+    /// The same, as nodes are that nobody has configured.
+    pub(crate) async fn make_default_node(&self, name: &str) -> Result<(), Refusal> {
+        self.make(name, self.defaults(name)).await
+    }
+
+    async fn make(&self, name: &str, config: NodeConfig) -> Result<(), Refusal> {
         let call = self.call();
         if call.find(name).await?.is_some() {
             return Ok(());
         }
-        let config = NodeConfig { access, ..self.defaults(name) };
         match call.create(name, config).await {
             Ok(_) | Err(Refusal::Conflict) => Ok(()),
             Err(refusal) => Err(refusal),

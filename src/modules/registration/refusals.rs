@@ -12,7 +12,10 @@ pub(super) fn registration(error: &RegistrationError) -> StanzaError {
         RegistrationError::InviteInvalid => StanzaError::not_allowed(text),
         // XEP-0077, section 3.1.1.
         RegistrationError::TooMany => StanzaError::not_acceptable(text),
-        RegistrationError::NameTaken | RegistrationError::EmailTaken => StanzaError::conflict(text),
+        RegistrationError::NameTaken
+        | RegistrationError::EmailTaken
+        | RegistrationError::LookAlike => StanzaError::conflict(text),
+        RegistrationError::Mixed => StanzaError::not_acceptable(text),
         RegistrationError::Account(error) => account(error),
         RegistrationError::Store(error) => store(error),
     }
@@ -23,7 +26,9 @@ pub(super) fn account(error: &AccountError) -> StanzaError {
         AccountError::Address(..) | AccountError::Password(_) => {
             StanzaError::not_acceptable(error.to_string())
         }
-        AccountError::Exists(_) | AccountError::Tombstoned(_) => StanzaError::conflict(""),
+        AccountError::Exists(_) | AccountError::Tombstoned(_) | AccountError::LookAlike(_) => {
+            StanzaError::conflict("")
+        }
         AccountError::NotFound(_) => StanzaError::registration_required(""),
         AccountError::Store(error) => store(error),
     }

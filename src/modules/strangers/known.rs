@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use parking_lot::RwLock;
 
 #[derive(Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     state: RwLock<State>,
 }
 
@@ -23,7 +23,7 @@ const MAX_PAIRS: usize = 200_000;
 
 impl Known {
     /// `Err` when the store has to be asked.
-    pub(super) fn look(&self, account: &str, peer: &str) -> Result<(), u64> {
+    pub(crate) fn look(&self, account: &str, peer: &str) -> Result<(), u64> {
         let state = self.state.read();
         match state.peers.get(account).is_some_and(|peers| peers.contains(peer)) {
             true => Ok(()),
@@ -32,7 +32,7 @@ impl Known {
     }
 
     /// Keeps what was read when `changes` had been counted.
-    pub(super) fn keep(&self, account: &str, peer: &str, changes: u64) {
+    pub(crate) fn keep(&self, account: &str, peer: &str, changes: u64) {
         let mut state = self.state.write();
         if state.changes != changes {
             return;
@@ -46,7 +46,7 @@ impl Known {
     }
 
     /// Somebody may be known no more. Call it after the change.
-    pub(super) fn forget(&self, account: &str) {
+    pub(crate) fn forget(&self, account: &str) {
         let mut state = self.state.write();
         state.changes += 1;
         let peers = state.peers.remove(account).unwrap_or_default();

@@ -28,7 +28,8 @@ use wello_wire::stanza::{Kind, PresenceType, Stanza};
 use wello_wire::xml::Element;
 
 use crate::archive::is_worth_keeping;
-use known::Known;
+pub(crate) use known::Known;
+pub(crate) use policy::is_written;
 use policy::{Verdict, addressed, author, decide, is_invitation};
 
 pub struct Strangers {
@@ -243,7 +244,7 @@ impl Strangers {
             Some(StrangerVerdict::Held) => self.is_in_roster(kernel, account, peer).await?,
             None => {
                 self.is_in_roster(kernel, account, peer).await?
-                    || has_written(kernel, account, peer).await?
+                    || has_written(kernel, account, peer, account).await?
             }
         };
         if knows {
@@ -311,11 +312,12 @@ fn has_our_presence(passage: &Passage) -> bool {
 /// Messages of a conversation that are looked through, from its beginning and from its end.
 const LOOK_BACK: u32 = 50;
 
-/// Whether the account's archive has something that it wrote to the peer itself.
-async fn has_written(
+/// Whether the account's archive has something that `author`, one of the two, wrote to the other.
+pub(crate) async fn has_written(
     kernel: &Kernel,
     account: &BareJid,
     peer: &BareJid,
+    author: &BareJid,
 ) -> Result<bool, StoreError> {
     for anchor in [Anchor::First, Anchor::Last] {
         let query = Query {
@@ -330,8 +332,8 @@ async fn has_written(
             Err(QueryError::Store(error)) => return Err(error),
             Err(QueryError::ItemNotFound(_)) => return Ok(false),
         };
-        let own = |from: &str| from.split('/').next() == Some(account.as_str());
-        if page.messages.iter().any(|message| own(&message.from)) {
+        let is_author = |from: &str| from.split('/').next() == Some(author.as_str());
+        if page.messages.iter().any(|message| is_author(&message.from)) {
             return Ok(true);
         }
         if page.complete {

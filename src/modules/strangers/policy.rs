@@ -77,7 +77,7 @@ pub(super) fn addressed(kernel: &Kernel, message: &Stanza) -> Option<(BareJid, B
 }
 
 /// By a person: clients report on messages that they found in the archive by themselves.
-fn is_written(message: &Stanza) -> bool {
+pub(crate) fn is_written(message: &Stanza) -> bool {
     let is_conversation = matches!(message.message_type(), MessageType::Chat | MessageType::Normal);
     is_conversation
         && message.children().any(|child| match child.ns() {

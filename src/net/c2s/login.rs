@@ -10,7 +10,7 @@ use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::metrics::AuthLabels;
 use wello_kernel::sessions::ClientInfo;
-use wello_store::{Account, CredentialEpoch, StoreError};
+use wello_store::{Account, CredentialEpoch, Role, StoreError};
 use wello_stream::c2s::{BindRequest, Bound, Login, ResumeRequest, Resumed, Welcome};
 use wello_stream::nonza::{UserAgent, UserAgentId};
 use wello_stream::sasl::{
@@ -204,6 +204,9 @@ impl Task {
         let kernel = Arc::clone(&self.server.kernel);
         let (accounts, jid) = (&kernel.accounts, &login.identity);
         let account = self.permitted(jid).await?;
+        if account.role == Role::Admin {
+            self.shaper.set_rate(kernel.config.limits.admin_rate(), Instant::now());
+        }
         let mut welcome = Welcome::default();
         if let (Some(used), Some(id)) = (login.token, agent.id) {
             let tokens = &self.login.tokens;

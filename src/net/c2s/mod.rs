@@ -1,6 +1,5 @@
 //! Client connections: one task owns each of them.
 
-mod bucket;
 mod certificate;
 mod hibernate;
 mod login;
@@ -32,7 +31,6 @@ use crate::admission::ConnectionPermit;
 use crate::listener::Accepted;
 use crate::tls::{ListenerKind, TlsAcceptor, TlsInfo};
 
-pub(crate) use bucket::Bucket;
 use hibernate::Sleeper;
 use task::{Peer, Secured, Task};
 pub(crate) use transport::poll_read;

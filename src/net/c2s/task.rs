@@ -19,11 +19,11 @@ use wello_wire::jid::BareJid;
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
-use super::bucket::Bucket;
 use super::transport::Transport;
 use super::{C2sServer, hibernate};
 use crate::admission::ConnectionPermit;
 use crate::ledger::Ledger;
+use crate::shaper::Shaper;
 use crate::tls::ListenerKind;
 
 /// Where the client is.
@@ -52,7 +52,7 @@ pub struct Task {
     pending: Vec<u8>,
     /// Room for writing, kept from one write to the next while the connection is busy.
     buffer: Vec<u8>,
-    bucket: Bucket,
+    pub(super) shaper: Shaper,
     pub(super) session: Option<Arc<Session>>,
     pub(super) ledger: Ledger,
     pub(super) deadline: Instant,
@@ -110,7 +110,7 @@ impl Task {
         let now = Instant::now();
         Task {
             c2s: C2s::new(server.settings(), transport.framing(), secured.channel),
-            bucket: Bucket::new(limits.rate_bytes_per_second, limits.burst_bytes, now),
+            shaper: Shaper::new(limits.rate(), now),
             deadline: now + Duration::from_secs(limits.login_seconds),
             last_read: now,
             pinged: false,
@@ -410,8 +410,13 @@ impl Task {
             }
         };
         let before = self.pending.len();
+        let (shaper, transport, pending) = (&self.shaper, &mut self.transport, &mut self.pending);
+        let read = async {
+            shaper.ready().await;
+            transport.read(pending).await
+        };
         tokio::select! {
-            read = self.transport.read(&mut self.pending) => match read {
+            read = read => match read {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return ControlFlow::Break(End::Lost),
             },
@@ -425,9 +430,7 @@ impl Task {
         }
         self.last_read = Instant::now();
         self.pinged = false;
-        if let Some(pause) = self.bucket.take(self.pending.len() - before, self.last_read) {
-            tokio::time::sleep(pause).await;
-        }
+        self.shaper.count(self.pending.len() - before, self.last_read);
         ControlFlow::Continue(())
     }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use wello_kernel::metrics::StreamLabels;
 use wello_stream::component::{Component, ComponentAction};
 use wello_stream::s2s::Domain;
@@ -16,9 +16,9 @@ use wello_wire::stanza::Stanza;
 use super::ComponentServer;
 use super::queue::Queue;
 use crate::admission::ConnectionPermit;
-use crate::c2s::Bucket;
 use crate::listener::Accepted;
 use crate::s2s::Socket;
+use crate::shaper::Shaper;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -39,6 +39,7 @@ pub struct Task {
     admitted: Option<Admitted>,
     pending: Vec<u8>,
     buffer: Vec<u8>,
+    shaper: Shaper,
     deadline: Instant,
 }
 
@@ -46,16 +47,17 @@ pub struct Task {
 struct Admitted {
     domain: Domain,
     queue: Arc<Queue>,
-    bucket: Bucket,
 }
 
 impl Task {
     pub fn new(server: Arc<ComponentServer>, accepted: Accepted) -> Task {
         let Accepted { stream, peer, permit, .. } = accepted;
         let config = &server.kernel.config;
+        let now = Instant::now();
         Task {
             stream: Component::new(Arc::clone(&server.settings)),
-            deadline: Instant::now() + Duration::from_secs(config.limits.login_seconds),
+            shaper: Shaper::new(config.limits.rate(), now),
+            deadline: now + Duration::from_secs(config.limits.login_seconds),
             socket: Socket::Tcp(stream),
             peer,
             permit,
@@ -74,7 +76,7 @@ impl Task {
         // The peer may be gone already, and then there is nobody to tell.
         let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         streams.dec();
-        if let Some(Admitted { domain, queue, .. }) = &self.admitted {
+        if let Some(Admitted { domain, queue }) = &self.admitted {
             tracing::info!(peer = %self.peer, %domain, "component gone");
             self.server.disconnect(domain, queue).await;
         }
@@ -131,9 +133,8 @@ impl Task {
         self.permit.authenticated();
         let now = Instant::now();
         self.deadline = now + KEEP_ALIVE;
-        let limits = &component.limits;
-        let bucket = Bucket::new(limits.rate_bytes_per_second, limits.burst_bytes, now);
-        self.admitted = Some(Admitted { domain, queue, bucket });
+        self.shaper.set_rate(component.limits.rate(), now);
+        self.admitted = Some(Admitted { domain, queue });
         for stanza in server.kernel.component_connected(component).await {
             self.send(&stanza);
             if self.stream.output().len() >= WRITE_BATCH_BYTES {
@@ -165,8 +166,13 @@ impl Task {
             }
         };
         let before = self.pending.len();
+        let (shaper, socket, pending) = (&self.shaper, &mut self.socket, &mut self.pending);
+        let read = async {
+            shaper.ready().await;
+            socket.read(pending).await
+        };
         tokio::select! {
-            read = self.socket.read(&mut self.pending) => match read {
+            read = read => match read {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
@@ -177,11 +183,7 @@ impl Task {
                 return ControlFlow::Break(());
             }
         }
-        let read = self.pending.len() - before;
-        let bucket = self.admitted.as_mut().map(|admitted| &mut admitted.bucket);
-        if let Some(pause) = bucket.and_then(|bucket| bucket.take(read, Instant::now())) {
-            sleep(pause).await;
-        }
+        self.shaper.count(self.pending.len() - before, Instant::now());
         ControlFlow::Continue(())
     }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use wello_kernel::metrics::StreamLabels;
 use wello_stream::s2s::{Domain, Incoming, IncomingAction, Owner, Pair, Verdict, Welcome};
 use wello_wire::error::{StreamCondition, StreamError};
 
 use super::S2sServer;
+use super::neighbours::Pace;
 use super::policy;
-use super::resumption::{Estate, Registration, Request, bequeath};
+use super::resumption::{Bequest, Estate, Registration, Request};
 use super::socket::Socket;
 use super::traffic::{Traffic, Wake};
 use crate::admission::ConnectionPermit;
@@ -27,11 +28,10 @@ pub struct Task {
     peer: SocketAddr,
     permit: ConnectionPermit,
     traffic: Traffic,
+    pace: Pace,
     /// Read and not yet handled.
     pending: Vec<u8>,
     buffer: Vec<u8>,
-    /// The domain that the connection counts for.
-    counted: Option<Domain>,
     /// Where other connections ask for the stream.
     registration: Option<Registration>,
     /// One has asked.
@@ -66,6 +66,7 @@ impl Task {
         Task {
             stream,
             traffic,
+            pace: Pace::new(server.config().rate()),
             deadline: now + login,
             last_read: now,
             socket,
@@ -73,7 +74,6 @@ impl Task {
             permit,
             pending: Vec::new(),
             buffer: Vec::new(),
-            counted: None,
             registration: None,
             heir: None,
             server,
@@ -86,10 +86,14 @@ impl Task {
         while self.serve().await.is_continue() {}
         streams.dec();
         tracing::debug!(peer = %self.peer, domain = ?self.stream.peer(), "stream of another server ended");
-        Box::pin(self.finish()).await;
+        let server = Arc::clone(&self.server);
+        // The connection is gone before the stream waits for another one.
+        if let Some(bequest) = Box::pin(self.finish()).await {
+            bequest.give(&server).await;
+        }
     }
 
-    async fn finish(mut self) {
+    async fn finish(mut self) -> Option<Bequest> {
         let remains = self.stream.take_remains();
         if self.heir.is_some() {
             // XEP-0198, section 5: the stream is somewhere else now.
@@ -100,16 +104,16 @@ impl Task {
         let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         let former = self.traffic.salvage(remains).await;
         let charges = self.traffic.take_charges();
-        if let Some(domain) = &self.counted {
-            self.server.uncount(domain);
-        }
-        let Task { server, registration, heir, .. } = self;
-        match (former, registration) {
+        match (former, self.registration.take()) {
             (Some(former), Some(registration)) => {
-                bequeath(&server, registration, Estate { former, charges }, heir).await;
+                let estate = Estate { former, charges };
+                Some(Bequest { registration, estate, asked: self.heir.take() })
             }
             // Without a registration it cannot be resumed, so there is no former stream either.
-            _ => server.pass_on(charges),
+            _ => {
+                self.server.pass_on(charges);
+                None
+            }
         }
     }
 
@@ -223,12 +227,9 @@ impl Task {
         self.deadline = Instant::now() + self.server.config().idle() * PATIENCE;
         let back = pair.reversed();
         self.server.outboxes.revive(&back);
-        if self.counted.is_none() {
-            if !self.server.count(&pair.from) {
-                let error = StreamError::new(StreamCondition::ResourceConstraint);
-                return self.stream.fail(&error.with_text("too many streams of your domain"));
-            }
-            self.counted = Some(pair.from.clone());
+        if !self.pace.join(&self.server.neighbours, &pair.from) {
+            let error = StreamError::new(StreamCondition::ResourceConstraint);
+            return self.stream.fail(&error.with_text("too many streams of your domain"));
         }
         if bidi && let Some(charge) = self.server.outboxes.carry(back, self.traffic.woken()) {
             self.traffic.serve(charge);
@@ -286,8 +287,13 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
+        let (pace, socket, pending) = (&self.pace, &mut self.socket, &mut self.pending);
+        let read = async {
+            pace.ready().await;
+            socket.read(pending).await
+        };
         tokio::select! {
-            read = self.socket.read(&mut self.pending) => match read {
+            read = read => match read {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
@@ -306,9 +312,7 @@ impl Task {
             }
         }
         self.last_read = Instant::now();
-        if let Some(pause) = self.traffic.pace(self.pending.len() - before) {
-            sleep(pause).await;
-        }
+        self.pace.count(self.pending.len() - before);
         ControlFlow::Continue(())
     }
 

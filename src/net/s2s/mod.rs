@@ -3,6 +3,7 @@
 mod connect;
 mod incoming;
 mod lookup;
+mod neighbours;
 mod outbox;
 mod outgoing;
 mod policy;
@@ -12,10 +13,8 @@ mod socket;
 mod traffic;
 mod trust;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
@@ -33,6 +32,7 @@ use crate::listener::Accepted;
 use crate::tls::{CertificateStore, ListenerKind, TlsAcceptor};
 
 use lookup::Resolver;
+use neighbours::Neighbours;
 use outbox::{Charge, Outboxes, Question, Unserved};
 use resumption::Resumptions;
 
@@ -61,8 +61,7 @@ pub struct S2sServer {
     resolver: Resolver,
     outboxes: Outboxes,
     resumptions: Resumptions,
-    /// Streams that other domains have opened and proved.
-    accepted: Mutex<HashMap<Domain, usize>>,
+    neighbours: Arc<Neighbours>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -86,7 +85,7 @@ impl S2sServer {
             acceptor,
             certificates,
             roots,
-            accepted: Mutex::default(),
+            neighbours: Neighbours::new(config.connections_per_domain, config.rate()),
             shutdown,
             tasks: TaskTracker::new(),
             kernel,
@@ -143,6 +142,9 @@ impl S2sServer {
 
     /// Whether the operator wants to talk to a domain.
     fn judge(&self, domain: &Domain) -> (policy::Verdict, &'static str) {
+        if self.kernel.blocklist.blocks_domain(domain.as_str()) {
+            return (policy::Verdict::Denied, "in a block list");
+        }
         policy::decide(self.config(), domain)
     }
 
@@ -205,28 +207,6 @@ impl S2sServer {
             };
             if is_told && let Some(refusal) = stanza.refusal(error) {
                 self.kernel.route(refusal).await;
-            }
-        }
-    }
-
-    /// One more stream that `domain` has proved its own; `false` if there are too many.
-    fn count(&self, domain: &Domain) -> bool {
-        let mut accepted = self.accepted.lock();
-        let count = accepted.entry(domain.clone()).or_insert(0);
-        let room = *count < self.config().connections_per_domain;
-        *count += usize::from(room);
-        if *count == 0 {
-            accepted.remove(domain);
-        }
-        room
-    }
-
-    fn uncount(&self, domain: &Domain) {
-        let mut accepted = self.accepted.lock();
-        if let Some(count) = accepted.get_mut(domain) {
-            *count -= 1;
-            if *count == 0 {
-                accepted.remove(domain);
             }
         }
     }

@@ -12,6 +12,7 @@ use wello_wire::error::{StanzaError, StreamCondition, StreamError};
 
 use super::S2sServer;
 use super::connect::{self, ConnectError, Connected};
+use super::neighbours::Pace;
 use super::outbox::{Charge, Question};
 use super::policy;
 use super::socket::Socket;
@@ -142,6 +143,7 @@ struct Task {
     stream: Outgoing,
     socket: Socket,
     traffic: Traffic,
+    pace: Pace,
     pending: Vec<u8>,
     buffer: Vec<u8>,
     /// Those whose answers are awaited.
@@ -165,6 +167,7 @@ impl Task {
         let mut traffic = Traffic::new(Arc::clone(&server), Arc::clone(charge.woken()));
         traffic.certify(certificates.unwrap_or_default());
         traffic.serve(charge.clone());
+        let pace = Pace::new(server.config().rate());
         Task {
             deadline: Instant::now() + server.config().connect(),
             server,
@@ -172,6 +175,7 @@ impl Task {
             stream,
             socket,
             traffic,
+            pace,
             pending: Vec::new(),
             buffer: Vec::new(),
             questions: Vec::new(),
@@ -374,8 +378,13 @@ impl Task {
         self.stream.release_temporaries();
         let before = self.pending.len();
         let server = Arc::clone(&self.server);
+        let (pace, socket, pending) = (&self.pace, &mut self.socket, &mut self.pending);
+        let read = async {
+            pace.ready().await;
+            socket.read(pending).await
+        };
         tokio::select! {
-            read = self.socket.read(&mut self.pending) => match read {
+            read = read => match read {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
@@ -383,9 +392,7 @@ impl Task {
             () = sleep_until(self.deadline) => return self.handle_deadline().await,
             () = server.shutdown.cancelled() => return self.shut_down().await,
         }
-        if let Some(pause) = self.traffic.pace(self.pending.len() - before) {
-            sleep(pause).await;
-        }
+        self.pace.count(self.pending.len() - before);
         ControlFlow::Continue(())
     }
 

@@ -91,31 +91,37 @@ impl Drop for Registration {
     }
 }
 
-/// Gives an estate to whoever asks for it in time, or to nobody.
-pub async fn bequeath(
-    server: &Arc<S2sServer>,
-    mut registration: Registration,
-    mut estate: Estate,
-    asked: Option<Request>,
-) {
-    let request = match asked {
-        Some(request) => Some(request),
-        None => {
-            if !estate.former.has_unacknowledged() {
-                // New stanzas need not wait.
-                server.pass_on(std::mem::take(&mut estate.charges));
+/// What is done with an estate.
+pub struct Bequest {
+    pub registration: Registration,
+    pub estate: Estate,
+    /// Somebody has asked for it already.
+    pub asked: Option<Request>,
+}
+
+impl Bequest {
+    /// Gives it to whoever asks for it in time, or to nobody.
+    pub async fn give(self, server: &Arc<S2sServer>) {
+        let Bequest { mut registration, mut estate, asked } = self;
+        let request = match asked {
+            Some(request) => Some(request),
+            None => {
+                if !estate.former.has_unacknowledged() {
+                    // New stanzas need not wait.
+                    server.pass_on(std::mem::take(&mut estate.charges));
+                }
+                outlast(server, &mut registration).await
             }
-            outlast(server, &mut registration).await
+        };
+        let left = match request {
+            Some(request) => request.send(estate).err(),
+            None => Some(estate),
+        };
+        drop(registration);
+        if let Some(Estate { former, charges }) = left {
+            server.give_back_lost(former.into_unacknowledged()).await;
+            server.pass_on(charges);
         }
-    };
-    let left = match request {
-        Some(request) => request.send(estate).err(),
-        None => Some(estate),
-    };
-    drop(registration);
-    if let Some(Estate { former, charges }) = left {
-        server.give_back_lost(former.into_unacknowledged()).await;
-        server.pass_on(charges);
     }
 }
 

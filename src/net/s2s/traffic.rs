@@ -15,7 +15,6 @@ use wello_wire::error::StanzaError;
 use super::S2sServer;
 use super::outbox::Charge;
 use super::policy;
-use crate::c2s::Bucket;
 use crate::ledger::Ledger;
 
 /// Stanzas that are written in one go.
@@ -31,7 +30,6 @@ pub struct Traffic {
     server: Arc<S2sServer>,
     /// What the other server showed in the handshake.
     certificates: Vec<CertificateDer<'static>>,
-    bucket: Bucket,
     ledger: Ledger,
     verdicts: FuturesUnordered<BoxFuture<'static, (Pair, Verdict)>>,
     /// What is sent here.
@@ -54,10 +52,7 @@ pub enum Wake {
 
 impl Traffic {
     pub fn new(server: Arc<S2sServer>, woken: Arc<Notify>) -> Traffic {
-        let config = server.config();
-        let (rate, burst) = (config.rate_bytes_per_second, config.burst_bytes);
         Traffic {
-            bucket: Bucket::new(rate, burst, Instant::now()),
             certificates: Vec::new(),
             ledger: Ledger::default(),
             verdicts: FuturesUnordered::new(),
@@ -204,11 +199,6 @@ impl Traffic {
         };
         self.server.give_back_lost(unknown).await;
         former
-    }
-
-    /// How long to read nothing after so many bytes.
-    pub fn pace(&mut self, bytes: usize) -> Option<Duration> {
-        self.bucket.take(bytes, Instant::now())
     }
 
     /// Waits until there is something to do. May be dropped and called again.

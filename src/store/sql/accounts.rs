@@ -8,14 +8,19 @@ use crate::{
     Credentials, NewAccount, Role, ScramKeys, StoreError, Timestamp,
 };
 
-const TOMBSTONE: &str = "SELECT count(*) FROM account_tombstone WHERE domain = $1 AND local = $2";
+const TOMBSTONE: &str = "SELECT count(*) FROM account_tombstone
+    WHERE domain = $1 AND local = $2 AND deleted >= $3";
+const LOOK_ALIKES: &str = "SELECT count(*) FROM account
+    WHERE domain = $1 AND shape = $2 AND local <> $3";
+const SHAPELESS: &str = "SELECT local || '@' || domain FROM account WHERE shape IS NULL LIMIT $1";
+const SET_SHAPE: &str = "UPDATE account SET shape = $3 WHERE domain = $1 AND local = $2";
 const FORGET_TOMBSTONE: &str = "DELETE FROM account_tombstone WHERE domain = $1 AND local = $2";
 const ADD_TOMBSTONE: &str = "INSERT INTO account_tombstone (domain, local, deleted)
     VALUES ($1, $2, $3) ON CONFLICT (domain, local) DO UPDATE SET deleted = excluded.deleted";
 const CREATE: &str =
     "INSERT INTO account (domain, local, role, status, created, display_name, email,
-        credential_epoch, password_hash)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8) ON CONFLICT (domain, local) DO NOTHING RETURNING id";
+        credential_epoch, password_hash, shape)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9) ON CONFLICT (domain, local) DO NOTHING RETURNING id";
 const FIND: &str =
     "SELECT id, local, domain, role, status, created, last_login, display_name, email,
         credential_epoch
@@ -276,6 +281,23 @@ impl Accounts for Database {
         .await
     }
 
+    async fn shapeless(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        let mut conn = self.read().await?;
+        let query = sqlx::query_scalar(SHAPELESS).bind(i64::from(limit));
+        Ok(query.fetch_all(&mut *conn).await?)
+    }
+
+    async fn set_shape(&self, jid: &str, shape: &str) -> Result<bool, StoreError> {
+        let ((local, domain), shape) = (owned(jid)?, shape.to_owned());
+        self.write(move |conn| {
+            Box::pin(async move {
+                let query = sqlx::query(SET_SHAPE).bind(domain).bind(local).bind(shape);
+                Ok(query.execute(conn).await?.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
     async fn record_login(&self, jid: &str, now: Timestamp) -> Result<bool, StoreError> {
         let (local, domain) = owned(jid)?;
         self.write(move |conn| {
@@ -295,10 +317,11 @@ impl Accounts for Database {
 
 async fn create(conn: &mut Connection, new: &NewAccount) -> Result<Creation, StoreError> {
     let (local, domain) = split_account(&new.jid)?;
-    let tombstones: i64 =
-        sqlx::query_scalar(TOMBSTONE).bind(domain).bind(local).fetch_one(&mut *conn).await?;
-    if tombstones > 0 && !new.reuse {
+    if !new.reuse && is_tombstoned(conn, domain, local, new.tombstones_since).await? {
         return Ok(Creation::Tombstoned);
+    }
+    if new.distinct && has_look_alike(conn, domain, local, new.shape.as_deref()).await? {
+        return Ok(Creation::LookAlike);
     }
     let id: Option<i64> = sqlx::query_scalar(CREATE)
         .bind(domain)
@@ -309,6 +332,7 @@ async fn create(conn: &mut Connection, new: &NewAccount) -> Result<Creation, Sto
         .bind(&new.display_name)
         .bind(&new.email)
         .bind(&new.credentials.password_hash)
+        .bind(&new.shape)
         .fetch_optional(&mut *conn)
         .await?;
     let Some(id) = id else {
@@ -320,6 +344,28 @@ async fn create(conn: &mut Connection, new: &NewAccount) -> Result<Creation, Sto
     created
         .map(Creation::Created)
         .ok_or_else(|| StoreError::Corrupt(format!("{} vanished while it was made", new.jid)))
+}
+
+async fn is_tombstoned(
+    conn: &mut Connection,
+    domain: &str,
+    local: &str,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar(TOMBSTONE).bind(domain).bind(local).bind(since.as_micros());
+    let tombstones: i64 = query.fetch_one(conn).await?;
+    Ok(tombstones > 0)
+}
+
+async fn has_look_alike(
+    conn: &mut Connection,
+    domain: &str,
+    local: &str,
+    shape: Option<&str>,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query_scalar(LOOK_ALIKES).bind(domain).bind(shape).bind(local);
+    let look_alikes: i64 = query.fetch_one(conn).await?;
+    Ok(look_alikes > 0)
 }
 
 async fn delete(conn: &mut Connection, jid: &str, now: Timestamp) -> Result<bool, StoreError> {

@@ -3,6 +3,8 @@
 
 mod accounts;
 mod archive;
+mod audit;
+mod block_feeds;
 mod blocking;
 mod caps;
 mod clients;

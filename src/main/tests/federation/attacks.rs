@@ -93,6 +93,14 @@ fn connector(certificate: Option<(String, String)>) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
+/// What the server shows who comes now.
+pub async fn shown_by(server: &Server) -> Vec<u8> {
+    let stream = TcpStream::connect(server.address("s2s_tls")).await.unwrap();
+    let name = ServerName::try_from(server.domain()).unwrap();
+    let stream = connector(None).connect(name, stream).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
 /// The other side: takes any certificate, and none.
 pub fn acceptor(issued: (String, String)) -> TlsAcceptor {
     let (chain, key) = read(issued);
@@ -305,4 +313,19 @@ async fn many_claims_make_few_connections() {
         .map(|number| victim.dns.asked(&format!("_xmpp-server._tcp.d{number}.example")))
         .sum();
     assert!(asked <= 64, "{asked}");
+}
+
+#[tokio::test]
+async fn who_is_in_a_block_list_gets_no_stream() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "*.spam.example\n").unwrap();
+    let config = format!("[blocklists]\nfiles = [{:?}]", file.path());
+    let victim = Victim::new(&config).await;
+    let mut evil = victim.stream("a.spam.example", Some(Flaw::None)).await;
+    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+    let _ = evil.send(auth).await;
+    while let Ok(answer) = evil.next().await {
+        assert_eq!(answer, "</stream:stream>");
+    }
+    let _other = victim.proved("other.example").await;
 }

@@ -2,6 +2,7 @@
 
 use sha1::{Digest as _, Sha1};
 
+use crate::attacks::shown_by;
 use crate::certificates::{Authority, Flaw};
 use crate::client::{Client, attribute, text};
 use crate::dns::Dns;
@@ -81,6 +82,22 @@ async fn messages_by_certificate() {
     verona.greet().await;
     assert_eq!(verona.logged("\"by\":\"EXTERNAL\""), [1, 1]);
     assert_eq!(verona.logged("\"by\":\"dialback\""), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_new_certificate_ends_no_stream() {
+    let authority = Authority::new();
+    let mut verona = Verona::certified(&authority, "").await;
+    verona.greet().await;
+    for server in &verona.servers {
+        let before = shown_by(server).await;
+        server.certify(&authority);
+        while shown_by(server).await == before {
+            tokio::task::yield_now().await;
+        }
+    }
+    verona.greet().await;
+    assert_eq!(verona.logged("another server listens"), [1, 0], "the same stream");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub struct Client {
     host: String,
     sid: String,
     rid: u64,
+    heard: String,
 }
 
 impl Client {
@@ -28,8 +29,9 @@ impl Client {
 
     /// Opens a stream at `address`, whosever server that is, which may hold an answer back for so many seconds.
     pub fn connect(address: &str, host: &str, wait: u32) -> Client {
-        let (address, host, sid) = (address.to_owned(), host.to_owned(), String::new());
-        let mut client = Client { address, host, sid, rid: 1 };
+        let (address, host) = (address.to_owned(), host.to_owned());
+        let (sid, heard) = (String::new(), String::new());
+        let mut client = Client { address, host, sid, rid: 1, heard };
         let attributes = format!(
             "to='{}' wait='{wait}' hold='1' ver='1.6' xml:lang='en' xmpp:version='1.0' \
              xmlns:xmpp='urn:xmpp:xbosh'",
@@ -40,16 +42,22 @@ impl Client {
         client
     }
 
-    /// Says something and waits for what it leads to: for an answer with all of these parts.
+    /// Says something and waits until all of these parts were heard since the last wait that had any; returns
+    /// what was heard.
     pub fn until(&mut self, stanzas: &str, parts: &[&str]) -> String {
         const PATIENCE: Duration = Duration::from_secs(90);
         let begin = Instant::now();
-        let mut all = self.say(stanzas).replace('"', "'");
-        while !parts.iter().all(|part| all.contains(part)) {
-            assert!(begin.elapsed() < PATIENCE, "{parts:?} after {stanzas} in {all}");
-            all += &self.say("").replace('"', "'");
+        let heard = self.say(stanzas);
+        self.heard += &heard.replace('"', "'");
+        while !parts.iter().all(|part| self.heard.contains(part)) {
+            assert!(begin.elapsed() < PATIENCE, "{parts:?} after {stanzas} in {}", self.heard);
+            let heard = self.say("");
+            self.heard += &heard.replace('"', "'");
         }
-        all
+        match parts {
+            [] => String::new(),
+            _ => std::mem::take(&mut self.heard),
+        }
     }
 
     /// Says something; returns the answer.

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod acme;
+mod audit;
 mod bosh;
 mod check;
 mod moving;

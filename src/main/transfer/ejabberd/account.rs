@@ -123,18 +123,3 @@ pub fn privacy(rules: &[Rule]) -> Element {
         .with_child(Element::new("default", NS_PRIVACY).with_attr("name", NAME))
         .with_child(list)
 }
-
-/// Settings of a node, by their names without `pubsub#`, as owners see them.
-pub fn node(name: &str, options: impl IntoIterator<Item = (String, String)>) -> Element {
-    use wello_wire::payload::data_form::{DataForm, Field, FormKind};
-
-    const TYPE: &str = "http://jabber.org/protocol/pubsub#node_config";
-    let empty = DataForm::typed(FormKind::Submit, TYPE);
-    let form = options.into_iter().fold(empty, |form, (option, value)| {
-        form.with(Field::untyped(format!("pubsub#{option}")).with_value(value))
-    });
-    let configure = Element::new("configure", ns::PUBSUB_OWNER)
-        .with_attr("node", name)
-        .with_child(form.to_element());
-    Element::new("pubsub", ns::PUBSUB_OWNER).with_child(configure)
-}

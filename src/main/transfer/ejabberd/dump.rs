@@ -2,21 +2,18 @@
 //! each table as a term.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use anyhow::Context;
 use wello_store::{ArchivePrefs, DocumentKey, LastActivity, Timestamp};
 use wello_wire::ns;
 use wello_wire::xml::Element;
 
-use super::account::{Ask, Contact, Rule, Subscription, node, privacy};
-use super::terms::{Term, parse};
+use super::account::{Ask, Contact, Rule, Subscription, privacy};
+use super::records::{Dump, Name, Record};
+use super::terms::Term;
 use super::xml::{element, stanza};
 use super::{address, addresses, check_hosts, last_activity, rooms, scram_keys};
 use crate::transfer::importer::Importer;
-use crate::transfer::syntax::Pieces;
 use crate::transfer::{eventing, xep0227};
 
 /// Tables with nothing that anybody would miss.
@@ -37,9 +34,6 @@ const TRANSIENT: [&str; 14] = [
     "vcard_search",
 ];
 
-/// A localpart and a domain.
-type Name = (String, String);
-
 /// What has to be known before the data of accounts comes, which is in no particular order.
 #[derive(Default)]
 struct Overview {
@@ -54,83 +48,6 @@ struct Overview {
 /// Payloads of items by their node, time and id, as the newest one of a node has to come last.
 type Items = BTreeMap<(String, Timestamp, String), Option<Element>>;
 
-/// A record whose fields are found by name, as they are not the same in all versions.
-struct Record<'a> {
-    table: &'a str,
-    names: &'a [String],
-    values: &'a [Term],
-}
-
-impl Record<'_> {
-    fn get(&self, name: &str) -> Option<&Term> {
-        let index = self.names.iter().position(|field| field == name)?;
-        self.values.get(index)
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.get(name)?.text()
-    }
-
-    fn atom(&self, name: &str) -> Option<&str> {
-        self.get(name)?.atom()
-    }
-
-    /// Whose it is: the first two parts of a key.
-    fn owner(&self, key: &str) -> Option<Name> {
-        let [local, domain, ..] = self.get(key)?.tuple()? else { return None };
-        Some((local.text()?.to_owned(), domain.text()?.to_owned()))
-    }
-}
-
-/// A dump that is read from its beginning.
-struct Dump {
-    pieces: Pieces<BufReader<File>>,
-    fields: HashMap<String, Vec<String>>,
-}
-
-impl Dump {
-    fn open(path: &Path) -> anyhow::Result<Dump> {
-        let place = || path.display().to_string();
-        let file = File::open(path).with_context(place)?;
-        let mut pieces = Pieces::new(BufReader::new(file), |line| line.ends_with(b"."));
-        let tables = pieces.next(parse).transpose().with_context(place)?;
-        let fields = tables.as_ref().and_then(fields);
-        let fields = fields.with_context(|| format!("{}: no dump of ejabberd", place()))?;
-        Ok(Dump { pieces, fields })
-    }
-
-    /// The next record with its table.
-    fn next(&mut self) -> Option<anyhow::Result<(String, Vec<Term>)>> {
-        let term = match self.pieces.next(parse)? {
-            Ok(term) => term,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let record = match term {
-            Term::Tuple(mut terms) if !terms.is_empty() => {
-                let values = terms.split_off(1);
-                terms[0].atom().map(|table| (table.to_owned(), values))
-            }
-            _ => None,
-        };
-        Some(record.context("a term that is no record"))
-    }
-}
-
-/// `{tables, [{Table, [{record_name, _}, {attributes, Fields}]}]}`.
-fn fields(term: &Term) -> Option<HashMap<String, Vec<String>>> {
-    let [_, tables] = term.tuple()? else { return None };
-    let table = |table: &Term| {
-        let [name, about] = table.tuple()? else { return None };
-        let fields = about.list()?.iter().find_map(|property| match property.tuple()? {
-            [key, fields] if key.atom() == Some("attributes") => fields.list(),
-            _ => None,
-        })?;
-        let fields = fields.iter().filter_map(|field| field.atom().map(str::to_owned)).collect();
-        Some((name.atom()?.to_owned(), fields))
-    };
-    tables.list()?.iter().map(table).collect()
-}
-
 pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<()> {
     let overview = overview(importer, path)?;
     check_hosts(importer, overview.accounts.keys().map(|(_, domain)| domain.as_str()))?;
@@ -140,7 +57,7 @@ pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<
     while let Some(read) = dump.next() {
         // What is broken was told by the first look.
         let Ok((table, values)) = read else { continue };
-        let names = dump.fields.get(&table).map(Vec::as_slice).unwrap_or_default();
+        let names = dump.names(&table);
         let record = Record { table: &table, names, values: &values };
         take(importer, &overview, &record, &mut focus, &mut items).await?;
     }
@@ -157,7 +74,7 @@ fn overview(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<Overview
     let mut dump = Dump::open(path)?;
     while let Some(read) = dump.next() {
         let Some((table, values)) = importer.read(read) else { continue };
-        let names = dump.fields.get(&table).map(Vec::as_slice).unwrap_or_default();
+        let names = dump.names(&table);
         overview.note(&Record { table: &table, names, values: &values });
     }
     Ok(overview)
@@ -277,7 +194,7 @@ async fn take(
     Ok(())
 }
 
-/// Something of an account; `None` when it cannot be read.
+/// Something of an account or a room's archive; `None` when it cannot be read.
 async fn part(importer: &mut Importer<'_>, record: &Record<'_>) -> anyhow::Result<Option<()>> {
     match record.table {
         "roster" => {
@@ -286,45 +203,58 @@ async fn part(importer: &mut Importer<'_>, record: &Record<'_>) -> anyhow::Resul
                 xep0227::part(importer, &part).await?;
             }
         }
-        "vcard" => {
-            let Some(card) = record.get("vcard").and_then(|card| element(card, "")) else {
-                return Ok(None);
-            };
-            importer.document(DocumentKey::VCardTemp, &card).await?;
-        }
-        "private_storage" => {
-            let Some(xml) = record.get("xml").and_then(|xml| element(xml, "")) else {
-                return Ok(None);
-            };
-            let (namespace, name) = (xml.ns().to_owned(), xml.name().to_owned());
-            importer.document(DocumentKey::Private { namespace, name }, &xml).await?;
-        }
         "privacy" => {
             let Some(rules) = rules(record) else { return Ok(None) };
             xep0227::part(importer, &privacy(&rules)).await?;
         }
         "archive_prefs" => {
-            let default = record.atom("default").and_then(|default| default.parse().ok());
-            let listed = |name| record.get(name).map(addresses).unwrap_or_default();
-            let Some(default) = default else { return Ok(None) };
-            let prefs = ArchivePrefs { default, always: listed("always"), never: listed("never") };
+            let Some(prefs) = preferences(record) else { return Ok(None) };
             importer.preferences(&prefs).await?;
         }
-        "offline_msg" => {
-            let Some((message, time)) = timed(record) else { return Ok(None) };
-            importer.offline(message, time).await?;
+        "vcard" | "private_storage" => {
+            let Some((key, document)) = document(record) else { return Ok(None) };
+            importer.document(key, &document).await?;
         }
         _ => {
             let Some((message, time)) = timed(record) else { return Ok(None) };
-            let room = importer.room().is_some().then(|| importer.jid()).transpose()?;
-            let message = match room {
-                Some(room) => rooms::said(message, &room, record.text("nick").unwrap_or_default()),
-                None => message,
-            };
-            importer.archived(message, time, None).await?;
+            match record.table {
+                "offline_msg" => importer.offline(message, time).await?,
+                _ => archived(importer, record, message, time).await?,
+            }
         }
     }
     Ok(Some(()))
+}
+
+fn document(record: &Record<'_>) -> Option<(DocumentKey, Element)> {
+    if record.table == "vcard" {
+        return Some((DocumentKey::VCardTemp, element(record.get("vcard")?, "")?));
+    }
+    let xml = element(record.get("xml")?, "")?;
+    let (namespace, name) = (xml.ns().to_owned(), xml.name().to_owned());
+    Some((DocumentKey::Private { namespace, name }, xml))
+}
+
+fn preferences(record: &Record<'_>) -> Option<ArchivePrefs> {
+    let listed = |name| record.get(name).map(addresses).unwrap_or_default();
+    let default = record.atom("default")?.parse().ok()?;
+    Some(ArchivePrefs { default, always: listed("always"), never: listed("never") })
+}
+
+async fn archived(
+    importer: &mut Importer<'_>,
+    record: &Record<'_>,
+    message: Element,
+    time: Timestamp,
+) -> anyhow::Result<()> {
+    let message = match importer.room().is_some() {
+        true => {
+            let nick = record.text("nick").unwrap_or_default();
+            rooms::said(message, &importer.jid()?, nick)
+        }
+        false => message,
+    };
+    importer.archived(message, time, None).await
 }
 
 fn contact<'r>(record: &'r Record<'_>) -> Option<Contact<'r>> {
@@ -398,7 +328,8 @@ async fn configure(
     if focus_on(importer, overview, focus, Focus::Account(owner.clone())).await? {
         let options = record.get("options").and_then(Term::list).unwrap_or_default();
         let options = options.iter().filter_map(option);
-        eventing::import_nodes(importer, &node(name, options)).await?;
+        let configure = eventing::configuration(name, options);
+        eventing::import_nodes(importer, &eventing::owned([configure])).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod dump;
+mod records;
 mod rooms;
 mod sql;
 mod terms;

@@ -14,10 +14,9 @@ use crate::transfer::rooms::{RoomAffiliate, Subject};
 const TEXTS: [(&str, &str); 4] =
     [("title", "roomname"), ("description", "roomdesc"), ("lang", "lang"), ("pubsub", "pubsub")];
 /// What is on or off.
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 6] = [
     ("public", "publicroom"),
     ("members_only", "membersonly"),
-    ("moderated", "moderatedroom"),
     ("allow_user_invites", "allowinvites"),
     ("allow_change_subj", "changesubject"),
     ("allow_voice_requests", "allowvoicerequests"),
@@ -82,6 +81,11 @@ fn form(options: &Options<'_>) -> DataForm {
         if let Some(flag) = options.boolean(theirs) {
             form = form.with(field(ours).with_boolean(flag));
         }
+    }
+    // By default all who enter a moderated room have voice there.
+    let all_speak = options.boolean("members_by_default") != Some(false);
+    if let Some(moderated) = options.boolean("moderated") {
+        form = form.with(field("moderatedroom").with_boolean(moderated && !all_speak));
     }
     if let Some(anonymous) = options.boolean("anonymous") {
         form =
@@ -170,7 +174,7 @@ mod tests {
     #[test]
     fn options_become_a_room() {
         let text =
-            br#"[{title,<<"Tea">>},{public,false},{anonymous,false},{mam,true},{max_users,none},
+            br#"[{title,<<"Tea">>},{moderated,true},{public,false},{anonymous,false},{mam,true},{max_users,none},
             {allow_private_messages,true},{allow_private_messages_from_visitors,anyone},
             {presence_broadcast,[moderator]},{password_protected,true},{password,<<"x">>},
             {affiliations,[{{<<"a">>,<<"b">>,<<>>},{owner,<<>>}},{{<<"c">>,<<"d">>,<<>>},outcast},
@@ -181,6 +185,7 @@ mod tests {
         let form = form(&options);
         assert_eq!(form.value("muc#roomconfig_roomname"), Some("Tea"));
         assert_eq!(form.value("muc#roomconfig_whois"), Some("anyone"));
+        assert_eq!(form.boolean("muc#roomconfig_moderatedroom").unwrap(), Some(false));
         assert_eq!(form.boolean("muc#roomconfig_publicroom").unwrap(), Some(false));
         assert_eq!(form.boolean("muc#roomconfig_enablearchiving").unwrap(), Some(true));
         assert_eq!(form.value("muc#roomconfig_maxusers"), None);

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use wello_store::{ArchivePrefs, DocumentKey, Timestamp};
 use wello_wire::ns;
 
-use super::account::{Ask, Contact, Rule, Subscription, node, privacy};
+use super::account::{Ask, Contact, Rule, Subscription, privacy};
 use super::terms::{Term, parse};
 use super::xml::parsed;
 use super::{addresses, check_hosts, last_activity, rooms, scram_keys};
@@ -251,7 +251,8 @@ async fn nodes(importer: &mut Importer<'_>, host: &Host<'_>, user: &str) -> anyh
         let options = importer.read(read).unwrap_or_default();
         let options =
             options.iter().filter_map(|row| Some((text(row, 0).to_owned(), option(text(row, 1))?)));
-        eventing::import_nodes(importer, &node(name, options)).await?;
+        let configure = eventing::configuration(name, options);
+        eventing::import_nodes(importer, &eventing::owned([configure])).await?;
         let read = host.database.rows(ITEMS, &[id]).await;
         for row in importer.read(read).iter().flatten() {
             let payload = parsed(text(row, 1));

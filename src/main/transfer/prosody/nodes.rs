@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use wello_wire::ns;
-use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::xml::Element;
 
 use super::Host;
@@ -37,8 +36,7 @@ pub async fn import(
     for (name, node) in stored.named() {
         let unconfigured = Table::default();
         let parts = description(name, node.table().unwrap_or(&unconfigured));
-        let owner = Element::new("pubsub", ns::PUBSUB_OWNER).with_children(parts);
-        eventing::import_nodes(importer, &owner).await?;
+        eventing::import_nodes(importer, &eventing::owned(parts)).await?;
         items(importer, host, user, name).await?;
     }
     Ok(())
@@ -70,8 +68,9 @@ async fn items(
 fn description(name: &str, stored: &Table) -> Vec<Element> {
     let part = |kind: &'static str| Element::new(kind, ns::PUBSUB_OWNER).with_attr("node", name);
     let within = |field: &str| stored.get(field).and_then(Value::table);
-    let form = form(within("config").unwrap_or(&Table::default()));
-    let mut parts = vec![part("configure").with_child(form.to_element())];
+    let unconfigured = Table::default();
+    let options = options(within("config").unwrap_or(&unconfigured));
+    let mut parts = vec![eventing::configuration(name, options)];
     let affiliations = within("affiliations").into_iter().flat_map(Table::named);
     let affiliations = affiliations.filter_map(|(jid, affiliation)| {
         Some(
@@ -91,16 +90,15 @@ fn description(name: &str, stored: &Table) -> Vec<Element> {
     parts
 }
 
-fn form(config: &Table) -> DataForm {
-    const TYPE: &str = "http://jabber.org/protocol/pubsub#node_config";
-    let known = FIELDS.into_iter().filter_map(|(theirs, ours)| {
+/// The settings that both know.
+fn options(config: &Table) -> impl Iterator<Item = (String, String)> {
+    FIELDS.into_iter().filter_map(|(theirs, ours)| {
         let value = match config.get(theirs)? {
             Value::Text(text) => text.clone(),
             Value::Boolean(boolean) => u8::from(*boolean).to_string(),
             Value::Number(number) => number.to_string(),
             Value::Nil | Value::Table(_) => return None,
         };
-        Some(Field::untyped(format!("pubsub#{ours}")).with_value(value))
-    });
-    known.fold(DataForm::typed(FormKind::Submit, TYPE), DataForm::with)
+        Some((ours.to_owned(), value))
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use wello_kernel::lookalike::shape;
 use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, FullJid, Jid};
@@ -122,6 +123,9 @@ impl Room {
         if self.owner_of_nick(nick).is_some_and(|owner| owner != account) {
             return Err(StanzaError::conflict("the nickname is reserved"));
         }
+        if self.shapes.get(&shape(nick)).is_some_and(|other| other != account) {
+            return Err(StanzaError::conflict("the nickname looks like that of somebody here"));
+        }
         Ok(())
     }
 
@@ -143,6 +147,7 @@ impl Room {
             shown: RefCell::default(),
         };
         self.nicks.insert(account.clone(), nick.into());
+        self.shapes.insert(shape(nick), account.clone());
         self.occupants.insert(nick.into(), occupant);
         Ok(())
     }
@@ -341,6 +346,8 @@ impl Room {
         let devices = occupant.devices.iter().map(|device| &device.jid);
         self.tell_self(&news, with_jid, devices, &[], fx);
         occupant.jid = jid;
+        self.shapes.remove(&shape(old));
+        self.shapes.insert(shape(nick), occupant.account.clone());
         self.nicks.insert(occupant.account.clone(), nick.into());
         self.occupants.insert(nick.into(), occupant);
         self.put_device(nick, from, presence);

@@ -1,5 +1,6 @@
 //! Leaving a room, by will or not (XEP-0045, sections 7.14, 8.2, 9.1, 10.9 and 11).
 
+use wello_kernel::lookalike::shape;
 use wello_wire::jid::{FullJid, Jid};
 use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
@@ -65,6 +66,7 @@ impl Room {
     fn take(&mut self, nick: &str) -> Option<Occupant> {
         let occupant = self.occupants.remove(nick)?;
         self.nicks.remove(&occupant.account);
+        self.shapes.remove(&shape(nick));
         self.guests.remove(&occupant.account);
         Some(occupant)
     }
@@ -115,6 +117,7 @@ impl Room {
             self.tell_self(&news, false, devices, &[], fx);
         }
         self.nicks.clear();
+        self.shapes.clear();
         self.guests.clear();
     }
 }

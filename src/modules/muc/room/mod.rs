@@ -90,6 +90,8 @@ pub struct Room {
     occupants: BTreeMap<Box<str>, Occupant>,
     /// The nickname of each account that is here.
     nicks: HashMap<BareJid, Box<str>>,
+    /// What their nicknames look like.
+    shapes: HashMap<String, BareJid>,
     /// They need no password: only its hash is known, so no invitation can carry it.
     invited: HashSet<BareJid>,
     /// Who is here without an account.
@@ -160,6 +162,7 @@ impl Room {
             affiliates: BTreeMap::new(),
             occupants: BTreeMap::new(),
             nicks: HashMap::new(),
+            shapes: HashMap::new(),
             invited: HashSet::new(),
             guests: HashMap::new(),
             asked: HashMap::new(),

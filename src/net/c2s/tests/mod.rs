@@ -3,6 +3,7 @@
 
 mod external;
 mod login;
+mod shaping;
 mod tokens;
 
 use std::net::IpAddr;

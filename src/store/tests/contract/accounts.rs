@@ -61,6 +61,36 @@ pub(crate) async fn names_are_unique_and_tombstoned(database: &Database) {
     assert_eq!(accounts.create(&new(ROMEO)).await.unwrap(), Creation::Exists);
 }
 
+pub(crate) async fn tombstones_are_forgotten(database: &Database) {
+    let accounts = &database.store.accounts;
+    accounts.create(&new(ROMEO)).await.unwrap();
+    accounts.delete(ROMEO, at(10)).await.unwrap();
+    let since = |second| NewAccount { tombstones_since: at(second), ..new(ROMEO) };
+    assert_eq!(accounts.create(&since(10)).await.unwrap(), Creation::Tombstoned);
+    assert!(matches!(accounts.create(&since(11)).await.unwrap(), Creation::Created(_)));
+}
+
+pub(crate) async fn names_that_look_alike(database: &Database) {
+    let accounts = &database.store.accounts;
+    let named =
+        |jid: &str, distinct| NewAccount { shape: Some("rorneo".to_owned()), distinct, ..new(jid) };
+    let imitator = "rorneo@montague.example";
+    assert!(matches!(accounts.create(&named(ROMEO, true)).await.unwrap(), Creation::Created(_)));
+    assert_eq!(accounts.create(&named(ROMEO, true)).await.unwrap(), Creation::Exists);
+    assert_eq!(accounts.create(&named(imitator, true)).await.unwrap(), Creation::LookAlike);
+    let elsewhere = accounts.create(&named("rorneo@elsewhere.example", true)).await.unwrap();
+    assert!(matches!(elsewhere, Creation::Created(_)));
+    assert!(matches!(
+        accounts.create(&named(imitator, false)).await.unwrap(),
+        Creation::Created(_)
+    ));
+    accounts.create(&new(JULIET)).await.unwrap();
+    assert_eq!(accounts.shapeless(10).await.unwrap(), [JULIET]);
+    assert!(accounts.set_shape(JULIET, "juliet").await.unwrap());
+    assert!(!accounts.set_shape(NURSE, "nurse").await.unwrap());
+    assert_eq!(accounts.shapeless(10).await.unwrap(), [""; 0]);
+}
+
 pub(crate) async fn credentials_are_replaced_and_counted(database: &Database) {
     let accounts = &database.store.accounts;
     assert_eq!(accounts.credentials(ROMEO).await.unwrap(), None);

@@ -53,6 +53,8 @@ on_each_database! {
     accounts {
         created_found_and_counted,
         names_are_unique_and_tombstoned,
+        tombstones_are_forgotten,
+        names_that_look_alike,
         credentials_are_replaced_and_counted,
         listed_in_pages,
         searched,
@@ -131,6 +133,8 @@ on_each_database! {
         requests_wait_in_order,
     }
     small {
+        audit,
+        block_feeds,
         blocking,
         documents,
         last,

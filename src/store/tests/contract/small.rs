@@ -1,7 +1,10 @@
 //! The domains of a few lines each, and opening and closing.
 
 use bytes::Bytes;
-use wello_store::{DocumentKey, HibernatedSession, LastActivity, Options, Report, StoreError};
+use wello_store::{
+    AuditEntry, BlockFeed, DocumentKey, HibernatedSession, LastActivity, Options, Report,
+    StoreError,
+};
 
 use crate::fixture::{Database, JULIET, NURSE, ROMEO, append, at, chat, options};
 
@@ -11,6 +14,54 @@ fn bytes(text: &'static str) -> Bytes {
 
 fn strings(jids: &[&str]) -> Vec<String> {
     jids.iter().map(|jid| (*jid).to_owned()).collect()
+}
+
+pub(crate) async fn audit(database: &Database) {
+    let audit = &database.store.audit;
+    let entry = |second, action: &str| AuditEntry {
+        time: at(second),
+        actor: NURSE.to_owned(),
+        origin: "192.0.2.1".to_owned(),
+        action: action.to_owned(),
+        target: ROMEO.to_owned(),
+        outcome: "done".to_owned(),
+    };
+    for (second, action) in [(1, "add"), (2, "disable"), (3, "delete")] {
+        audit.append(&entry(second, action)).await.unwrap();
+    }
+    let list = async |since, before, limit| {
+        let listed = audit.list(at(since), before, limit).await.unwrap();
+        listed.into_iter().map(|(id, entry)| (id, entry.action)).collect::<Vec<_>>()
+    };
+    let newest = list(0, None, 2).await;
+    assert_eq!((newest[0].1.as_str(), newest[1].1.as_str()), ("delete", "disable"));
+    assert_eq!(list(0, Some(newest[1].0), 10).await[0].1, "add");
+    assert_eq!(list(2, None, 10).await, newest);
+    let all = audit.list(at(3), None, 10).await.unwrap();
+    assert_eq!(all[0].1, entry(3, "delete"));
+    assert_eq!(audit.expire(at(3)).await.unwrap(), 2);
+    assert_eq!(list(0, None, 10).await.len(), 1);
+}
+
+pub(crate) async fn block_feeds(database: &Database) {
+    let feeds = &database.store.block_feeds;
+    let feed =
+        |node: &str| BlockFeed { service: "lists.example".to_owned(), node: node.to_owned() };
+    let (hashes, domains) = (feed("hashes"), feed("domains"));
+    let items = async |feed| {
+        let mut items = feeds.items(feed).await.unwrap();
+        items.sort();
+        items
+    };
+    feeds.replace(&hashes, &strings(&["a", "b"])).await.unwrap();
+    feeds.replace(&domains, &strings(&["spam.example"])).await.unwrap();
+    feeds.change(&hashes, &strings(&["b", "c"]), &strings(&["a", "x"])).await.unwrap();
+    assert_eq!(items(&hashes).await, ["b", "c"]);
+    feeds.replace(&hashes, &strings(&["d"])).await.unwrap();
+    assert_eq!(items(&hashes).await, ["d"]);
+    feeds.keep_only(std::slice::from_ref(&domains)).await.unwrap();
+    assert_eq!(items(&hashes).await, [""; 0]);
+    assert_eq!(items(&domains).await, ["spam.example"]);
 }
 
 pub(crate) async fn blocking(database: &Database) {

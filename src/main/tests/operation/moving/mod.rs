@@ -2,8 +2,12 @@
 //! the real ones.
 
 #[path = "../../black_box/database.rs"]
+#[expect(dead_code, reason = "of it only PostgreSQL is wanted here")]
 mod database;
 mod ejabberd;
 mod peer;
+mod postgres;
 mod prosody;
 mod round_trip;
+
+pub use peer::tell;

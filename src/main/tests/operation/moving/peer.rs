@@ -50,6 +50,9 @@ pub fn wait_for(port: u16, log: &Path) {
 /// Logs in and comes online.
 pub fn online(address: &str, name: &str) -> Client {
     let mut client = login(address, name);
+    // Who has not asked for it is not told what happens to it.
+    let roster = "<iq type='get' id='o'><query xmlns='jabber:iq:roster'/></iq>";
+    tell(&mut client, roster, &["id='o'"]);
     tell(&mut client, "<presence/>", &["<presence"]);
     client
 }
@@ -175,8 +178,8 @@ pub fn imported(dir: &Path, args: &[&str]) -> String {
     stdout + &stderr
 }
 
-/// Logs in here as everybody, and finds all again.
-pub fn find_again(dir: &Path) {
+/// Logs in here as everybody, and finds all again. `card` asks for what is left of a vCard.
+pub fn find_again(dir: &Path, card: &str) {
     let (server, _) = serve(dir);
     let mut romeo = Client::open(dir, HOST);
     assert!(romeo.scram("romeo", PASSWORD));
@@ -186,7 +189,7 @@ pub fn find_again(dir: &Path) {
     };
     let contact = ["jid='juliet@xmpp.example'", "subscription='both'", "Juliet C", "Friends"];
     get(&mut romeo, "<query xmlns='jabber:iq:roster'/>", &contact);
-    get(&mut romeo, "<vCard xmlns='vcard-temp'/>", &["Romeo Montague"]);
+    get(&mut romeo, card, &["Romeo Montague"]);
     let private = "<query xmlns='jabber:iq:private'><notes xmlns='urn:example:notes'/></query>";
     get(&mut romeo, private, &["a rose"]);
     get(&mut romeo, "<blocklist xmlns='urn:xmpp:blocking'/>", &["tybalt@other.example"]);
