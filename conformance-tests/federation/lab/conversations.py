@@ -216,10 +216,11 @@ async def links_to_files(verona: Verona):
     assert await _fetch(link) == PICTURE
 
 
-async def _fetch(url: str, body: bytes | None = None, headers: dict = {}) -> bytes:  # noqa: B006
+async def _fetch(url: str, body: bytes | None = None, headers: dict | None = None) -> bytes:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    request = urllib.request.Request(url, body, headers, method="PUT" if body else "GET")
+    method = "PUT" if body else "GET"
+    request = urllib.request.Request(url, body, headers or {}, method=method)
 
     def fetch():
         with urllib.request.urlopen(request, timeout=30, context=context) as answer:

@@ -29,6 +29,7 @@ def main() -> int:
             print(f"0 passed, 0 failed, {len(names)} skipped")
             return 0
         return _isolate(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     report = Report(name for name in names if arguments.only in name)
     asyncio.run(_run(arguments, report))
     return report.close()
@@ -60,15 +61,17 @@ def _isolate(arguments) -> int:
     home = arguments.logs or Path(tempfile.mkdtemp(prefix="wello-federation-"))
     home.mkdir(parents=True, exist_ok=True)
     command = [*ISOLATED, sys.executable, *sys.argv, "--inside", "--logs", str(home)]
-    process = subprocess.Popen(command)
+    process, status = subprocess.Popen(command), None
     try:
         # Whoever ends this ends what is inside.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
         status = process.wait()
     finally:
         process.kill()
         process.wait()
-        if not arguments.logs and process.returncode == 0:
+        # Only a failure leaves something to read.
+        if not (arguments.logs or status):
             shutil.rmtree(home)
     if status:
         print(f"logs: {home}", file=sys.stderr)
