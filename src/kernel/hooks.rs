@@ -18,6 +18,7 @@ use wello_wire::xml::Element;
 
 use crate::Kernel;
 use crate::accounts::GuestGrant;
+use crate::config::Component;
 use crate::passage::Passage;
 use crate::sessions::Session;
 
@@ -201,8 +202,21 @@ pub trait AccountEvents: Send + Sync {
     ) {
     }
 
+    /// The account's devices are told of a change of its roster.
+    async fn roster_pushed(&self, _kernel: &Arc<Kernel>, _account: &BareJid, _query: &Element) {}
+
     /// From now on the contact sees the account's presence (RFC 6121, section 3.1.5).
     async fn shown(&self, _kernel: &Arc<Kernel>, _account: &BareJid, _contact: &BareJid) {}
+}
+
+/// Components (XEP-0114) coming and going.
+#[async_trait]
+pub trait ComponentEvents: Send + Sync {
+    /// A connection of the component has shown the secret; returns what it is told first.
+    async fn connected(&self, kernel: &Arc<Kernel>, component: &Component) -> Vec<Stanza>;
+
+    /// Its last connection is gone.
+    async fn gone(&self, _kernel: &Arc<Kernel>, _component: &Component) {}
 }
 
 /// Children that a feature puts into the answer to Bind 2 (XEP-0386) or takes part in inline.
@@ -282,9 +296,13 @@ pub struct IqRequest<'a> {
 }
 
 impl IqRequest<'_> {
-    /// The account's own client asks its own account.
+    /// The account's own client asks its own account, or somebody who may speak for the account does.
     pub fn is_own(&self) -> bool {
-        self.session.is_some_and(|session| session.jid.bare_str() == self.to.as_str())
+        match self.session {
+            Some(session) => session.jid.bare_str() == self.to.as_str(),
+            // Nobody from elsewhere has an address of ours.
+            None => self.from.as_str() == self.to.as_str(),
+        }
     }
 
     /// The session, for what only the account's own clients may do.
@@ -490,6 +508,7 @@ pub struct Hooks {
     pub(crate) chores: Vec<Arc<dyn Chore>>,
     pub media: Vec<Arc<dyn MediaEvents>>,
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
+    pub(crate) components: Vec<Arc<dyn ComponentEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
     pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,
     pub(crate) stream_features: Vec<Arc<dyn StreamFeatures>>,
@@ -507,6 +526,22 @@ impl Hooks {
 }
 
 impl Kernel {
+    /// A component has logged in; returns what it is told before anything else.
+    pub async fn component_connected(self: &Arc<Self>, component: &Component) -> Vec<Stanza> {
+        let mut greeting = Vec::new();
+        for hook in &self.hooks().components {
+            greeting.extend(hook.connected(self, component).await);
+        }
+        greeting
+    }
+
+    /// The last connection of a component is gone.
+    pub async fn component_gone(self: &Arc<Self>, component: &Component) {
+        for hook in &self.hooks().components {
+            hook.gone(self, component).await;
+        }
+    }
+
     /// What the features add to the streams of a host.
     pub async fn stream_features(self: &Arc<Self>, host: &BareJid) -> Vec<Element> {
         let mut features = Vec::new();

@@ -11,6 +11,7 @@ mod invite;
 mod lock;
 mod logging;
 mod media;
+mod moved;
 mod restore;
 mod serve;
 mod transfer;
@@ -60,7 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Invite(options) => invite::run(&config, options).await,
             Command::Audit(options) => audit::run(&config, &options).await,
             Command::Health => health::run(&config).await,
-            Command::Import(from) => transfer::import(&config, from).await,
+            Command::Import(options) => transfer::import(&config, options).await,
             Command::Export { file, domain } => {
                 transfer::export(&config, &file, domain.as_deref()).await
             }
