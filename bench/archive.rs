@@ -104,6 +104,7 @@ pub(crate) async fn fill(client: &Client, accounts: &[Account], wanted: u64) -> 
             template,
             flow,
             0.0,
+            Rc::default(),
         ));
     }
     let deadline = Instant::now() + FILLING;

@@ -10,7 +10,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -60,7 +60,7 @@ impl Client {
             direct_tls,
             mechanism,
             keys: KeyCache::default(),
-            connector: TlsConnector::from(Arc::new(tls_config()?)),
+            connector: TlsConnector::from(Arc::new(tls_config(None)?)),
         })
     }
 
@@ -158,8 +158,10 @@ fn describe(session: &Session) -> String {
 }
 
 /// One key exchange and one suite per version, the same for every server, and no resumption: a login is always a
-/// full handshake.
-fn tls_config() -> Result<ClientConfig> {
+/// full handshake. `shown`: our own certificate, if any.
+pub(crate) fn tls_config(
+    shown: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig> {
     let provider = CryptoProvider {
         cipher_suites: vec![
             aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
@@ -170,11 +172,14 @@ fn tls_config() -> Result<ClientConfig> {
         ..aws_lc_rs::default_provider()
     };
     let schemes = provider.signature_verification_algorithms.supported_schemes();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+    let config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TrustAnything { schemes }))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(TrustAnything { schemes }));
+    let mut config = match shown {
+        None => config.with_no_client_auth(),
+        Some((chain, key)) => config.with_client_auth_cert(chain, key)?,
+    };
     config.resumption = Resumption::disabled();
     Ok(config)
 }

@@ -4,6 +4,10 @@ mod archive;
 mod client;
 mod compare;
 mod crowd;
+// The tests' own name server, which does more than is needed here and gives up where it cannot go on.
+#[allow(dead_code, clippy::unwrap_used)]
+#[path = "../src/main/tests/federation/dns.rs"]
+mod dns;
 mod histogram;
 mod idle;
 mod login;
@@ -20,6 +24,7 @@ mod scram;
 mod sender;
 mod stream;
 mod transfer;
+mod visitors;
 
 use std::{cell::RefCell, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -147,11 +152,14 @@ impl Target {
         let address = addresses.next().context("no address for the host")?;
         let text = std::fs::read_to_string(&self.accounts)
             .with_context(|| format!("accounts file {}", self.accounts.display()))?;
+        let client = Client::new(address, &self.domain, self.direct_tls, self.mechanism)?;
         Ok(Subject {
-            client: Client::new(address, &self.domain, self.direct_tls, self.mechanism)?,
+            others: client.clone(),
+            client,
             accounts: client::parse_accounts(&text)?,
             process: self.pid.map(Process::new),
             videoroom: None,
+            visitors: None,
             crowd: RefCell::default(),
         })
     }

@@ -16,6 +16,7 @@ use crate::{
     process::{Memory, Process, own_cpu},
     rooms::{self, Occupant, Shape},
     transfer::{File, MIB, Transfers, Watch, timed},
+    visitors::Visitors,
 };
 
 /// Messages of each pair before the measured round: fills caches, opens archive files.
@@ -155,11 +156,15 @@ impl Clock {
 /// A server to be measured and the accounts it has.
 pub(crate) struct Subject {
     pub(crate) client: Client,
+    /// Where those are whom messages are sent to.
+    pub(crate) others: Client,
     pub(crate) accounts: Vec<Account>,
     /// Without it, only what the generator sees is measured.
     pub(crate) process: Option<Process>,
     /// Where Janus is told what to do, if it is that.
     pub(crate) videoroom: Option<SocketAddr>,
+    /// Who come from other servers.
+    pub(crate) visitors: Option<Visitors>,
     /// Who is in a big room stays there until the server stops: of each that leaves, all others would be told.
     pub(crate) crowd: RefCell<Vec<Occupant>>,
 }
@@ -205,7 +210,7 @@ impl Subject {
     }
 
     async fn warm_pairs(&self, count: usize, flow: Flow) -> Result<Vec<Pair>> {
-        let pairs = pairs::open(&self.client, &self.accounts, count, flow).await?;
+        let pairs = pairs::open(&self.client, &self.others, &self.accounts, count, flow).await?;
         Ok(pairs::round(pairs, Load::Full(Until::Count(WARM_UP))).await?.0)
     }
 
@@ -338,6 +343,21 @@ impl Subject {
         let Agreed { iterations, tls } = logins.agreed;
         let measured = clock.stop(logins.count, logins.wall)?;
         Ok(Measurement { scram_iterations: Some(iterations), tls: Some(tls), ..measured })
+    }
+
+    /// Streams of other servers that do nothing.
+    pub(crate) async fn visits(&self, count: usize) -> Result<Measurement> {
+        let visitors = self.visitors.as_ref().context("nobody may come from elsewhere")?;
+        let process = self.process.context("memory cannot be read without the server's --pid")?;
+        process.quiet(REST).await?;
+        let clock = Clock::start(self.process).await?;
+        let before = process.memory()?;
+        let (streams, opening) = timed(visitors.visit(count)).await?;
+        process.quiet(REST).await?;
+        let memory = IdleMemory::of(before, process.memory()?, count as u64);
+        let measured = clock.stop(count as u64, opening)?;
+        drop(streams);
+        Ok(Measurement { memory: Some(memory), ..measured })
     }
 
     /// The first `accounts` take turns.

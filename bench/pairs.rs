@@ -35,11 +35,14 @@ pub(crate) struct Flow {
     /// Bytes of text in each message
     #[arg(long, default_value_t = Self::default().body)]
     pub(crate) body: usize,
+    /// Messages that may be on the way to a receiver, acknowledged to their sender or not
+    #[arg(long, default_value_t = Self::default().ahead)]
+    pub(crate) ahead: u32,
 }
 
 impl Default for Flow {
     fn default() -> Self {
-        Self { window: 20, ack_every: 10, body: 100 }
+        Self { window: 20, ack_every: 10, body: 100, ahead: u32::MAX }
     }
 }
 
@@ -100,9 +103,10 @@ pub(crate) struct Round {
     pub(crate) latency: Histogram,
 }
 
-/// Opens `count` pairs, two accounts each.
+/// Opens `count` pairs, two accounts each; `others` is where the receivers are.
 pub(crate) async fn open(
     client: &Client,
+    others: &Client,
     accounts: &[Account],
     count: usize,
     flow: Flow,
@@ -110,15 +114,16 @@ pub(crate) async fn open(
     let needed = 2 * count;
     ensure!(accounts.len() >= needed, "{count} pairs need {needed} accounts");
     ensure!(flow.ack_every > 0, "an acknowledgement must be asked for now and then");
-    ensure!(flow.window >= flow.ack_every, "window is smaller than ack-every");
+    ensure!(flow.window.min(flow.ahead) >= flow.ack_every, "window is smaller than ack-every");
     let mut pairs = Vec::new();
     for (number, two) in accounts.chunks_exact(2).take(count).enumerate() {
-        let to = format!("{}@{}", two[1].user, client.domain());
+        let to = format!("{}@{}", two[1].user, others.domain());
         let template = Template::new(&to, "chat", number, flow.body);
         let phase = number as f64 / count as f64;
-        let receiver = Receiver::new(Peer::open(client, &two[1], "receiver").await?);
+        let receiver = Receiver::new(Peer::open(others, &two[1], "receiver").await?);
         let sender = Peer::open(client, &two[0], "sender").await?;
-        pairs.push(Pair { sender: Sender::new(sender, template, flow, phase), receiver });
+        let sender = Sender::new(sender, template, flow, phase, receiver.progress());
+        pairs.push(Pair { sender, receiver });
     }
     Ok(pairs)
 }

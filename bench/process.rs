@@ -5,10 +5,11 @@ use std::{fs, time::Duration};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// A process and all its living descendants.
+/// A process, or two that work together, and all their living descendants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
     pid: u32,
+    partner: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,7 +22,12 @@ pub(crate) struct Memory {
 
 impl Process {
     pub(crate) fn new(pid: u32) -> Self {
-        Self { pid }
+        Self { pid, partner: None }
+    }
+
+    /// Both together.
+    pub(crate) fn and(self, partner: Process) -> Self {
+        Self { partner: Some(partner.pid), ..self }
     }
 
     /// User plus system time since the process began, threads and living descendants included.
@@ -61,8 +67,10 @@ impl Process {
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter_map(|pid| Some((pid, stat(pid)?.parent)))
             .collect();
-        stat(self.pid).with_context(|| format!("no process {}", self.pid))?;
-        let mut family = vec![self.pid];
+        let mut family: Vec<u32> = [self.pid].into_iter().chain(self.partner).collect();
+        for pid in &family {
+            stat(*pid).with_context(|| format!("no process {pid}"))?;
+        }
         let mut next = 0;
         while let Some(&parent) = family.get(next) {
             family.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| pid));

@@ -1,9 +1,12 @@
 //! The receiving half of a pair.
 
-use std::cell::OnceCell;
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+};
 
 use anyhow::{Context, Result, ensure};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     histogram::Histogram,
@@ -19,11 +22,33 @@ pub(crate) struct Receiver {
     /// Messages of the last round.
     pub(crate) messages: u64,
     pub(crate) latency: Histogram,
+    progress: Rc<Progress>,
+}
+
+/// How far a receiver has come, for its sender.
+#[derive(Default)]
+pub(crate) struct Progress {
+    next: Cell<u32>,
+    changed: Notify,
+}
+
+impl Progress {
+    /// Waits until no more than `ahead` messages before number `next` are missing.
+    pub(crate) async fn within(&self, next: u32, ahead: u32) {
+        while next.wrapping_sub(self.next.get()) > ahead {
+            self.changed.notified().await;
+        }
+    }
 }
 
 impl Receiver {
     pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, next: 0, messages: 0, latency: Histogram::default() }
+        let (latency, progress) = (Histogram::default(), Rc::default());
+        Self { peer, next: 0, messages: 0, latency, progress }
+    }
+
+    pub(crate) fn progress(&self) -> Rc<Progress> {
+        Rc::clone(&self.progress)
     }
 
     /// Receives until the message that says it is the last; one lost, doubled or out of order is an error.
@@ -32,7 +57,7 @@ impl Receiver {
         self.latency = Histogram::default();
         let mut done = false;
         while !done {
-            let Self { peer, next, messages, latency } = &mut self;
+            let Self { peer, next, messages, latency, .. } = &mut self;
             let arrival = OnceCell::new();
             let take = |stanza: &[u8]| {
                 if !stanza.starts_with(b"<message") {
@@ -48,6 +73,8 @@ impl Receiver {
                 Ok(())
             };
             peer.turn(take).await?;
+            self.progress.next.set(self.next);
+            self.progress.changed.notify_one();
         }
         Ok(self)
     }

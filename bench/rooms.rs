@@ -34,7 +34,7 @@ pub(crate) struct Shape {
 }
 
 /// Every message goes out fifty times: few are enough to keep a server busy.
-pub(crate) const FLOW: Flow = Flow { window: 4, ack_every: 2, body: 100 };
+pub(crate) const FLOW: Flow = Flow { window: 4, ack_every: 2, body: 100, ahead: u32::MAX };
 
 pub(crate) struct Occupant {
     peer: Peer,

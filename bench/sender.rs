@@ -1,6 +1,6 @@
 //! The sending half of a pair.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep_until};
@@ -9,6 +9,7 @@ use crate::{
     message::{Id, Template},
     pairs::{Flow, Load, Until},
     peer::Peer,
+    receiver::Progress,
     scanner::attr,
 };
 
@@ -23,11 +24,18 @@ pub(crate) struct Sender {
     flow: Flow,
     /// Part (0 to 1) of the time between two paced messages by which this sender begins later than others.
     phase: f64,
+    received: Rc<Progress>,
 }
 
 impl Sender {
-    pub(crate) fn new(peer: Peer, template: Template, flow: Flow, phase: f64) -> Self {
-        Self { peer, next: 0, template, flow, phase }
+    pub(crate) fn new(
+        peer: Peer,
+        template: Template,
+        flow: Flow,
+        phase: f64,
+        received: Rc<Progress>,
+    ) -> Self {
+        Self { peer, next: 0, template, flow, phase, received }
     }
 
     /// Sends the load and waits until all of it is acknowledged.
@@ -49,6 +57,7 @@ impl Sender {
             while self.peer.in_flight() + batch > self.flow.window {
                 self.peer.turn(refuse).await?;
             }
+            self.received.within(self.next.wrapping_add(batch), self.flow.ahead).await;
             let now = Instant::now();
             let end = until.last(self.next - first + batch, now - begin);
             self.batch(batch, end, |_| now).await?;

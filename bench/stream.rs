@@ -20,10 +20,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
 
     /// Opens a (new) stream and waits for the server's features.
     pub(crate) async fn open(&mut self, domain: &str) -> Result<Vec<u8>> {
+        self.begin(&format!("xmlns='jabber:client' to='{domain}'")).await
+    }
+
+    /// The same as another server.
+    pub(crate) async fn open_as(&mut self, from: &str, domain: &str) -> Result<Vec<u8>> {
+        self.begin(&format!(
+            "xmlns='jabber:server' xmlns:db='jabber:server:dialback' from='{from}' to='{domain}'"
+        ))
+        .await
+    }
+
+    async fn begin(&mut self, attributes: &str) -> Result<Vec<u8>> {
         self.scanner.restart();
         let header = format!(
-            "<?xml version='1.0'?><stream:stream to='{domain}' version='1.0' xml:lang='en' \
-             xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+            "<?xml version='1.0'?><stream:stream {attributes} version='1.0' xml:lang='en' \
+             xmlns:stream='http://etherx.jabber.org/streams'>"
         );
         self.send(header.as_bytes()).await?;
         self.receive().await

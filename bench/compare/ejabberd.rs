@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use base64::{Engine, prelude::BASE64_STANDARD as B64};
 use tokio::process::Command;
 
-use super::server::{DOMAIN, Launch, Setup, output};
+use super::server::{Federation, Launch, Setup, output};
 use crate::scram::{Keys, Mechanism};
 
 /// Default of ejabberd's SCRAM record.
@@ -30,7 +30,9 @@ pub(super) async fn prepare(setup: &Setup<'_>) -> Result<Launch> {
     let mut command = Command::new("erl");
     command
         .args(["-noinput", "+K", "true", "+P", "250000", "+Q", "65536", "-mnesia", "dir"])
-        .arg(format!("\"{}\"", folder.join("mnesia").display()))
+        .arg(format!("\"{}\"", folder.join("mnesia").display()));
+    resolve(&mut command, setup)?;
+    command
         .args(["-s", "ejabberd", "-eval", &load_accounts(setup)])
         .env("ERL_LIBS", LIBRARIES)
         .env("EJABBERD_CONFIG_PATH", folder.join("ejabberd.yml"))
@@ -64,7 +66,7 @@ fn accounts(setup: &Setup<'_>) -> Result<String> {
         hash(setup.mechanism),
     );
     for account in setup.accounts {
-        let us = format!("{{<<\"{}\">>,<<\"{DOMAIN}\">>}}", account.user);
+        let us = format!("{{<<\"{}\">>,<<\"{}\">>}}", account.user, setup.domain);
         writeln!(terms, "{{passwd,{us},{record}}}.")?;
     }
     Ok(terms)
@@ -94,7 +96,7 @@ fn configuration(setup: &Setup<'_>) -> String {
     };
     format!(
         r#"loglevel: error
-hosts: [{DOMAIN}]
+hosts: [{domain}]
 certfiles: ["{certificate}"]
 listen:
   - port: {port}
@@ -110,7 +112,7 @@ listen:
     module: ejabberd_http
     tls: true
     request_handlers: {{/upload: mod_http_upload}}
-auth_password_format: scram
+{federation}auth_password_format: scram
 auth_scram_hash: {hash}
 shaper_rules: {{max_user_sessions: 10000}}
 sql_type: sqlite
@@ -123,13 +125,16 @@ modules:
   mod_disco: {{}}
   mod_http_upload:
     docroot: "{folder}/upload"
-    put_url: "https://{DOMAIN}:{https}/upload"
+    put_url: "https://{domain}:{https}/upload"
     max_size: infinity
   mod_muc: {{max_users: 10000, default_room_options: {{max_users: 10000, mam: {rooms}}}}}
   mod_ping: {{}}
   mod_roster: {{}}
   mod_stream_mgmt: {{max_ack_queue: infinity}}
-{archive}"#,
+{archive}{dialback}"#,
+        domain = setup.domain,
+        federation = federation(setup),
+        dialback = if setup.federation.is_some() { "  mod_s2s_dialback: {}\n" } else { "" },
         certificate = setup.certificate.both.display(),
         port = setup.port,
         https = setup.https,
@@ -138,4 +143,30 @@ modules:
         rooms = setup.archive,
         database = setup.folder.join("ejabberd.db").display(),
     )
+}
+
+fn federation(setup: &Setup<'_>) -> String {
+    let Some(Federation { port, .. }) = setup.federation else { return String::new() };
+    format!(
+        r#"  - port: {port}
+    ip: "127.0.0.1"
+    module: ejabberd_s2s_in
+    max_stanza_size: 262144
+    shaper: none
+s2s_use_starttls: required
+s2s_cafile: "{authority}"
+"#,
+        authority = setup.certificate.authority.display(),
+    )
+}
+
+/// Has the emulator ask the given name server alone.
+fn resolve(command: &mut Command, setup: &Setup<'_>) -> Result<()> {
+    let Some(Federation { nameserver, .. }) = setup.federation else { return Ok(()) };
+    let inetrc = setup.folder.join("inetrc");
+    std::fs::write(&inetrc, "{resolv_conf, \"\"}.\n{lookup, [dns]}.\n")?;
+    command
+        .args(["-kernel", "inetrc", &format!("\"{}\"", inetrc.display())])
+        .args(["-eval", &format!("inet_db:add_ns({{127,0,0,1}}, {}).", nameserver.port())]);
+    Ok(())
 }

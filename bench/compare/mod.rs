@@ -9,6 +9,7 @@ mod wello;
 
 use std::{
     cell::RefCell,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,15 +20,17 @@ use serde::Serialize;
 
 use self::{
     report::{Outcome, Report},
-    server::{Certificate, Server, Setup, free_port},
+    server::{Certificate, DOMAIN, Federation, PARTNERS, Server, Setup, free_port},
 };
 use crate::{
     client::Account,
     crowd::Broadcast,
+    dns::{Dns, Record},
     idle::raise_file_limit,
     measure::{Measurement, Subject},
     media::Shape as Conferences,
     pairs::{Flow, Until},
+    process::Process,
     rooms::Shape,
     scram::Mechanism,
     transfer::{File, MIB},
@@ -38,6 +41,9 @@ const ACCOUNTS: usize = 5000;
 
 /// The idle sessions belong to these in turn.
 const IDLE_ACCOUNTS: usize = 200;
+
+/// Streams of other servers that do nothing.
+const VISITORS: usize = 1000;
 
 /// Logins going on at the same time.
 const LOGINS: usize = 8;
@@ -119,6 +125,10 @@ pub(crate) enum Figure {
     LoginSha1,
     LoginSha256,
     Idle,
+    /// 1:1 chat between users of two servers, archive off
+    S2s,
+    /// Memory of 1000 streams of other servers
+    S2sIdle,
     /// A sender and 50 receivers
     Media,
     /// The same where the networks of receivers are estimated
@@ -137,6 +147,8 @@ pub(crate) enum Figure {
 struct Stage {
     archive: bool,
     media: bool,
+    /// Two servers that speak with each other.
+    federated: bool,
     mechanism: Mechanism,
     figures: &'static [Figure],
 }
@@ -145,6 +157,7 @@ const STAGES: &[Stage] = &[
     Stage {
         archive: true,
         media: false,
+        federated: false,
         mechanism: Mechanism::Sha1,
         figures: &[
             Figure::PairsArchive,
@@ -156,35 +169,40 @@ const STAGES: &[Stage] = &[
         ],
     },
     // Each begins on a server on which nobody is in a big room.
-    Stage { archive: true, media: false, mechanism: Mechanism::Sha1, figures: &[Figure::Join1000] },
-    Stage { archive: true, media: false, mechanism: Mechanism::Sha1, figures: &[Figure::Join5000] },
+    alone(&[Figure::Join1000]),
+    alone(&[Figure::Join5000]),
     Stage {
         archive: true,
         media: false,
+        federated: false,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::JoinQuiet5000, Figure::Room5000],
     },
     Stage {
         archive: true,
         media: false,
+        federated: false,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::ArchivePages],
     },
     Stage {
         archive: true,
         media: false,
+        federated: false,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::Upload, Figure::Download, Figure::SmallFiles, Figure::SameFile],
     },
     Stage {
         archive: false,
         media: false,
+        federated: false,
         mechanism: Mechanism::Sha1,
         figures: &[Figure::PairsRouting, Figure::RoomsRouting, Figure::LoginSha1],
     },
     Stage {
         archive: false,
         media: false,
+        federated: false,
         mechanism: Mechanism::Sha256,
         figures: &[Figure::LoginSha256],
     },
@@ -195,12 +213,23 @@ const STAGES: &[Stage] = &[
     media(&[Figure::MediaJoin]),
     media(&[Figure::MediaIdle]),
     // Memory is measured on a server that has done nothing else.
-    Stage { archive: true, media: false, mechanism: Mechanism::Sha1, figures: &[Figure::Idle] },
+    alone(&[Figure::Idle]),
+    federated(&[Figure::S2s]),
+    federated(&[Figure::S2sIdle]),
 ];
 
 /// A server of its own for each: legs end some time after their calls.
 const fn media(figures: &'static [Figure]) -> Stage {
-    Stage { archive: false, media: true, mechanism: Mechanism::Sha1, figures }
+    Stage { archive: false, media: true, federated: false, mechanism: Mechanism::Sha1, figures }
+}
+
+/// With the archive, and with nothing else done before.
+const fn alone(figures: &'static [Figure]) -> Stage {
+    Stage { archive: true, media: false, federated: false, mechanism: Mechanism::Sha1, figures }
+}
+
+const fn federated(figures: &'static [Figure]) -> Stage {
+    Stage { archive: false, media: false, federated: true, mechanism: Mechanism::Sha1, figures }
 }
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
@@ -275,8 +304,52 @@ impl<'a> Suite<'a> {
     }
 
     async fn stage(&mut self, server: Server, stage: &Stage, wanted: &[Figure]) -> Result<()> {
-        let setup = Setup {
-            folder: self.folder.join(server.name()),
+        let domains = if stage.federated { PARTNERS.as_slice() } else { &[DOMAIN] };
+        let dns = Dns::start().await;
+        dns.add("localhost", Record::Address(Ipv4Addr::LOCALHOST));
+        let (mut running, mut clients, mut visitors) = (Vec::new(), Vec::new(), None);
+        for domain in domains {
+            let setup = self.setup(server, stage, domain, &dns)?;
+            clients.push(setup.client()?);
+            running.push(server.start(&setup).await?);
+            if let Some(Federation { port, .. }) = setup.federation {
+                let place = Record::Service(1, port, "localhost".to_owned());
+                dns.add(&format!("_xmpp-server._tcp.{domain}"), place);
+                visitors = Some(self.certificate.visitors(port, domain)?);
+            }
+        }
+        let process = running.iter().map(|running| running.process).reduce(Process::and);
+        let (client, others) = (clients[0].clone(), clients[clients.len() - 1].clone());
+        let accounts = self.accounts.clone();
+        let videoroom = (server == Server::Janus).then_some(running[0].address);
+        let crowd = RefCell::default();
+        let subject = Subject { client, others, accounts, process, videoroom, visitors, crowd };
+        for figure in wanted {
+            eprintln!("{}: {} …", server.name(), figure.title());
+            let full = self.report.wall_rate(Figure::PairsArchive, server);
+            let measured = figure.measure(&subject, self.options, full).await;
+            self.report.record(*figure, server, Outcome::of(measured));
+        }
+        for running in running {
+            running.stop().await?;
+        }
+        Ok(())
+    }
+
+    fn setup<'b>(
+        &'b self,
+        server: Server,
+        stage: &Stage,
+        domain: &'b str,
+        dns: &Dns,
+    ) -> Result<Setup<'b>> {
+        let federation = match stage.federated {
+            true => Some(Federation { port: free_port()?, nameserver: dns.address }),
+            false => None,
+        };
+        Ok(Setup {
+            folder: self.folder.join(format!("{}-{domain}", server.name())),
+            domain,
             port: free_port()?,
             https: free_port()?,
             archive: stage.archive,
@@ -285,20 +358,8 @@ impl<'a> Suite<'a> {
             accounts: &self.accounts,
             certificate: &self.certificate,
             wello: &self.wello,
-        };
-        let client = setup.client()?;
-        let running = server.start(&setup).await?;
-        let process = Some(running.process);
-        let accounts = self.accounts.clone();
-        let videoroom = (server == Server::Janus).then_some(running.address);
-        let subject = Subject { client, accounts, process, videoroom, crowd: RefCell::default() };
-        for figure in wanted {
-            eprintln!("{}: {} …", server.name(), figure.title());
-            let full = self.report.wall_rate(Figure::PairsArchive, server);
-            let measured = figure.measure(&subject, self.options, full).await;
-            self.report.record(*figure, server, Outcome::of(measured));
-        }
-        running.stop().await
+            federation,
+        })
     }
 }
 
@@ -362,6 +423,12 @@ impl Figure {
             Self::SameFile => subject.upload(&[File { bytes: MIB, seed: 5 }; 200], 4).await,
             Self::Latency => subject.latency(PAIRS, flow, full.map(|rate| rate / 2.0), time).await,
             Self::LoginSha1 | Self::LoginSha256 => subject.login(LOGINS, time).await,
+            Self::S2s => {
+                // A server acknowledges what it has not sent on yet.
+                let flow = Flow { ahead: flow.window, ..flow };
+                subject.pairs(PAIRS, flow, Until::Time(time)).await
+            }
+            Self::S2sIdle => subject.visits(VISITORS).await,
             Self::Idle => subject.idle(IDLE_ACCOUNTS, options.sessions).await,
             Self::Media => subject.forwarding(LECTURE, 2000.0, time).await,
             Self::MediaEstimated => {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use tokio::process::Command;
 
-use super::server::{DOMAIN, Launch, Setup};
+use super::server::{Federation, Launch, Setup};
 use crate::scram::{Keys, Mechanism};
 
 /// `default_iteration_count` of mod_auth_internal_hashed.
@@ -23,7 +23,9 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Launch> {
 }
 
 fn write_accounts(setup: &Setup<'_>) -> Result<()> {
-    let folder = setup.folder.join("data").join(DOMAIN).join("accounts");
+    // As its storage writes names.
+    let host = setup.domain.replace('.', "%2e");
+    let folder = setup.folder.join("data").join(host).join("accounts");
     std::fs::create_dir_all(&folder)?;
     let Some(first) = setup.accounts.first() else { return Ok(()) };
     // One password and one salt for all, so that one derivation serves all.
@@ -62,8 +64,8 @@ log = {{ error = "{folder}/prosody.log" }}
 interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {port} }}
 c2s_direct_tls_ports = {{}}
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "smacks", "csi_simple"{archive} }}
-modules_disabled = {{ "s2s" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "smacks", "csi_simple"{archive}{federated} }}
+{federation}
 authentication = "internal_hashed"
 password_hash = "{hash}"
 storage = "internal"
@@ -71,27 +73,47 @@ archive_expires_after = "never"
 storage_archive_item_limit = 10000000
 default_archive_policy = true
 c2s_require_encryption = true
-ssl = {{ certificate = "{certificate}", key = "{key}" }}
-VirtualHost "{DOMAIN}"
+ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{authority}" }}
+VirtualHost "{domain}"
 http_ports = {{}}
 https_ports = {{ {https} }}
 https_interfaces = {{ "127.0.0.1" }}
 https_ssl = {{ certificate = "{certificate}", key = "{key}" }}
-http_external_url = "https://{DOMAIN}:{https}/"
-Component "upload.{DOMAIN}" "http_file_share"
+http_external_url = "https://{domain}:{https}/"
+Component "upload.{domain}" "http_file_share"
 http_file_share_size_limit = 2147483648
 http_file_share_daily_quota = 1099511627776
-http_external_url = "https://{DOMAIN}:{https}/"
-http_host = "{DOMAIN}"
-Component "conference.{DOMAIN}" "muc"
+http_external_url = "https://{domain}:{https}/"
+http_host = "{domain}"
+Component "conference.{domain}" "muc"
 modules_enabled = {{ {room_archive} }}
 "#,
+        federated = if setup.federation.is_some() { r#", "dialback", "s2s_bidi""# } else { "" },
+        federation = federation(setup),
+        domain = setup.domain,
         folder = setup.folder.display(),
         port = setup.port,
         https = setup.https,
         archive = if setup.archive { r#", "mam""# } else { "" },
         room_archive = if setup.archive { r#""muc_mam""# } else { "" },
+        authority = setup.certificate.authority.display(),
         certificate = setup.certificate.certificate.display(),
         key = setup.certificate.key.display(),
+    )
+}
+
+fn federation(setup: &Setup<'_>) -> String {
+    let Some(Federation { port, nameserver }) = setup.federation else {
+        return r#"modules_disabled = { "s2s" }"#.to_owned();
+    };
+    format!(
+        r#"s2s_ports = {{ {port} }}
+s2s_direct_tls_ports = {{}}
+s2s_secure_auth = false
+limits = {{}}
+use_ipv6 = false
+unbound = {{ resolvconf = false, hoststxt = false, forward = "{}@{}", options = {{ ["do-not-query-localhost:"] = "no" }} }}"#,
+        nameserver.ip(),
+        nameserver.port(),
     )
 }

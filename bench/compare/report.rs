@@ -97,6 +97,8 @@ impl Figure {
             Self::LoginSha1 => "login, SCRAM-SHA-1",
             Self::LoginSha256 => "login, SCRAM-SHA-256",
             Self::Idle => "idle session, memory",
+            Self::S2s => "chat between servers",
+            Self::S2sIdle => "idle server stream",
             Self::Media => "media, 1 to 50",
             Self::MediaEstimated => "the same, estimated",
             Self::MediaRooms => "media, 10 × 10",
@@ -108,7 +110,7 @@ impl Figure {
 
     fn unit(self) -> &'static str {
         match self {
-            Self::PairsArchive | Self::PairsRouting => "messages/CPU-s",
+            Self::PairsArchive | Self::PairsRouting | Self::S2s => "messages/CPU-s",
             Self::RoomsArchive | Self::RoomsRouting | Self::Room1000 | Self::Room5000 => {
                 "deliveries/CPU-s"
             }
@@ -118,7 +120,7 @@ impl Figure {
             Self::Media | Self::MediaEstimated | Self::MediaRooms => "packets/CPU-s",
             Self::Upload | Self::Download | Self::SmallFiles | Self::SameFile => "MiB/CPU-s",
             Self::LoginSha1 | Self::LoginSha256 => "logins/CPU-s",
-            Self::Idle | Self::MediaIdle => "KiB",
+            Self::Idle | Self::S2sIdle | Self::MediaIdle => "KiB",
         }
     }
 
@@ -130,6 +132,7 @@ impl Figure {
                 | Self::RoomLoaded
                 | Self::ArchivePages
                 | Self::Idle
+                | Self::S2sIdle
                 | Self::MediaLatency
                 | Self::MediaJoin
                 | Self::MediaIdle
@@ -149,6 +152,7 @@ impl Figure {
             Self::Join1000 | Self::Join5000 | Self::JoinQuiet5000 | Self::Latency => None,
             Self::LoginSha1 | Self::LoginSha256 => Some(1_500.0),
             Self::Idle => Some(20.0),
+            Self::S2s | Self::S2sIdle => None,
             Self::Media | Self::MediaRooms => Some(200_000.0),
             Self::MediaEstimated => Some(120_000.0),
             Self::MediaLatency => Some(3.0),
@@ -164,7 +168,7 @@ impl Figure {
             }
             Self::MediaLatency => measured.latency_ms.map(|l| l.p99),
             Self::MediaJoin => measured.latency_ms.map(|l| l.p95),
-            Self::Idle | Self::MediaIdle => {
+            Self::Idle | Self::S2sIdle | Self::MediaIdle => {
                 measured.memory.map(|m| m.bytes_per_session as f64 / 1024.0)
             }
             _ => measured.per_cpu_s,

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    PKCS_ECDSA_P256_SHA256,
+};
 use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -23,9 +26,13 @@ use crate::{
     client::{Account, Client},
     process::Process,
     scram::Mechanism,
+    visitors::{self, Visitors},
 };
 
 pub(crate) const DOMAIN: &str = "localhost";
+
+/// Of two servers that speak with each other.
+pub(crate) const PARTNERS: [&str; 2] = ["a.example", "b.example"];
 
 /// A server on a busy machine may take this long until it listens, and this long to stop.
 const START: Duration = Duration::from_secs(90);
@@ -43,6 +50,7 @@ pub(crate) enum Server {
 /// What one start of a server is configured for.
 pub(crate) struct Setup<'a> {
     pub(crate) folder: PathBuf,
+    pub(crate) domain: &'a str,
     pub(crate) port: u16,
     /// Where files come and go.
     pub(crate) https: u16,
@@ -54,14 +62,27 @@ pub(crate) struct Setup<'a> {
     pub(crate) accounts: &'a [Account],
     pub(crate) certificate: &'a Certificate,
     pub(crate) wello: &'a Path,
+    pub(crate) federation: Option<Federation>,
 }
 
-/// The same self-signed P-256 certificate for every server, so that all sign alike.
+/// How a server speaks with others.
+#[derive(Clone, Copy)]
+pub(crate) struct Federation {
+    /// Where it listens for them.
+    pub(crate) port: u16,
+    /// Who tells it where they are.
+    pub(crate) nameserver: SocketAddr,
+}
+
+/// The same P-256 certificate for every server, so that all sign alike.
 pub(crate) struct Certificate {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     /// Key and certificate in one file, as ejabberd likes it.
     pub(crate) both: PathBuf,
+    /// Who signed it.
+    pub(crate) authority: PathBuf,
+    visitors: PathBuf,
 }
 
 /// How to run what a server's module has configured.
@@ -121,7 +142,7 @@ impl Server {
 
 impl Setup<'_> {
     pub(crate) fn client(&self) -> Result<Client> {
-        Client::new((Ipv4Addr::LOCALHOST, self.port).into(), DOMAIN, false, self.mechanism)
+        Client::new((Ipv4Addr::LOCALHOST, self.port).into(), self.domain, false, self.mechanism)
     }
 }
 
@@ -183,19 +204,44 @@ impl Certificate {
             certificate: folder.join("localhost.crt"),
             key: folder.join("localhost.key"),
             both: folder.join("localhost.pem"),
+            authority: folder.join("authority.crt"),
+            visitors: folder.join("visitors.pem"),
         };
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = CertificateParams::new(vec![DOMAIN.to_owned()])?;
+        let (key, authority_key) = (new_key()?, new_key()?);
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Authority of the measurement");
+        let authority = CertifiedIssuer::self_signed(valid(params), authority_key)?;
+        let names = [&[DOMAIN], PARTNERS.as_slice()].concat();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, DOMAIN);
-        // ejabberd's certificate manager crashes on the years that rcgen takes by default.
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2045, 1, 1);
-        let signed = params.self_signed(&key)?;
+        let signed = valid(params).signed_by(&key, &authority)?;
         std::fs::write(&made.certificate, signed.pem())?;
         std::fs::write(&made.key, key.serialize_pem())?;
         std::fs::write(&made.both, key.serialize_pem() + &signed.pem())?;
+        std::fs::write(&made.authority, authority.pem())?;
+        let (key, below) = (new_key()?, format!("*.{}", visitors::DOMAIN));
+        let visitors = valid(CertificateParams::new(vec![below])?).signed_by(&key, &authority)?;
+        std::fs::write(&made.visitors, visitors.pem() + &key.serialize_pem())?;
         Ok(made)
     }
+
+    /// Those who visit a server here.
+    pub(crate) fn visitors(&self, port: u16, domain: &str) -> Result<Visitors> {
+        Visitors::new((Ipv4Addr::LOCALHOST, port).into(), domain, &self.visitors)
+    }
+}
+
+fn new_key() -> Result<KeyPair> {
+    Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+}
+
+/// ejabberd's certificate manager crashes on the years that rcgen takes by default.
+fn valid(mut params: CertificateParams) -> CertificateParams {
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2045, 1, 1);
+    params
 }
 
 /// A loopback port that nobody listens on now.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use super::server::{DOMAIN, Launch, Setup, output};
+use super::server::{Federation, Launch, Setup, output};
 
 pub(super) async fn prepare(setup: &Setup<'_>) -> Result<Launch> {
     let config = setup.folder.join("config.toml");
@@ -23,7 +23,7 @@ async fn add_accounts(setup: &Setup<'_>) -> Result<()> {
     let Some((first, others)) = setup.accounts.split_first() else { return Ok(()) };
     let mut add = Command::new(setup.wello);
     add.args(["user", "add", "--password", &first.password]);
-    add.arg(format!("{}@{DOMAIN}", first.user));
+    add.arg(format!("{}@{}", first.user, setup.domain));
     add.arg("--config").arg(setup.folder.join("config.toml"));
     output(add).await?;
     let mut sql = String::from("BEGIN;");
@@ -52,7 +52,7 @@ fn configuration(setup: &Setup<'_>) -> String {
         r#"hosts = []
 data_dir = "{data}"
 [[host]]
-domain = "{DOMAIN}"
+domain = "{domain}"
 certificate = "{certificate}"
 key = "{key}"
 [listen]
@@ -65,7 +65,7 @@ media = [{media}]
 https = ["127.0.0.1:{https}"]
 http = []
 [s2s]
-enabled = false
+{federation}
 [calls]
 participants = 100
 last_n = 0
@@ -82,6 +82,8 @@ per_account = 100
 [log]
 level = "warn"
 "#,
+        domain = setup.domain,
+        federation = federation(setup),
         data = setup.folder.join("data").display(),
         certificate = setup.certificate.certificate.display(),
         key = setup.certificate.key.display(),
@@ -89,5 +91,20 @@ level = "warn"
         https = setup.https,
         archive = setup.archive,
         media = if setup.media { "\"127.0.0.1:0\"" } else { "" },
+    )
+}
+
+fn federation(setup: &Setup<'_>) -> String {
+    let Some(Federation { port, nameserver }) = setup.federation else {
+        return "enabled = false".to_owned();
+    };
+    format!(
+        r#"listen = ["127.0.0.1:{port}"]
+listen_tls = []
+nameserver = "{nameserver}"
+private_networks = ["127.0.0.0/8"]
+ca = "{authority}"
+rate_bytes_per_second = 0"#,
+        authority = setup.certificate.authority.display(),
     )
 }

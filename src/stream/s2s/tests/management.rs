@@ -210,6 +210,13 @@ fn a_stream_is_its_owners_alone() {
 }
 
 #[test]
+fn it_is_known_how_the_owner_proved_himself() {
+    let mut linked = Linked::new();
+    let (_, owner) = linked.accepted.managed.take().unwrap();
+    assert_eq!(owner, Owner { pair: pair("a.example", "b.example"), certified: true });
+}
+
+#[test]
 fn nothing_is_managed_before_a_proof() {
     for request in [
         "<enable xmlns='urn:xmpp:sm:3' resume='true'/>",
