@@ -298,7 +298,7 @@ fn quote_end(text: &str) -> Option<usize> {
     None
 }
 
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 13] = [
     "repeat",
     "base64-hex",
     "count",
@@ -307,6 +307,7 @@ const FUNCTIONS: [&str; 12] = [
     "base64",
     "unbase64",
     "sha1",
+    "sha1-hex",
     "sha256",
     "ht",
     "ht-reply",
@@ -337,6 +338,7 @@ fn call(name: &str, args: &[Template], vars: &Vars) -> Result<String, String> {
             String::from_utf8(raw).map_err(|e| e.to_string())
         }
         "sha1" => Ok(BASE64.encode(Sha1::digest(arg(0)))),
+        "sha1-hex" => Ok(to_hex(&Sha1::digest(arg(0)))),
         "sha256" => Ok(BASE64.encode(Sha256::digest(arg(0)))),
         "salted" => {
             salted_password(&text(0), &text(1), &text(2), &text(3)).map_err(|e| e.to_string())

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use rxml::{Event, Options, Parse, Parser, WithOptions, parser::EventMetrics};
 
 pub(crate) const NS_CLIENT: &str = "jabber:client";
+pub(crate) const NS_COMPONENT: &str = "jabber:component:accept";
 pub(crate) const NS_STREAM: &str = "http://etherx.jabber.org/streams";
 pub(crate) const NS_SCN: &str = "urn:wello:conformance:scn";
 pub(crate) const NS_XML: &str = "http://www.w3.org/XML/1998/namespace";
@@ -67,6 +68,17 @@ impl Element {
                 Node::Element(_) => None,
             })
             .collect()
+    }
+
+    pub(crate) fn rename_ns(&mut self, from: &str, to: &str) {
+        if self.ns == from {
+            to.clone_into(&mut self.ns);
+        }
+        for node in &mut self.nodes {
+            if let Node::Element(child) = node {
+                child.rename_ns(from, to);
+            }
+        }
     }
 
     /// A top-level stanza in the sense of RFC 6120 §8.

@@ -13,11 +13,12 @@ use wello_store::{Ticket, Timestamp};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
-use wello_wire::stanza::{Stanza, StoredCopy};
+use wello_wire::stanza::{Kind, Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 use crate::Kernel;
 use crate::accounts::GuestGrant;
+use crate::config::Component;
 use crate::passage::Passage;
 use crate::sessions::Session;
 
@@ -201,8 +202,21 @@ pub trait AccountEvents: Send + Sync {
     ) {
     }
 
+    /// The account's devices are told of a change of its roster.
+    async fn roster_pushed(&self, _kernel: &Arc<Kernel>, _account: &BareJid, _query: &Element) {}
+
     /// From now on the contact sees the account's presence (RFC 6121, section 3.1.5).
     async fn shown(&self, _kernel: &Arc<Kernel>, _account: &BareJid, _contact: &BareJid) {}
+}
+
+/// Components (XEP-0114) coming and going.
+#[async_trait]
+pub trait ComponentEvents: Send + Sync {
+    /// A connection of the component has shown the secret; returns what it is told first.
+    async fn connected(&self, kernel: &Arc<Kernel>, component: &Component) -> Vec<Stanza>;
+
+    /// Its last connection is gone.
+    async fn gone(&self, _kernel: &Arc<Kernel>, _component: &Component) {}
 }
 
 /// Children that a feature puts into the answer to Bind 2 (XEP-0386) or takes part in inline.
@@ -282,9 +296,13 @@ pub struct IqRequest<'a> {
 }
 
 impl IqRequest<'_> {
-    /// The account's own client asks its own account.
+    /// The account's own client asks its own account, or somebody who may speak for the account does.
     pub fn is_own(&self) -> bool {
-        self.session.is_some_and(|session| session.jid.bare_str() == self.to.as_str())
+        match self.session {
+            Some(session) => session.jid.bare_str() == self.to.as_str(),
+            // Nobody from elsewhere has an address of ours.
+            None => self.from.as_str() == self.to.as_str(),
+        }
     }
 
     /// The session, for what only the account's own clients may do.
@@ -365,9 +383,17 @@ pub trait Service: Send + Sync {
         Vec::new()
     }
 
-    /// Takes whatever is sent to its domain or an address below, but for IQs to the domain that
-    /// a handler of [`IqScope::Service`] takes. The stanza has passed the guards; an IQ is
-    /// well-formed (RFC 6120, section 8.2.3). Requests are answered by [`Kernel::answer`].
+    /// Answers a request to its domain that no handler of [`IqScope::Service`] takes.
+    async fn answer(
+        &self,
+        _kernel: &Arc<Kernel>,
+        _request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        Err(StanzaError::service_unavailable(""))
+    }
+
+    /// Takes whatever else is sent to its domain, and all that is sent to addresses below. The stanza has passed the
+    /// guards; an IQ is well-formed (RFC 6120, section 8.2.3). Requests are answered by [`Kernel::answer`].
     ///
     /// The ticket tells when what had to be stored is safe, as in [`Kernel::handle_client`].
     async fn handle(
@@ -375,7 +401,12 @@ pub trait Service: Send + Sync {
         kernel: &Arc<Kernel>,
         stanza: Stanza,
         session: Option<&Arc<Session>>,
-    ) -> Option<Ticket>;
+    ) -> Option<Ticket> {
+        if stanza.kind != Kind::Presence {
+            kernel.refuse(session, &stanza, &StanzaError::service_unavailable("")).await;
+        }
+        None
+    }
 
     /// The server goes down: the last chance to tell sessions, which their clients may resume.
     async fn shut_down(&self, _kernel: &Arc<Kernel>) {}
@@ -477,6 +508,7 @@ pub struct Hooks {
     pub(crate) chores: Vec<Arc<dyn Chore>>,
     pub media: Vec<Arc<dyn MediaEvents>>,
     pub(crate) accounts: Vec<Arc<dyn AccountEvents>>,
+    pub(crate) components: Vec<Arc<dyn ComponentEvents>>,
     pub(crate) bind_inline: Vec<Arc<dyn BindInline>>,
     pub(crate) before_login: Option<Arc<dyn BeforeLogin>>,
     pub(crate) stream_features: Vec<Arc<dyn StreamFeatures>>,
@@ -494,6 +526,22 @@ impl Hooks {
 }
 
 impl Kernel {
+    /// A component has logged in; returns what it is told before anything else.
+    pub async fn component_connected(self: &Arc<Self>, component: &Component) -> Vec<Stanza> {
+        let mut greeting = Vec::new();
+        for hook in &self.hooks().components {
+            greeting.extend(hook.connected(self, component).await);
+        }
+        greeting
+    }
+
+    /// The last connection of a component is gone.
+    pub async fn component_gone(self: &Arc<Self>, component: &Component) {
+        for hook in &self.hooks().components {
+            hook.gone(self, component).await;
+        }
+    }
+
     /// What the features add to the streams of a host.
     pub async fn stream_features(self: &Arc<Self>, host: &BareJid) -> Vec<Element> {
         let mut features = Vec::new();

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::hooks::{
-    AccountEvents, After, Announcement, Archive, BeforeLogin, BindInline, Chore, Copy, Discovery,
-    Guard, GuestDoor, Hooks, IqHandler, IqScope, MediaEvents, Permit, Rewrite, Screen, Service,
-    SessionEvents, StreamFeatures, Undelivered,
+    AccountEvents, After, Announcement, Archive, BeforeLogin, BindInline, Chore, ComponentEvents,
+    Copy, Discovery, Guard, GuestDoor, Hooks, IqHandler, IqScope, MediaEvents, Permit, Rewrite,
+    Screen, Service, SessionEvents, StreamFeatures, Undelivered,
 };
 
 /// How much of a specification is there.
@@ -102,6 +102,10 @@ impl<'a> Registrar<'a> {
 
     pub fn accounts(&mut self, hook: Arc<dyn AccountEvents>) {
         self.hooks.accounts.push(hook);
+    }
+
+    pub fn components(&mut self, hook: Arc<dyn ComponentEvents>) {
+        self.hooks.components.push(hook);
     }
 
     pub fn bind_inline(&mut self, hook: Arc<dyn BindInline>) {

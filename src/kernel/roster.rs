@@ -36,40 +36,58 @@ impl Kernel {
         }
         // Section 3.1.1: subscriptions are between bare addresses.
         let stanza = stanza.with_from(account.clone()).with_to(contact.clone());
-        let change = match self.change_contact(&account, &contact, type_, true).await {
-            Ok(Some(change)) => change,
-            Ok(None) => {
-                let error = StanzaError::policy_violation("the roster is full");
-                return self.refuse(Some(session), &stanza, &error).await;
-            }
-            Err(error) => {
-                tracing::error!(session = %session.id, %error, "roster not changed");
-                let error = StanzaError::internal_server_error("");
-                return self.refuse(Some(session), &stanza, &error).await;
-            }
-        };
+        let refused = self.send_subscription(&account, &contact, type_, stanza.clone()).await;
+        if let Err(error) = refused {
+            self.refuse(Some(session), &stanza, &error).await;
+        }
+    }
+
+    /// What an account says about a subscription, whether its client or the server says it.
+    pub async fn send_subscription(
+        self: &Arc<Self>,
+        account: &BareJid,
+        contact: &BareJid,
+        type_: PresenceType,
+        stanza: Stanza,
+    ) -> Result<(), StanzaError> {
+        let change = self.change_contact(account, contact, type_, true).await;
+        let change = change.map_err(|error| store_failed(&error))?;
+        let change = change.ok_or_else(|| StanzaError::policy_violation("the roster is full"))?;
         // Section 3.2.2: unavailability comes before the cancellation, and both before the push.
         if type_ == PresenceType::Unsubscribed && change.was_seen {
-            self.hide_presence(&account, &contact).await;
+            self.hide_presence(account, contact).await;
         }
         let asks = matches!(type_, PresenceType::Subscribe | PresenceType::Unsubscribe);
         if asks {
             // Before the contact's answer changes it again.
-            self.push_change(&account, &change).await;
+            self.push_change(account, &change).await;
         }
         if change.pass {
             self.route(stanza).await;
         }
         if !asks {
-            self.push_change(&account, &change).await;
+            self.push_change(account, &change).await;
         }
         if type_ == PresenceType::Subscribed && change.pass {
-            self.show_presence(&account, &contact).await;
+            self.show_presence(account, contact).await;
         }
+        Ok(())
+    }
+
+    /// Says yes in advance for an account, which is told when the request comes.
+    pub async fn approve_in_advance(
+        self: &Arc<Self>,
+        account: &BareJid,
+        contact: &BareJid,
+    ) -> Result<(), StanzaError> {
+        let changed = self.change_contact(account, contact, PresenceType::Subscribed, true).await;
+        let changed = changed.map_err(|error| store_failed(&error))?;
+        let full = || StanzaError::policy_violation("the roster is full");
+        changed.map(drop).ok_or_else(full)
     }
 
     /// A subscription stanza for a local account.
-    pub(crate) async fn handle_inbound_subscription(
+    pub async fn handle_inbound_subscription(
         self: &Arc<Self>,
         type_: PresenceType,
         account: BareJid,
@@ -211,6 +229,9 @@ impl Kernel {
                 .with_to(session.jid.clone())
                 .with_child(query.clone());
             self.post(session, push);
+        }
+        for hook in &self.hooks.accounts {
+            hook.roster_pushed(self, account, &query).await;
         }
     }
 

@@ -47,10 +47,9 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Take over accounts from another server. May be repeated: what is here already stays.
-    #[command(subcommand)]
-    Import(ImportFrom),
-    /// Write all accounts into a new file of XEP-0227, to move to another server.
+    /// Take over accounts and rooms from another server. May be repeated: what is here already stays.
+    Import(ImportOptions),
+    /// Write all accounts and rooms into a new file of XEP-0227, and what users uploaded beside it.
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,
@@ -70,6 +69,15 @@ pub enum CheckOther {
     },
 }
 
+#[derive(Args)]
+pub struct ImportOptions {
+    #[command(subcommand)]
+    pub from: ImportFrom,
+    /// Only say what would come.
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+}
+
 #[derive(Subcommand)]
 pub enum ImportFrom {
     /// A file of XEP-0227, which most servers can write.
@@ -77,10 +85,23 @@ pub enum ImportFrom {
         #[arg(value_name = "FILE")]
         path: PathBuf,
     },
-    /// The data of a Prosody with internal storage, such as /var/lib/prosody.
+    /// The data of an ejabberd: the folder or file of `ejabberdctl export_piefxis`, the file of
+    /// `ejabberdctl dump`, its SQLite file, or postgres://USER:PASSWORD@HOST/DATABASE.
+    Ejabberd {
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// Whose accounts are in a database that does not say it.
+        #[arg(long, value_name = "HOST")]
+        host: Option<String>,
+    },
+    /// The data of a Prosody: its data_path such as /var/lib/prosody, its SQLite file, or
+    /// postgres://USER:PASSWORD@HOST/DATABASE.
     Prosody {
-        #[arg(value_name = "FOLDER")]
-        path: PathBuf,
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// Where uploaded files are, if that is not where the data is.
+        #[arg(long, value_name = "FOLDER")]
+        data_path: Option<PathBuf>,
     },
 }
 
@@ -125,6 +146,13 @@ pub enum UserCommand {
     },
     /// Delete an account and everything it owns. Ends its sessions and tells its contacts.
     Del { jid: String },
+    /// Say at an account where its owner is from now on, so that contacts can follow (XEP-0283).
+    Moved {
+        jid: String,
+        /// The new address; without it, the account is where it was.
+        #[arg(value_name = "ADDRESS")]
+        to: Option<String>,
+    },
     /// List accounts.
     List {
         /// Only this domain.

@@ -16,6 +16,7 @@ use wello_wire::jid::BareJid;
 use crate::audit;
 use crate::cli::{AddUser, Password, UserCommand};
 use crate::control::{self, Order};
+use crate::moved;
 use crate::serve::open_store;
 
 pub async fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
@@ -25,6 +26,7 @@ pub async fn run(config: &Config, command: UserCommand) -> anyhow::Result<()> {
         UserCommand::Add(add) => self::add(config, &store, &accounts, add).await,
         UserCommand::Passwd { jid, password } => passwd(config, &store, &jid, password).await,
         UserCommand::Del { jid } => del(config, &store, &jid).await,
+        UserCommand::Moved { jid, to } => moved(config, &store, &jid, to.as_deref()).await,
         UserCommand::List { domain } => list(&store, domain).await,
     };
     store.close().await;
@@ -108,6 +110,17 @@ async fn del(config: &Config, store: &Store, jid: &str) -> anyhow::Result<()> {
     let jid = local(config, jid)?;
     perform(config, store, Order::Delete { jid: jid.to_string() }).await?;
     println!("{jid} deleted");
+    Ok(())
+}
+
+async fn moved(config: &Config, store: &Store, jid: &str, to: Option<&str>) -> anyhow::Result<()> {
+    let old = local(config, jid)?;
+    let new = to.map(account_address).transpose()?;
+    moved::state(config, store, &old, new.as_ref()).await?;
+    match new {
+        Some(new) => println!("{old} has moved to {new}"),
+        None => println!("{old} has not moved"),
+    }
     Ok(())
 }
 

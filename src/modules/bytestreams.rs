@@ -8,15 +8,12 @@ use sha1::{Digest as _, Sha1};
 use wello_kernel::Kernel;
 use wello_kernel::bytestreams::ActivationError;
 use wello_kernel::config::Config;
-use wello_kernel::hooks::Service;
+use wello_kernel::hooks::{IqAnswer, IqRequest, Request, Service};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
-use wello_kernel::sessions::Session;
-use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::disco::{DiscoInfo, Identity};
-use wello_wire::stanza::{IqType, Kind, Stanza};
 use wello_wire::xml::Element;
 
 pub struct Bytestreams {
@@ -73,45 +70,26 @@ impl Service for Bytestreams {
         }
     }
 
-    async fn handle(
+    async fn answer(
         &self,
         kernel: &Arc<Kernel>,
-        stanza: Stanza,
-        session: Option<&Arc<Session>>,
-    ) -> Option<Ticket> {
-        if stanza.kind == Kind::Presence {
-            return None;
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        if !request.payload.is("query", ns::BYTESTREAMS) {
+            return Err(StanzaError::service_unavailable(""));
         }
-        match self.answer(kernel, &stanza).await {
-            Ok(payload) => kernel.answer(session, stanza.result(payload)).await,
-            Err(error) => kernel.refuse(session, &stanza, &error).await,
+        kernel.local_account(request.from).await?;
+        match request.request {
+            Request::Get => Ok(self.streamhost(&request.to).into()),
+            Request::Set => {
+                activate(kernel, request.from, request.payload).map(|()| IqAnswer::Result(None))
+            }
         }
-        None
     }
 }
 
 impl Bytestreams {
-    async fn answer(
-        &self,
-        kernel: &Arc<Kernel>,
-        stanza: &Stanza,
-    ) -> Result<Option<Element>, StanzaError> {
-        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
-            return Err(StanzaError::bad_request(""));
-        };
-        let payload = stanza.children().next().filter(|_| to.local().is_none() && to.is_bare());
-        let query = match payload {
-            Some(payload) if payload.is("query", ns::BYTESTREAMS) => payload,
-            _ => return Err(StanzaError::service_unavailable("")),
-        };
-        kernel.local_account(from).await?;
-        match stanza.iq_type() {
-            Some(IqType::Get) => Ok(Some(self.streamhost(to))),
-            _ => activate(kernel, from, query).map(|()| None),
-        }
-    }
-
-    fn streamhost(&self, to: &Jid) -> Element {
+    fn streamhost(&self, to: &BareJid) -> Element {
         let host = to.domain().strip_prefix(PREFIX).unwrap_or(to.domain());
         let streamhost = Element::new("streamhost", ns::BYTESTREAMS)
             .with_attr("jid", to.domain())

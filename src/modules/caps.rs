@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wello_kernel::Kernel;
+use wello_kernel::config::Component;
 use wello_kernel::hooks::{DiscoQuery, Discovery, IqScope, SessionEvents, StreamFeatures};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_kernel::sessions::{Session, SessionId};
@@ -70,6 +71,13 @@ impl Module for EntityCaps {
 #[async_trait]
 impl StreamFeatures for EntityCaps {
     async fn features(&self, kernel: &Arc<Kernel>, host: &BareJid) -> Vec<Element> {
+        // What components add to the features of a host comes and goes with them (XEP-0355).
+        let managed = |component: &Component| {
+            component.manages(host.as_str()) && !component.delegations.is_empty()
+        };
+        if kernel.config.component.iter().any(managed) {
+            return Vec::new();
+        }
         let info = crate::disco::host_info(kernel, host).await;
         own_caps(&info).iter().map(Caps::to_element).collect()
     }

@@ -59,16 +59,8 @@ impl IqHandler for Disco {
             from: request.from.clone(),
             node: request.payload.attr("node").filter(|node| !node.is_empty()).map(str::to_owned),
         };
-        // Section 8: whoever may not see the account's presence learns nothing of it.
-        if scope == IqScope::Account && !request.is_own() {
-            let viewer = request.from.bare();
-            let knows = async || {
-                kernel.is_subscriber(&request.to, &viewer).await
-                    || kernel.sees_presence(&request.to, &viewer).await
-            };
-            if viewer != request.to && !knows().await {
-                return Err(StanzaError::service_unavailable(""));
-            }
+        if scope == IqScope::Account && !is_known_to(kernel, &request.to, request.from).await {
+            return Err(StanzaError::service_unavailable(""));
         }
         if request.payload.ns() == ns::DISCO_INFO {
             Ok(info(kernel, &query).await?.to_element().into())
@@ -76,6 +68,28 @@ impl IqHandler for Disco {
             Ok(items(kernel, &query).await?.to_element().into())
         }
     }
+}
+
+/// Section 8: whoever may not see the account's presence learns nothing of it.
+pub(crate) async fn is_known_to(kernel: &Kernel, account: &BareJid, viewer: &Jid) -> bool {
+    let viewer = viewer.bare();
+    viewer == *account
+        || kernel.is_subscriber(account, &viewer).await
+        || kernel.sees_presence(account, &viewer).await
+}
+
+/// Whether some module answers for the node.
+pub(crate) async fn has_node(kernel: &Arc<Kernel>, query: &DiscoQuery, items: bool) -> bool {
+    for hook in &kernel.hooks().discovery {
+        let known = match items {
+            true => hook.items(kernel, query).await.is_some(),
+            false => hook.node(kernel, query).await.is_some(),
+        };
+        if known {
+            return true;
+        }
+    }
+    false
 }
 
 async fn info(kernel: &Arc<Kernel>, query: &DiscoQuery) -> Result<DiscoInfo, StanzaError> {

@@ -11,6 +11,7 @@ mod carbons;
 mod client_access;
 mod commands;
 mod contact;
+mod delegation;
 mod disco;
 mod egress;
 mod establishment;
@@ -18,11 +19,13 @@ mod external_services;
 mod forgery;
 mod guests;
 mod last;
+mod moved;
 mod muc;
 mod offline;
 mod pace;
 mod ping;
 mod private;
+mod privileges;
 pub mod ptt;
 mod pubsub;
 pub mod push;
@@ -43,6 +46,7 @@ use wello_kernel::config::Config;
 use wello_kernel::module::Module;
 
 pub use archive::searchable_text;
+pub use muc::portable as rooms;
 
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
@@ -87,6 +91,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
+    // Its guard is the last one: what it takes, all others have let pass.
+    modules.push(Arc::new(moved::Moved::default()));
     if config.uploads.enabled {
         modules.push(Arc::new(ptt::Ptt::default()));
     }
@@ -103,5 +109,8 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         modules.push(Arc::new(guests::Guests::new(Arc::clone(&muc))));
     }
     modules.extend(calls::Calls::new(config, muc).map(|calls| Arc::new(calls) as _));
+    // After those that refuse, and after all whose features it replaces.
+    modules.push(Arc::new(privileges::Privileges::new(config)));
+    modules.push(Arc::new(delegation::Delegation::new(config)));
     modules
 }

@@ -62,15 +62,25 @@ impl IqHandler for Roster {
         kernel: &Arc<Kernel>,
         request: IqRequest<'_>,
     ) -> Result<IqAnswer, StanzaError> {
-        let session = request.own_session()?;
+        let is_privileged = is_privileged(kernel, &request);
+        if !is_privileged {
+            request.own_session()?;
+        }
         if request.payload.name() != "query" {
             return Err(StanzaError::bad_request("not a roster query"));
         }
         match request.request {
-            Request::Get => get(kernel, session, &request).await,
+            Request::Get if is_privileged => whole(kernel, &request.to).await,
+            Request::Get => get(kernel, request.own_session()?, &request).await,
             Request::Set => set(kernel, &request.to, request.payload).await,
         }
     }
+}
+
+/// XEP-0356, section 4: a component that may do this with the rosters of the account's host.
+fn is_privileged(kernel: &Kernel, request: &IqRequest<'_>) -> bool {
+    let granted = kernel.config.privileges_of(request.from, request.to.domain());
+    granted.is_some_and(|privileges| privileges.roster.allows(request.request))
 }
 
 async fn get(
@@ -104,7 +114,14 @@ async fn get(
             return Ok(IqAnswer::Later);
         }
     }
-    let roster = kernel.store.roster.load(account).await.map_err(failed)?;
+    whole(kernel, &request.to).await
+}
+
+async fn whole(kernel: &Kernel, account: &BareJid) -> Result<IqAnswer, StanzaError> {
+    let roster = kernel.store.roster.load(account.as_str()).await.map_err(|error| {
+        tracing::error!(%account, %error, "roster not read");
+        StanzaError::internal_server_error("")
+    })?;
     // Section 3.1.6: contacts that are only in the roster because they asked are not shown.
     let query = Element::new("query", ns::ROSTER)
         .with_attr("ver", roster.version.0.to_string())

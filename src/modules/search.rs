@@ -6,17 +6,15 @@ use async_trait::async_trait;
 use wello_kernel::Kernel;
 use wello_kernel::accounts::Windows;
 use wello_kernel::config::{Audience, Config};
-use wello_kernel::hooks::Service;
+use wello_kernel::hooks::{IqAnswer, IqRequest, Request, Service};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
-use wello_kernel::sessions::Session;
-use wello_store::{Listed, Ticket};
+use wello_store::Listed;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::{DiscoInfo, Identity};
 use wello_wire::payload::rsm::{PageBounds, PageRequest, PageResult};
-use wello_wire::stanza::{IqType, Kind, Stanza};
 use wello_wire::xml::Element;
 
 use crate::blocking::Blocking;
@@ -82,46 +80,38 @@ impl Service for Search {
         }
     }
 
-    async fn handle(
+    async fn answer(
         &self,
         kernel: &Arc<Kernel>,
-        stanza: Stanza,
-        session: Option<&Arc<Session>>,
-    ) -> Option<Ticket> {
-        if stanza.kind == Kind::Presence {
-            return None;
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        let from = request.from;
+        if !request.payload.is("query", ns::SEARCH) {
+            return Err(StanzaError::service_unavailable(""));
         }
-        match self.answer(kernel, &stanza).await {
-            Ok(found) => kernel.answer(session, stanza.result(Some(found))).await,
-            Err(error) => kernel.refuse(session, &stanza, &error).await,
-        }
-        None
-    }
-}
-
-impl Search {
-    async fn answer(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<Element, StanzaError> {
-        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
-            return Err(StanzaError::bad_request(""));
-        };
-        let payload = stanza.children().next().filter(|_| to.local().is_none() && to.is_bare());
-        let query = match payload {
-            Some(payload) if payload.is("query", ns::SEARCH) => payload,
-            _ => return Err(StanzaError::service_unavailable("")),
-        };
         let account = kernel.local_account(from).await?;
         let role = kernel.role_of(from).await;
         if !kernel.config.privacy.search.includes(role) {
             return Err(StanzaError::forbidden("not for this account"));
         }
-        match stanza.iq_type() {
-            Some(IqType::Get) => return Ok(fields()),
-            Some(IqType::Set) => {}
-            _ => return Err(StanzaError::bad_request("neither get nor set")),
+        if request.request == Request::Get {
+            return Ok(fields().into());
         }
-        let wanted = Wanted::parse(query)?;
+        let wanted = Wanted::parse(request.payload)?;
         self.count(kernel, &account)?;
-        let host = to.domain().strip_prefix("search.").unwrap_or_default();
+        let host = request.to.domain().strip_prefix("search.").unwrap_or_default();
+        wanted.result(&self.find(kernel, host, from, &wanted).await?).map(IqAnswer::from)
+    }
+}
+
+impl Search {
+    async fn find(
+        &self,
+        kernel: &Kernel,
+        host: &str,
+        from: &Jid,
+        wanted: &Wanted,
+    ) -> Result<Vec<Listed>, StanzaError> {
         let listed = kernel.store.privacy.listed(host, MAX_LISTED).await.map_err(|error| {
             tracing::error!(%error, "listed accounts not read");
             StanzaError::internal_server_error("")
@@ -132,7 +122,7 @@ impl Search {
                 found.push(one);
             }
         }
-        wanted.result(&found)
+        Ok(found)
     }
 
     /// Whoever is blocked by an account does not find it (XEP-0191, section 3.3).

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod c2s;
 pub mod component;
 pub mod ip_network;
+mod ledger;
 pub mod listener;
 pub mod media_udp;
 pub mod outbound;

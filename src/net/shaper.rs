@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use wello_kernel::config::Rate;
 
-/// Of one connection.
+/// Of one connection, or of several together.
 pub struct Shaper {
     bucket: Bucket,
     /// When reading goes on.
@@ -25,6 +25,11 @@ impl Shaper {
     /// Counts what was read.
     pub fn count(&mut self, bytes: usize, now: Instant) {
         self.resumes = self.bucket.take(bytes, now).map(|pause| now + pause);
+    }
+
+    /// When more may be read, if not now.
+    pub fn resumes(&self) -> Option<Instant> {
+        self.resumes
     }
 
     /// Waits until more may be read. May be dropped and called again.
@@ -68,9 +73,9 @@ impl Bucket {
         let missing = bytes - self.level;
         self.level = 0;
         let pause = Duration::from_micros(missing.saturating_mul(1_000_000) / rate);
-        // What comes in meanwhile pays for what was read beyond the level.
-        self.filled = now + pause;
-        Some(pause)
+        // What comes in meanwhile pays for what was read beyond the level, by this connection or another.
+        self.filled = self.filled.max(now) + pause;
+        Some(self.filled - now)
     }
 }
 

@@ -103,6 +103,14 @@ pub trait Rooms: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredRoom>, StoreError>;
 
+    /// The same of all rooms, whoever may know of them.
+    async fn of_domain(
+        &self,
+        domain: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<StoredRoom>, StoreError>;
+
     /// The rooms in which somebody has an affiliation, none and outcast left out.
     async fn affiliated(&self, jid: &str) -> Result<Vec<AffiliatedRoom>, StoreError>;
 

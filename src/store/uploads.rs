@@ -119,6 +119,14 @@ pub trait Uploads: Send + Sync {
 
     async fn find(&self, token: &str) -> Result<Option<Upload>, StoreError>;
 
+    /// The files of an account that are there, ordered by token, those after `after`.
+    async fn of_account(
+        &self,
+        account: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Upload>, StoreError>;
+
     /// Makes an upload visible. `in_place`: the name on the disk under which its content is already;
     /// if the answer is not [`Commit::Stored`], it has to go.
     async fn commit(

@@ -3,9 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
-use wello_wire::error::{StreamCondition, StreamError};
+use wello_wire::error::{StanzaError, StreamCondition, StreamError};
+use wello_wire::jid::Jid;
 use wello_wire::ns;
 use wello_wire::stanza::{Stanza, StanzaParseError};
 use wello_wire::xml::{Element, Limits, Ns, StreamEvent};
@@ -86,10 +88,6 @@ impl Component {
 
     pub fn output(&mut self) -> &mut Output {
         &mut self.output
-    }
-
-    pub fn is_authenticated(&self) -> bool {
-        self.phase == Phase::Authenticated
     }
 
     pub fn send(&mut self, stanza: &Stanza) {
@@ -176,13 +174,17 @@ impl Component {
     }
 
     fn handle_stanza(&mut self, element: Element, domain: &Domain) {
+        let malformed = Malformed::of(&element);
         let stanza = match Stanza::from_element(element) {
             Ok(stanza) => stanza,
             Err(StanzaParseError::NotAStanza) => {
                 return self.fail(&StreamCondition::UnsupportedStanzaType.into());
             }
             // Its users share the stream, and an address of theirs must not end it.
-            Err(StanzaParseError::BadAddress { .. }) => return,
+            Err(StanzaParseError::BadAddress { error, .. }) => {
+                let error = StanzaError::jid_malformed(error.to_string());
+                return self.refuse(malformed, &error, domain);
+            }
         };
         let (Some(from), Some(_)) = (&stanza.from, &stanza.to) else {
             return self.fail(&StreamCondition::ImproperAddressing.into());
@@ -191,6 +193,41 @@ impl Component {
             return self.fail(&StreamCondition::InvalidFrom.into());
         }
         self.actions.push_back(ComponentAction::Stanza(stanza));
+    }
+
+    /// RFC 6120, section 8.3.3.8. What cannot be read of an address is in neither of the answer's.
+    fn refuse(&mut self, malformed: Malformed, error: &StanzaError, domain: &Domain) {
+        if matches!(malformed.type_.as_deref(), Some("error" | "result")) {
+            return;
+        }
+        let sender = malformed.from.filter(|from| from.domain() == domain.as_str());
+        let own_ns = self.output.default_ns();
+        let answer = Element::new(malformed.name, own_ns)
+            .with_attr("type", "error")
+            .with_attr("from", domain.as_str())
+            .with_attr("to", sender.as_ref().map_or(domain.as_str(), Jid::as_str))
+            .with_attr_opt("id", malformed.id)
+            .with_child(error.to_element(own_ns));
+        self.output.element(&answer);
+    }
+}
+
+/// What is needed to answer a stanza with an address that is none.
+struct Malformed {
+    name: CompactString,
+    id: Option<CompactString>,
+    type_: Option<CompactString>,
+    from: Option<Jid>,
+}
+
+impl Malformed {
+    fn of(element: &Element) -> Malformed {
+        Malformed {
+            name: element.name().into(),
+            id: element.attr("id").map(Into::into),
+            type_: element.attr("type").map(Into::into),
+            from: element.attr("from").and_then(|from| from.parse().ok()),
+        }
     }
 }
 
@@ -300,8 +337,24 @@ mod tests {
             let (answer, _) = say(&mut component, &format!("<presence {attributes}/>"));
             assert!(answer.contains(condition), "{answer}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_told_and_ends_nothing() {
         let mut component = authenticated(ns::COMPONENT_ACCEPT);
-        let (answer, actions) = say(&mut component, "<presence from='irc.example' to='@'/>");
-        assert!(answer.is_empty() && actions.is_empty());
+        for (attributes, told) in [
+            ("from='u@irc.example' to='@' id='1'", "to='u@irc.example' id='1'"),
+            ("from='@' to='a@b' id='2'", "to='irc.example' id='2'"),
+            // Nobody elsewhere is told in its name.
+            ("from='a@b' to='@' id='3'", "to='irc.example' id='3'"),
+        ] {
+            let (answer, actions) = say(&mut component, &format!("<message {attributes}/>"));
+            assert!(actions.is_empty() && answer.contains("jid-malformed"), "{answer}");
+            assert!(answer.contains(told) && answer.contains("from='irc.example'"), "{answer}");
+        }
+        let error = "<presence type='error' from='irc.example' to='@'/>";
+        assert!(say(&mut component, error).0.is_empty(), "an error is not answered");
+        let (_, actions) = say(&mut component, "<presence from='irc.example' to='a@b'/>");
+        assert!(matches!(&actions[..], [ComponentAction::Stanza(_)]));
     }
 }

@@ -36,7 +36,7 @@ def show(results: list):
     for outcome in ("skipped", "failed"):
         for result in results:
             if result.outcome == outcome:
-                print(f"{outcome:8} {result.suite}: {result.test}: {_one_line(result.reason)}")
+                print(f"{outcome:8} {result.suite}: {result.test}: {one_line(result.reason)}")
     print(f"\n{'suite':16}" + "".join(f"{outcome:>9}" for outcome in OUTCOMES))
     for suite in dict.fromkeys(result.suite for result in results):
         counts = Counter(result.outcome for result in results if result.suite == suite)
@@ -45,6 +45,6 @@ def show(results: list):
     print("\n" + ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 300 else line[:297] + "..."

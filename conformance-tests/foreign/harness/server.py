@@ -11,6 +11,8 @@ from .process import Failed, Service, run
 
 DOMAIN = "localhost"
 HOST = "127.0.0.1"
+# Of components, which have their domains below DOMAIN.
+SECRET = "open sesame"
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -24,10 +26,11 @@ class Ports:
     bytestreams: int
     turn: int
     turns: int
+    components: int
 
 
 def free_ports() -> Ports:
-    sockets = [socket.socket() for _ in range(7)]
+    sockets = [socket.socket() for _ in range(8)]
     try:
         for each in sockets:
             each.bind((HOST, 0))
@@ -67,6 +70,8 @@ class Server:
             "tls": self.ports.tls,
             "https": self.ports.https,
             "http": self.ports.http,
+            "components": self.ports.components,
+            "secret": SECRET,
             "websocket": f"wss://{DOMAIN}:{self.ports.https}/xmpp-websocket",
             "ca": str(self.ca),
             "wrong_ca": str(wrong_ca(self.home)),
@@ -87,7 +92,8 @@ class Wello(Server):
 
     def start(self):
         self.config.write_text(WELLO_CONFIG.format(
-            domain=DOMAIN, host=HOST, data=self.home / "data", **vars(self.ports)))
+            domain=DOMAIN, host=HOST, data=self.home / "data", secret=SECRET,
+            **vars(self.ports)))
         self.service = Service([self.program, "serve", "--config", self.config],
                                log=self.home / "server.log", cwd=self.home)
         self.service.wait_line(lambda line: line.startswith("ready"), START_SECONDS)
@@ -104,10 +110,32 @@ http = ["{host}:{http}"]
 bytestreams = ["{host}:{bytestreams}"]
 turn = ["{host}:{turn}"]
 turns = ["{host}:{turns}"]
+components = ["{host}:{components}"]
 [turn]
 relay_address = ["{host}"]
 [s2s]
 enabled = false
+[[component]]
+domain = "irc.{domain}"
+secret = "{secret}"
+[[component]]
+domain = "bridge.{domain}"
+secret = "{secret}"
+[component.privileges]
+roster = "both"
+message = "outgoing"
+presence = "managed_entity"
+iq = {{ "http://jabber.org/protocol/pubsub" = "both" }}
+[[component]]
+domain = "slidge.{domain}"
+secret = "{secret}"
+[component.privileges]
+roster = "both"
+message = "outgoing"
+[component.privileges.iq]
+"http://jabber.org/protocol/pubsub" = "both"
+"http://jabber.org/protocol/pubsub#owner" = "set"
+"urn:xmpp:http:upload:0" = "get"
 """
 
 
@@ -128,7 +156,8 @@ class Prosody(Server):
     def start(self):
         self_signed(self.ca, DOMAIN)
         self.config.write_text(PROSODY_CONFIG.format(
-            domain=DOMAIN, host=HOST, home=self.home, proxy=self.proxy, **vars(self.ports)))
+            domain=DOMAIN, host=HOST, home=self.home, proxy=self.proxy, secret=SECRET,
+            **vars(self.ports)))
         (self.home / "data").mkdir(exist_ok=True)
         # No --version, no --help: any call of `prosody` starts the server.
         self.service = Service(["prosody", "--config", self.config, "-F", "--root"],
@@ -153,6 +182,7 @@ c2s_direct_tls_ports = {{ {tls} }}
 s2s_ports = {{ }}
 proxy65_ports = {{ {proxy} }}
 proxy65_interfaces = {{ "{host}" }}
+component_ports = {{ {components} }}
 http_ports = {{ {http} }}
 https_ports = {{ {https} }}
 http_interfaces = {{ "{host}" }}
@@ -177,6 +207,12 @@ Component "conference.{domain}" "muc"
 Component "upload.{domain}" "http_file_share"
 Component "proxy.{domain}" "proxy65"
     proxy65_address = "{host}"
+Component "irc.{domain}"
+    component_secret = "{secret}"
+Component "bridge.{domain}"
+    component_secret = "{secret}"
+Component "slidge.{domain}"
+    component_secret = "{secret}"
 """
 
 

@@ -22,6 +22,7 @@ pub(crate) struct Endpoint {
     pub(crate) c2s_tls: u16,
     pub(crate) https: u16,
     pub(crate) http: u16,
+    pub(crate) components: u16,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +54,9 @@ impl Connection {
             }
             Transport::DirectTls => {
                 Self::Tcp(Box::new(Tcp::tls(&endpoint.host, endpoint.c2s_tls, domain).await?))
+            }
+            Transport::Component => {
+                Self::Tcp(Box::new(Tcp::component(&endpoint.host, endpoint.components).await?))
             }
             Transport::WebSocket => {
                 Self::WebSocket(Box::new(WebSocket::connect(endpoint, domain).await?))
@@ -119,8 +123,8 @@ impl Connection {
                 c.restart();
                 let header = format!(
                     "<?xml version='1.0'?><stream:stream to='{domain}' {from}version='1.0' \
-                     xml:lang='en' xmlns='jabber:client' \
-                     xmlns:stream='http://etherx.jabber.org/streams'>"
+                     xml:lang='en' xmlns='{}' xmlns:stream='http://etherx.jabber.org/streams'>",
+                    c.content_ns(),
                 );
                 c.send(header.as_bytes()).await
             }

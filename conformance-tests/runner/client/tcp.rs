@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::{Event, tls};
-use crate::xml::{StreamItem, StreamParser};
+use crate::xml::{NS_CLIENT, NS_COMPONENT, StreamItem, StreamParser};
 
 enum Io {
     Plain(TcpStream),
@@ -20,6 +20,8 @@ enum Io {
 
 pub(crate) struct Tcp {
     io: Io,
+    /// Of the stanzas on the stream; told as `jabber:client` whatever it is.
+    content_ns: &'static str,
     parser: StreamParser,
     unread: Vec<u8>,
     ended: Option<String>,
@@ -27,18 +29,27 @@ pub(crate) struct Tcp {
 
 impl Tcp {
     pub(super) async fn plain(host: &str, port: u16) -> anyhow::Result<Self> {
-        Ok(Self::new(Io::Plain(dial(host, port).await?)))
+        Ok(Self::new(Io::Plain(dial(host, port).await?), NS_CLIENT))
+    }
+
+    /// XEP-0114 §3: neither TLS nor the namespace of clients.
+    pub(super) async fn component(host: &str, port: u16) -> anyhow::Result<Self> {
+        Ok(Self::new(Io::Plain(dial(host, port).await?), NS_COMPONENT))
     }
 
     pub(super) async fn tls(host: &str, port: u16, domain: &str) -> anyhow::Result<Self> {
         let tcp = dial(host, port).await?;
         // XEP-0368 §2: the ALPN protocol of client connections
         let stream = tls::connect(tcp, domain, &["xmpp-client"]).await?;
-        Ok(Self::new(Io::Tls(Box::new(stream))))
+        Ok(Self::new(Io::Tls(Box::new(stream)), NS_CLIENT))
     }
 
-    fn new(io: Io) -> Self {
-        Self { io, parser: StreamParser::new(), unread: Vec::new(), ended: None }
+    fn new(io: Io, content_ns: &'static str) -> Self {
+        Self { io, content_ns, parser: StreamParser::new(), unread: Vec::new(), ended: None }
+    }
+
+    pub(super) fn content_ns(&self) -> &'static str {
+        self.content_ns
     }
 
     pub(super) fn restart(&mut self) {
@@ -95,7 +106,10 @@ impl Tcp {
         match parsed {
             Ok(None) => None,
             Ok(Some(StreamItem::Header(e))) => Some(Event::Header(e)),
-            Ok(Some(StreamItem::Child(e))) => Some(Event::Element(e)),
+            Ok(Some(StreamItem::Child(mut e))) => {
+                e.rename_ns(self.content_ns, NS_CLIENT);
+                Some(Event::Element(e))
+            }
             Ok(Some(StreamItem::Footer)) => Some(Event::Footer),
             Err(e) => {
                 self.unread.clear();

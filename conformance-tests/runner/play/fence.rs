@@ -24,8 +24,9 @@ impl Play<'_> {
     /// Waits until the server has processed everything that the actor sent.
     pub(super) async fn settle(&mut self, name: &str, deadline: Instant) -> Outcome {
         let id = self.fence_id();
+        let server = self.server.domain().to_owned();
         let actor = self.actor(name)?;
-        actor.ping(&id).await?;
+        actor.ping(&id, &server).await?;
         actor.wait_fence(&id, deadline).await
     }
 
@@ -65,7 +66,8 @@ impl Play<'_> {
         let mut markers = Vec::new();
         for other in others {
             let marker = self.fence_id();
-            let iq = format!("<iq type='result' id='{marker}' to='{}'/>", escape(&target));
+            let from = self.actor(&other)?.sender_attribute();
+            let iq = format!("<iq type='result' id='{marker}' {from}to='{}'/>", escape(&target));
             let sent = self.mark(&other, &iq, deadline).await;
             if self.actor(&other)?.connection.is_none() {
                 // Closed by the server in answer to something; nothing more comes from it.
@@ -84,11 +86,19 @@ impl Play<'_> {
 }
 
 impl Actor {
-    async fn ping(&mut self, id: &str) -> Outcome {
-        let domain = escape(&self.account.domain);
-        let iq =
-            format!("<iq type='get' id='{id}' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>");
+    async fn ping(&mut self, id: &str, server: &str) -> Outcome {
+        let to = if self.spec.component.is_some() { server } else { &self.account.domain };
+        let addresses = format!("{}to='{}'", self.sender_attribute(), escape(to));
+        let iq = format!("<iq type='get' id='{id}' {addresses}><ping xmlns='urn:xmpp:ping'/></iq>");
         self.send_elements(&iq).await
+    }
+
+    /// Components name the sender of what they send, which servers do for clients.
+    fn sender_attribute(&self) -> String {
+        match &self.spec.component {
+            Some((domain, _)) => format!("from='{}' ", escape(domain)),
+            None => String::new(),
+        }
     }
 
     async fn wait_fence(&mut self, id: &str, deadline: Instant) -> Outcome {

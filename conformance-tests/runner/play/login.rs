@@ -1,12 +1,13 @@
 //! From an open socket to an available session, one stage after the other.
 
+use sha1::{Digest as _, Sha1};
 use tokio::time::Instant;
 
 use super::actor::{Actor, NS_BIND, Noise};
 use super::{Outcome, Play};
 use crate::client::{Connection, Endpoint, Event};
 use crate::script::{ActorSpec, Stage};
-use crate::text::random_hex;
+use crate::text::{random_hex, to_hex};
 use crate::xml::{Element, NS_CLIENT, NS_STREAM, escape};
 
 const NS_TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
@@ -99,6 +100,11 @@ impl Actor {
             let domain = self.account.domain.clone();
             match self.stage {
                 None => self.dial(endpoint, &domain).await?,
+                Some(Stage::Raw) if self.spec.component.is_some() => {
+                    self.exchange_headers(&domain, deadline).await?;
+                    self.stage = Some(Stage::Stream);
+                }
+                Some(_) if self.spec.component.is_some() => self.shake_hands(deadline).await?,
                 Some(Stage::Raw) => {
                     self.open_stream(&domain, deadline).await?;
                     let secure = self.connection()?.is_tls();
@@ -146,15 +152,20 @@ impl Actor {
         let Some(facts) = self.connection.as_ref().and_then(Connection::session) else {
             return;
         };
-        let exporter = facts.exporter.as_deref().map(crate::text::to_hex).unwrap_or_default();
+        let exporter = facts.exporter.as_deref().map(to_hex).unwrap_or_default();
         self.vars.set(&self.key("tls-exporter"), exporter);
-        self.vars.set(&self.key("tls-end-point"), crate::text::to_hex(&facts.end_point));
+        self.vars.set(&self.key("tls-end-point"), to_hex(&facts.end_point));
         self.vars.set(&self.key("alpn"), facts.alpn);
         self.vars.set(&self.key("tls-version"), facts.version);
         self.vars.set(&self.key("certificate"), facts.certificate);
     }
 
     async fn open_stream(&mut self, domain: &str, deadline: Instant) -> Outcome {
+        self.exchange_headers(domain, deadline).await?;
+        self.expect_features(deadline).await
+    }
+
+    async fn exchange_headers(&mut self, domain: &str, deadline: Instant) -> Outcome {
         self.log('>', "stream header");
         let bare = self.account.bare.clone();
         let named = self.spec.from && self.connection()?.is_tls();
@@ -165,10 +176,26 @@ impl Actor {
         match self.next(deadline).await? {
             Event::Header(header) => {
                 self.vars.set(&self.key("stream-id"), header.attr("id").unwrap_or_default());
+                Ok(())
             }
-            other => return Err(format!("no stream header but {other:?}")),
+            other => Err(format!("no stream header but {other:?}")),
         }
-        self.expect_features(deadline).await
+    }
+
+    /// XEP-0114 §3: proves that the component knows the secret.
+    async fn shake_hands(&mut self, deadline: Instant) -> Outcome {
+        let id = self.vars.get(&self.key("stream-id")).unwrap_or_default();
+        let digest = Sha1::digest(format!("{id}{}", self.account.password));
+        let handshake = format!("<handshake>{}</handshake>", to_hex(&digest));
+        self.send_elements(&handshake).await?;
+        match self.next(deadline).await? {
+            Event::Element(e) if e.is(NS_CLIENT, "handshake") => {}
+            other => return Err(format!("no <handshake/> but {other:?}")),
+        }
+        let domain = self.account.domain.clone();
+        self.set_jid(&domain);
+        self.stage = Some(Stage::Session);
+        Ok(())
     }
 
     async fn expect_features(&mut self, deadline: Instant) -> Outcome {

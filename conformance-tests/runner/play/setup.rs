@@ -28,6 +28,10 @@ impl Play<'_> {
     }
 
     async fn create_account(&self, spec: &ActorSpec) -> Outcome<Account> {
+        if let Some((domain, secret)) = spec.component.clone() {
+            let bare = domain.clone();
+            return Ok(Account { local: String::new(), domain, password: secret, bare });
+        }
         let domain = match spec.host {
             Host::First => self.server.domain().to_owned(),
             Host::Second => self.server.second_domain().to_owned(),

@@ -53,6 +53,8 @@ pub(crate) enum Transport {
     DirectTls,
     WebSocket,
     Bosh,
+    /// XEP-0114.
+    Component,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub(crate) struct ActorSpec {
     /// `false`: the account does not exist on the server.
     pub(crate) registered: bool,
     pub(crate) host: Host,
+    /// It is no account but a component: its domain and its secret.
+    pub(crate) component: Option<(String, String)>,
     /// `None`: the server chooses.
     pub(crate) resource: Option<String>,
     pub(crate) transport: Transport,

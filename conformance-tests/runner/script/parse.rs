@@ -83,6 +83,7 @@ fn actor(name: &str, item: &Item) -> Result<ActorSpec, String> {
         admin: false,
         registered: true,
         host: Host::default(),
+        component: None,
         resource: Some(lower),
         transport: Transport::default(),
         presence: true,
@@ -106,6 +107,12 @@ fn actor_option(spec: &mut ActorSpec, text: &str) -> Result<(), String> {
         "admin" => spec.admin = yes(value)?,
         "registered" => spec.registered = yes(value)?,
         "host" => spec.host = host(value)?,
+        "component" => {
+            let (domain, secret) = value.split_once(' ').ok_or("component: DOMAIN SECRET")?;
+            spec.component = Some((domain.to_owned(), secret.to_owned()));
+            spec.transport = Transport::Component;
+            (spec.resource, spec.presence) = (None, false);
+        }
         "resource" => spec.resource = (value != "server").then(|| value.to_owned()),
         "transport" => spec.transport = transport(value)?,
         "presence" => spec.presence = yes(value)?,

@@ -11,7 +11,7 @@ pub(super) const SECOND_DOMAIN: &str = "second.localhost";
 pub(super) fn free() -> anyhow::Result<Endpoint> {
     let mut held = Vec::new();
     let mut ports = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         ports.push(listener.local_addr()?.port());
         held.push(listener);
@@ -22,5 +22,6 @@ pub(super) fn free() -> anyhow::Result<Endpoint> {
         c2s_tls: ports[1],
         https: ports[2],
         http: ports[3],
+        components: ports[4],
     })
 }

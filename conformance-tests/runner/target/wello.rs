@@ -135,6 +135,7 @@ fn base_config(endpoint: &Endpoint, dir: &Path) -> Table {
     listeners.insert("c2s_tls".into(), listen(endpoint.c2s_tls));
     listeners.insert("https".into(), listen(endpoint.https));
     listeners.insert("http".into(), listen(endpoint.http));
+    listeners.insert("components".into(), listen(endpoint.components));
     listeners.insert("bytestreams".into(), listen(0));
     listeners.insert("turn".into(), Value::Array(Vec::new()));
     listeners.insert("turns".into(), Value::Array(Vec::new()));

@@ -5,6 +5,7 @@ mod abuse;
 mod audience;
 mod auth;
 mod calls;
+mod components;
 mod defaults;
 mod env;
 mod files;
@@ -29,6 +30,9 @@ pub use abuse::{Audit, Blocklists, Egress, Feed, FeedKind, Reports};
 pub use audience::Audience;
 pub use auth::{Auth, Registration};
 pub use calls::Calls;
+pub use components::{
+    Access, Component, ComponentLimits, Delegated, MessagePrivilege, PresencePrivilege, Privileges,
+};
 pub use env::overrides_from_env;
 pub use files::{Ptt, S3, Uploads};
 pub use guests::{Guests, LinkMakers};
@@ -38,7 +42,7 @@ pub use messages::{Archive, ArchivePolicy, Offline, PubSub, Rooms};
 pub use mistake::Mistake;
 pub use privacy::{HostPrivacy, Privacy};
 pub use push::{Apns, Fcm, Push};
-pub use s2s::{Component, S2s};
+pub use s2s::S2s;
 pub use services::{ExternalService, Transport};
 pub use turn::Turn;
 
@@ -251,7 +255,7 @@ impl Config {
             return Err(ConfigError::Value { key: "guests.enabled", reason });
         }
         let own: Vec<&str> = hosts.into_iter().chain(guests.iter().map(String::as_str)).collect();
-        self.component.iter().try_for_each(|component| component.check(&own))?;
+        self.check_components(&own)?;
         self.calls.check()?;
         self.guests.check()?;
         self.auth.check()

@@ -1,4 +1,4 @@
-//! Other servers, and components.
+//! Other servers.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,6 +29,10 @@ pub struct S2s {
     pub ca: Option<PathBuf>,
     pub nameserver: Option<SocketAddr>,
     pub private_networks: Vec<String>,
+    /// XEP-0288.
+    pub bidi: bool,
+    /// 0: not at all.
+    pub resume_seconds: u64,
     pub stanza_bytes: usize,
     pub outbox_bytes: usize,
     pub rate_bytes_per_second: u64,
@@ -55,6 +59,8 @@ impl Default for S2s {
             ca: None,
             nameserver: None,
             private_networks: Vec::new(),
+            bidi: true,
+            resume_seconds: 120,
             stanza_bytes: 512 * 1024,
             outbox_bytes: 4 * 1024 * 1024,
             rate_bytes_per_second: 4 * 1024 * 1024,
@@ -82,6 +88,10 @@ impl S2s {
 
     pub fn connect(&self) -> Duration {
         Duration::from_secs(self.connect_seconds)
+    }
+
+    pub fn resumption(&self) -> Duration {
+        Duration::from_secs(self.resume_seconds)
     }
 
     pub fn retry(&self) -> Duration {
@@ -119,55 +129,6 @@ fn is_domain(name: &str) -> bool {
     name.parse::<Jid>().is_ok_and(|jid| jid.is_domain())
 }
 
-/// A program that serves a domain of its own (XEP-0114).
-#[derive(Clone, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Component {
-    pub domain: String,
-    pub secret: String,
-    /// Told to clients among the services of its host.
-    #[serde(default = "listed")]
-    pub listed: bool,
-    /// 0: as fast as it likes.
-    #[serde(default)]
-    pub rate_bytes_per_second: u64,
-    #[serde(default)]
-    pub burst_bytes: u64,
-}
-
-fn listed() -> bool {
-    true
-}
-
-impl std::fmt::Debug for Component {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Component").field("domain", &self.domain).finish_non_exhaustive()
-    }
-}
-
-impl Component {
-    pub fn rate(&self) -> Rate {
-        Rate { bytes_per_second: self.rate_bytes_per_second, burst_bytes: self.burst_bytes }
-    }
-
-    pub(super) fn check(&self, hosts: &[&str]) -> Result<(), ConfigError> {
-        let value = |reason: &str| {
-            let reason = format!("{:?}: {reason}", self.domain);
-            Err(ConfigError::Value { key: "component", reason })
-        };
-        if !is_domain(&self.domain) {
-            return value("not a domain");
-        }
-        if hosts.contains(&self.domain.as_str()) {
-            return value("is a host of this server");
-        }
-        if self.secret.len() < 8 {
-            return value("the secret must have at least 8 characters");
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Config;
@@ -178,11 +139,6 @@ mod tests {
         assert!(error("[s2s]\ndeny = ['a@b']").contains("a@b"));
         assert!(error("[s2s]\nstanza_bytes = 1").contains("10000"));
         assert!(error("[s2s]\nlisten_to = []").contains("listen_tls"));
-        let component = |domain, secret| {
-            error(&format!("[[component]]\ndomain = '{domain}'\nsecret = '{secret}'"))
-        };
-        assert!(component("localhost", "12345678").contains("host of this server"));
-        assert!(component("irc.localhost", "1234").contains("8 characters"));
         assert!(Config::parse("[s2s]\ndeny = ['*.evil.example', 'b.example']", []).is_ok());
     }
 }

@@ -6,12 +6,29 @@ use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::Jid;
 use wello_wire::stanza::{IqType, Stanza};
-use wello_wire::xml::Element;
 
 use super::Target;
 use crate::Kernel;
 use crate::hooks::{Flow, IqAnswer, IqRequest, IqScope, Request, Service};
 use crate::sessions::Session;
+
+/// Who answers a request.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    Account,
+    Host,
+    Service(&'a dyn Service),
+}
+
+impl Asked<'_> {
+    fn scope(self) -> IqScope {
+        match self {
+            Asked::Account => IqScope::Account,
+            Asked::Host => IqScope::Host,
+            Asked::Service(_) => IqScope::Service,
+        }
+    }
+}
 
 impl Kernel {
     pub(super) async fn route_iq(
@@ -37,8 +54,8 @@ impl Kernel {
         let to = stanza.to.clone()?;
         match self.resolve(&to) {
             Target::Account if !to.is_bare() => self.iq_to_resource(&to, stanza, session).await,
-            Target::Account => self.iq_to(IqScope::Account, type_, &to, stanza, session).await,
-            Target::Host => self.iq_to(IqScope::Host, type_, &to, stanza, session).await,
+            Target::Account => self.iq_to(Asked::Account, type_, &to, stanza, session).await,
+            Target::Host => self.iq_to(Asked::Host, type_, &to, stanza, session).await,
             Target::Service(service) => {
                 return self.iq_to_service(service, type_, &to, stanza, session).await;
             }
@@ -59,19 +76,15 @@ impl Kernel {
         stanza: Stanza,
         session: Option<&Arc<Session>>,
     ) -> Option<Ticket> {
-        let for_all = match type_ {
-            IqType::Get | IqType::Set => {
-                let is_domain = to.local().is_none() && to.is_bare();
-                let ns = stanza.children().next().map(Element::ns).filter(|_| is_domain);
-                ns.is_some_and(|ns| self.hooks.iqs.contains_key(&(IqScope::Service, ns)))
-            }
+        let ours = match type_ {
+            IqType::Get | IqType::Set => to.is_domain(),
             IqType::Result | IqType::Error => self.questions.expects(&stanza),
         };
-        if for_all {
-            self.iq_to(IqScope::Service, type_, to, stanza, session).await;
-            return None;
+        if !ours {
+            return service.handle(self, stanza, session).await;
         }
-        service.handle(self, stanza, session).await
+        self.iq_to(Asked::Service(&*service), type_, to, stanza, session).await;
+        None
     }
 
     async fn iq_to_resource(
@@ -93,7 +106,7 @@ impl Kernel {
 
     async fn iq_to(
         self: &Arc<Self>,
-        scope: IqScope,
+        asked: Asked<'_>,
         type_: IqType,
         to: &Jid,
         stanza: Stanza,
@@ -104,33 +117,35 @@ impl Kernel {
             IqType::Set => Request::Set,
             IqType::Result | IqType::Error => return self.questions.handle_answer(stanza),
         };
-        match self.ask_handler(scope, request, to, &stanza, session).await {
+        match self.hand_over(asked, request, to, &stanza, session).await {
             Ok(IqAnswer::Result(payload)) => self.answer(session, stanza.result(payload)).await,
             Ok(IqAnswer::Later) => {}
             Err(error) => self.refuse(session, &stanza, &error).await,
         }
     }
 
-    async fn ask_handler(
+    async fn hand_over(
         self: &Arc<Self>,
-        scope: IqScope,
+        asked: Asked<'_>,
         request: Request,
         to: &Jid,
         stanza: &Stanza,
         session: Option<&Arc<Session>>,
     ) -> Result<IqAnswer, StanzaError> {
-        let unavailable = || StanzaError::service_unavailable("");
         let (Some(from), Some(payload)) = (&stanza.from, stanza.children().next()) else {
             return Err(StanzaError::bad_request(""));
         };
-        let to = to.bare();
+        let request = IqRequest { stanza, request, payload, from, to: to.bare(), session };
+        let unavailable = StanzaError::service_unavailable("");
         // An account that does not exist looks like one that offers nothing.
-        if scope == IqScope::Account && !self.accounts.exists(&to).await {
-            return Err(unavailable());
+        if matches!(asked, Asked::Account) && !self.accounts.exists(&request.to).await {
+            return Err(unavailable);
         }
-        let handler = self.hooks.iqs.get(&(scope, payload.ns())).ok_or_else(unavailable)?;
-        let request = IqRequest { stanza, request, payload, from, to, session };
-        handler.handle(self, request).await
+        match (self.hooks.iqs.get(&(asked.scope(), payload.ns())), asked) {
+            (Some(handler), _) => handler.handle(self, request).await,
+            (None, Asked::Service(service)) => service.answer(self, request).await,
+            (None, Asked::Account | Asked::Host) => Err(unavailable),
+        }
     }
 }
 

@@ -193,6 +193,13 @@ impl Kernel {
         Flow::Next
     }
 
+    /// Tells a component something that needs no answer. While it is away there is nobody to tell.
+    pub async fn tell_component(self: &Arc<Self>, stanza: Stanza) {
+        if let Err(error) = self.send_remote(stanza).await {
+            tracing::debug!(%error, "component not told");
+        }
+    }
+
     pub(crate) async fn send_remote(self: &Arc<Self>, stanza: Stanza) -> Result<(), StanzaError> {
         match self.remote.get() {
             Some(remote) => remote.send(self, stanza).await,

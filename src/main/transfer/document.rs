@@ -12,6 +12,8 @@ use quick_xml::name::ResolveResult;
 use wello_wire::ns;
 use wello_wire::xml::{Element, Ns};
 
+use super::NS_ACCOUNT;
+
 const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
 /// Bytes of one piece: a vCard with a photo, the largest thing that a piece can be, stays below.
 const MAX_PIECE: usize = 8 * 1024 * 1024;
@@ -34,6 +36,15 @@ pub enum Piece {
     /// A child of `<archive/>`.
     Archived(Element),
     UserEnd,
+    /// An extension of ours: `<room/>` within a host.
+    Room {
+        jid: String,
+        created: Option<String>,
+        version: Option<String>,
+    },
+    /// A child of `<room/>`; what is in its `<archive/>` comes as that of a user does.
+    RoomPart(Element),
+    RoomEnd,
     /// Something that is not in the specification, by its name.
     Unknown(String),
 }
@@ -44,6 +55,7 @@ enum Place {
     Data,
     Host,
     User,
+    Room,
     Offline,
     Archive,
 }
@@ -138,6 +150,7 @@ fn read(source: &mut Source, places: &mut Vec<Place>) -> anyhow::Result<Step> {
         }
         Event::End(_) if places.len() > source.within => match places.pop() {
             Some(Place::User) => Ok(Step::Piece(Piece::UserEnd)),
+            Some(Place::Room) => Ok(Step::Piece(Piece::RoomEnd)),
             _ => Ok(Step::Nothing),
         },
         Event::Eof => Ok(Step::Eof),
@@ -177,7 +190,14 @@ fn enter(source: &mut Source, places: &mut Vec<Place>, tag: Element) -> anyhow::
             places.push(Place::Offline);
             Step::Nothing
         }
-        (Some(Place::User), ns::PIE_MAM, "archive") => {
+        (Some(Place::Host), NS_ACCOUNT, "room") => {
+            let optional = |name: &str| tag.attr(name).map(str::to_owned);
+            let (created, version) = (optional("created"), optional("version"));
+            let jid = attr("jid")?;
+            places.push(Place::Room);
+            Step::Piece(Piece::Room { jid, created, version })
+        }
+        (Some(Place::User | Place::Room), ns::PIE_MAM, "archive") => {
             places.push(Place::Archive);
             Step::Nothing
         }
@@ -187,6 +207,7 @@ fn enter(source: &mut Source, places: &mut Vec<Place>, tag: Element) -> anyhow::
             Step::Piece(Piece::Unknown(name))
         }
         (Some(Place::User), ..) => Step::Piece(Piece::Part(complete(&mut source.reader, tag)?)),
+        (Some(Place::Room), ..) => Step::Piece(Piece::RoomPart(complete(&mut source.reader, tag)?)),
         (Some(Place::Offline), ..) => {
             Step::Piece(Piece::Offline(complete(&mut source.reader, tag)?))
         }
@@ -324,6 +345,11 @@ mod tests {
                 Piece::Offline(message) => format!("offline {message}"),
                 Piece::Archived(result) => format!("archived {result}"),
                 Piece::UserEnd => "end".to_owned(),
+                Piece::Room { jid, created, version } => {
+                    format!("room {jid} {created:?} {version:?}")
+                }
+                Piece::RoomPart(part) => format!("part of room {part}"),
+                Piece::RoomEnd => "end of room".to_owned(),
                 Piece::Unknown(name) => format!("unknown {name}"),
             });
         }
@@ -355,6 +381,24 @@ mod tests {
                  <include xmlns='http://www.w3.org/2001/XInclude' href='/x'/></r>",
                 "end",
                 "unknown x",
+            ]
+        );
+    }
+
+    #[test]
+    fn rooms_stand_beside_users() {
+        let text = format!(
+            "{ROOT}<host jid='a'><room xmlns='{NS_ACCOUNT}' jid='r@c.a' version='3'><settings/>\
+             <archive xmlns='urn:xmpp:pie:0#mam'><r/></archive></room></host></server-data>"
+        );
+        assert_eq!(
+            pieces(&[("m.xml", &text)]).unwrap(),
+            [
+                "host a",
+                "room r@c.a None Some(\"3\")",
+                "part of room <settings xmlns='urn:wello:pie:0'/>",
+                "archived <r xmlns='urn:xmpp:pie:0#mam'/>",
+                "end of room",
             ]
         );
     }

@@ -59,10 +59,17 @@ pub async fn import_item(
     payload: Option<&Element>,
 ) -> anyhow::Result<()> {
     let account = importer.jid()?;
-    let node = node_of(importer, node).await?;
+    let Some(node) = node_of(importer, node).await? else {
+        importer.counts.items += 1;
+        return Ok(());
+    };
     let pubsub = &importer.store.pubsub;
     if !pubsub.items_by_id(node.id, &[id.to_owned()], 1).await?.is_empty() {
         importer.counts.repeated += 1;
+        return Ok(());
+    }
+    if importer.dry_run {
+        importer.counts.items += 1;
         return Ok(());
     }
     let payload = match payload.map(|payload| readable(payload.to_string().into_bytes())) {
@@ -85,6 +92,22 @@ pub async fn import_item(
     Ok(())
 }
 
+/// The `<configure/>` of a node with these settings, by their names without `pubsub#`.
+pub fn configuration(node: &str, options: impl IntoIterator<Item = (String, String)>) -> Element {
+    let empty = DataForm::typed(FormKind::Submit, CONFIG);
+    let form = options.into_iter().fold(empty, |form, (option, value)| {
+        form.with(Field::untyped(format!("pubsub#{option}")).with_value(value))
+    });
+    Element::new("configure", ns::PUBSUB_OWNER)
+        .with_attr("node", node)
+        .with_child(form.to_element())
+}
+
+/// What owners see of nodes, in one element.
+pub fn owned(parts: impl IntoIterator<Item = Element>) -> Element {
+    Element::new("pubsub", ns::PUBSUB_OWNER).with_children(parts)
+}
+
 async fn configure(importer: &mut Importer<'_>, name: &str, part: &Element) -> anyhow::Result<()> {
     let form = DataForm::within(part).ok().flatten();
     let fields = form.into_iter().flat_map(|form| form.fields);
@@ -97,8 +120,8 @@ async fn configure(importer: &mut Importer<'_>, name: &str, part: &Element) -> a
     create(importer, name, &form).await.map(|_| ())
 }
 
-/// The node, which is made with what is usual for it if it is not there.
-async fn node_of(importer: &mut Importer<'_>, name: &str) -> anyhow::Result<PubSubNode> {
+/// The node, which is made with what is usual for it if it is not there. `None`: it would be made.
+async fn node_of(importer: &mut Importer<'_>, name: &str) -> anyhow::Result<Option<PubSubNode>> {
     create(importer, name, &DataForm::typed(FormKind::Submit, CONFIG)).await
 }
 
@@ -106,9 +129,12 @@ async fn create(
     importer: &mut Importer<'_>,
     name: &str,
     form: &DataForm,
-) -> anyhow::Result<PubSubNode> {
+) -> anyhow::Result<Option<PubSubNode>> {
     let account = importer.jid()?;
     let pubsub = &importer.store.pubsub;
+    if importer.dry_run {
+        return Ok(pubsub.node(&account, name).await?);
+    }
     let new = NewNode {
         service: account.clone(),
         name: name.to_owned(),
@@ -118,9 +144,9 @@ async fn create(
         owner: None,
     };
     if let NodeCreation::Created(node) = pubsub.create_node(&new, u64::MAX).await? {
-        return Ok(node);
+        return Ok(Some(node));
     }
-    pubsub.node(&account, name).await?.context("the node was deleted")
+    pubsub.node(&account, name).await?.context("the node was deleted").map(Some)
 }
 
 async fn affiliations(
@@ -141,7 +167,9 @@ async fn affiliations(
             _ => importer.skip("affiliations that cannot be read"),
         }
     }
-    importer.store.pubsub.affiliate(node.id, &changes, u64::MAX).await?;
+    if let Some(node) = node.filter(|_| !importer.dry_run) {
+        importer.store.pubsub.affiliate(node.id, &changes, u64::MAX).await?;
+    }
     Ok(())
 }
 
@@ -162,7 +190,9 @@ async fn subscriptions(
         let options = SubscriptionOptions::default();
         let subscription = NodeSubscription { jid: jid.to_string(), bare, state, options };
         let now = Clock::System.now();
-        importer.store.pubsub.subscribe(node.id, &subscription, u64::MAX, now).await?;
+        if let Some(node) = node.as_ref().filter(|_| !importer.dry_run) {
+            importer.store.pubsub.subscribe(node.id, &subscription, u64::MAX, now).await?;
+        }
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Puts what an import finds into the store. What is there already stays as it is, so that an
 //! import may be repeated.
 
-use std::collections::BTreeMap;
 use std::hash::RandomState;
 
 use anyhow::{Context, bail};
@@ -9,9 +8,10 @@ use bytes::Bytes;
 use wello_kernel::accounts::{Passwords, account_address};
 use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
+use wello_kernel::files::Files;
 use wello_store::{
-    AccountStatus, Creation, Credentials, DocumentKey, NewAccount, Role, RosterItem, RosterUpdate,
-    ScramKeys, Store, SubscriptionRequest, Timestamp,
+    AccountStatus, ArchivePrefs, Creation, Credentials, DocumentKey, Invite, LastActivity,
+    NewAccount, Role, RosterItem, RosterUpdate, ScramKeys, Store, SubscriptionRequest, Timestamp,
 };
 use wello_stream::sasl::ScramHash;
 use wello_wire::jid::{BareJid, Jid};
@@ -19,6 +19,8 @@ use wello_wire::stanza::{Kind, Stanza};
 use wello_wire::xml::Element;
 
 use super::messages::Messages;
+use super::report::Counts;
+use super::rooms::RoomParts;
 
 /// Accounts after which the operator hears that it goes on.
 const PROGRESS: u64 = 500;
@@ -26,43 +28,45 @@ const PROGRESS: u64 = 500;
 pub struct Importer<'a> {
     pub(super) config: &'a Config,
     pub(super) store: &'a Store,
-    passwords: Passwords,
+    pub(super) files: Files,
+    pub(super) passwords: Passwords,
     pub(super) hasher: RandomState,
+    /// Only says what would be done.
+    pub(super) dry_run: bool,
     pub(super) counts: Counts,
-    pub(super) account: Option<Current>,
+    pub(super) current: Option<Current>,
+}
+
+/// What is being imported.
+pub(super) struct Current {
+    pub(super) jid: BareJid,
+    what: What,
+    pub(super) messages: Messages,
+}
+
+enum What {
+    Account(Box<AccountParts>),
+    Room(Box<RoomParts>),
 }
 
 #[derive(Default)]
-pub(super) struct Counts {
-    accounts: u64,
-    /// Were here before; their password stays.
-    known: u64,
-    locked: u64,
-    sha1_only: u64,
-    contacts: u64,
-    requests: u64,
-    documents: u64,
-    blocked: u64,
-    pub(super) items: u64,
-    pub(super) offline: u64,
-    pub(super) archived: u64,
-    pub(super) repeated: u64,
-    /// By what it was.
-    skipped: BTreeMap<String, u64>,
-}
-
-/// The account that is being imported.
-pub(super) struct Current {
-    jid: BareJid,
+struct AccountParts {
     credentials: Credentials,
     password: Option<String>,
     profile: Profile,
-    pub(super) messages: Messages,
+}
+
+impl Current {
+    pub(super) fn is_room(&self) -> bool {
+        matches!(self.what, What::Room(_))
+    }
 }
 
 /// What an account is besides its data.
 #[derive(Default)]
 pub struct Profile {
+    /// When it was last online.
+    pub last: Option<LastActivity>,
     pub role: Role,
     pub status: AccountStatus,
     pub created: Option<Timestamp>,
@@ -80,15 +84,21 @@ pub fn check_host(config: &Config, host: &str) -> anyhow::Result<()> {
 }
 
 impl<'a> Importer<'a> {
-    pub fn new(config: &'a Config, store: &'a Store) -> Importer<'a> {
-        Importer {
+    pub fn new(
+        config: &'a Config,
+        store: &'a Store,
+        dry_run: bool,
+    ) -> anyhow::Result<Importer<'a>> {
+        Ok(Importer {
             config,
             store,
+            files: Files::open(config, store, Clock::System)?,
             passwords: Passwords::new(config.auth.scram_iterations),
             hasher: RandomState::new(),
+            dry_run,
             counts: Counts::default(),
-            account: None,
-        }
+            current: None,
+        })
     }
 
     pub fn check_host(&self, host: &str) -> anyhow::Result<()> {
@@ -101,23 +111,41 @@ impl<'a> Importer<'a> {
             self.skip("accounts whose name is not allowed");
             return false;
         };
-        self.account = Some(Current {
-            jid,
-            credentials: Credentials::default(),
-            password: None,
-            profile: Profile::default(),
-            messages: Messages::new(self.store.archive_ids.of_the_past()),
-        });
+        self.set_current(jid, What::Account(Box::default()));
         true
     }
 
-    /// Notes that something cannot be imported.
-    pub fn skip(&mut self, what: impl Into<String>) {
-        *self.counts.skipped.entry(what.into()).or_default() += 1;
+    /// Begins a room of this address, which is one of ours.
+    pub(super) fn begin_room_at(&mut self, jid: BareJid) {
+        self.set_current(jid, What::Room(Box::default()));
+    }
+
+    fn set_current(&mut self, jid: BareJid, what: What) {
+        let messages = Messages::new(self.store.archive_ids.of_the_past());
+        self.current = Some(Current { jid, what, messages });
+    }
+
+    /// Whose data comes.
+    pub(super) fn current(&mut self) -> anyhow::Result<&mut Current> {
+        self.current.as_mut().context("nothing has begun")
+    }
+
+    fn account(&mut self) -> Option<&mut AccountParts> {
+        match &mut self.current.as_mut()?.what {
+            What::Account(parts) => Some(parts),
+            What::Room(_) => None,
+        }
+    }
+
+    pub fn room(&mut self) -> Option<&mut RoomParts> {
+        match &mut self.current.as_mut()?.what {
+            What::Room(parts) => Some(parts),
+            What::Account(_) => None,
+        }
     }
 
     pub fn password(&mut self, password: &str) {
-        if let Some(account) = &mut self.account {
+        if let Some(account) = self.account() {
             account.password = Some(password.to_owned()).filter(|password| !password.is_empty());
         }
     }
@@ -136,7 +164,7 @@ impl<'a> Importer<'a> {
             )
             .is_ok()
         });
-        match &mut self.account {
+        match self.account() {
             Some(account) if usable => {
                 let scram = &mut account.credentials.scram;
                 scram.retain(|other| other.mechanism != keys.mechanism);
@@ -146,9 +174,10 @@ impl<'a> Importer<'a> {
         }
     }
 
-    pub fn profile(&mut self, profile: Profile) {
-        if let Some(account) = &mut self.account {
-            account.profile = profile;
+    /// What the account is; changed by what is known of it so far.
+    pub fn profile(&mut self, change: impl FnOnce(&mut Profile)) {
+        if let Some(account) = self.account() {
+            change(&mut account.profile);
         }
     }
 
@@ -158,6 +187,10 @@ impl<'a> Importer<'a> {
         let entry = rosters.entry(&account, &item.jid).await?;
         if entry.item.is_some() {
             self.counts.repeated += 1;
+            return Ok(());
+        }
+        if self.dry_run {
+            self.counts.contacts += 1;
             return Ok(());
         }
         match rosters.set(&account, &item, entry.version).await? {
@@ -188,7 +221,9 @@ impl<'a> Importer<'a> {
             return Ok(());
         }
         let request = SubscriptionRequest { contact: from, stanza };
-        self.store.roster.add_request(&account, &request).await?;
+        if !self.dry_run {
+            self.store.roster.add_request(&account, &request).await?;
+        }
         self.counts.requests += 1;
         Ok(())
     }
@@ -203,7 +238,9 @@ impl<'a> Importer<'a> {
             self.skip("documents that are too large");
             return Ok(());
         };
-        self.store.documents.set(&account, &key, &xml).await?;
+        if !self.dry_run {
+            self.store.documents.set(&account, &key, &xml).await?;
+        }
         self.counts.documents += 1;
         Ok(())
     }
@@ -212,29 +249,97 @@ impl<'a> Importer<'a> {
         let account = self.jid()?;
         let jids: Vec<String> =
             jids.filter_map(|jid| Some(jid.parse::<Jid>().ok()?.to_string())).collect();
-        let added = self.store.blocking.add(&account, &jids).await?;
+        let added = match self.dry_run {
+            true => {
+                let known = self.store.blocking.list(&account).await?;
+                jids.iter().filter(|jid| !known.contains(jid)).count() as u64
+            }
+            false => self.store.blocking.add(&account, &jids).await?,
+        };
         self.counts.blocked += added;
         self.counts.repeated += jids.len() as u64 - added;
         Ok(())
     }
 
-    /// Ends the account: its messages are on the disk, and it can log in.
+    /// Which messages the archive takes (XEP-0441).
+    pub async fn preferences(&mut self, prefs: &ArchivePrefs) -> anyhow::Result<()> {
+        let account = self.jid()?;
+        if self.store.archive.prefs(&account).await?.is_some() {
+            self.counts.repeated += 1;
+            return Ok(());
+        }
+        if !self.dry_run {
+            self.store.archive.set_prefs(&account, prefs).await?;
+        }
+        self.counts.preferences += 1;
+        Ok(())
+    }
+
+    pub async fn invitation(&mut self, invite: &Invite) -> anyhow::Result<()> {
+        if self.store.invites.find(&invite.token).await?.is_some() {
+            self.counts.repeated += 1;
+            return Ok(());
+        }
+        if !self.dry_run {
+            self.store.invites.create(invite).await?;
+        }
+        self.counts.invitations += 1;
+        Ok(())
+    }
+
+    /// Ends the account or room: its messages are on the disk, and it can be used.
     pub async fn end(&mut self) -> anyhow::Result<()> {
-        let Some(mut account) = self.account.take() else { return Ok(()) };
-        account.messages.settle().await?;
-        let jid = account.jid.to_string();
+        self.settle().await?;
+        let Some(Current { jid, what, .. }) = self.current.take() else { return Ok(()) };
+        match what {
+            What::Account(account) => self.create_account(jid, *account).await,
+            What::Room(room) => self.create_room(&jid, *room).await,
+        }
+    }
+
+    /// Leaves the account or room, to which more may come later.
+    pub async fn leave(&mut self) -> anyhow::Result<()> {
+        self.settle().await?;
+        self.current = None;
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        match &mut self.current {
+            Some(current) => current.messages.settle().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn create_account(
+        &mut self,
+        jid: BareJid,
+        mut account: AccountParts,
+    ) -> anyhow::Result<()> {
+        let jid = jid.to_string();
         if self.store.accounts.find(&jid).await?.is_some() {
             self.counts.known += 1;
             return Ok(());
         }
-        if let Some(password) = &account.password {
+        if let Some(password) = account.password.as_deref().filter(|_| !self.dry_run) {
             match self.passwords.derive(password).await {
                 Ok(credentials) => account.credentials = credentials,
                 Err(_) => self.skip("passwords that no client could use"),
             }
         }
-        self.count_credentials(&account.credentials);
+        if account.password.is_none() || !self.dry_run {
+            self.count_credentials(&account.credentials);
+        }
         let profile = account.profile;
+        if self.dry_run {
+            self.counts.accounts += 1;
+            return Ok(());
+        }
+        if let Some(last) = &profile.last
+            && self.store.last.get(&jid).await?.is_none()
+        {
+            self.store.last.set(&jid, last).await?;
+        }
         let new = NewAccount {
             jid,
             role: profile.role,
@@ -266,48 +371,8 @@ impl<'a> Importer<'a> {
         }
     }
 
-    pub(super) fn progress(&self) {
-        let counts = &self.counts;
-        let messages = counts.archived + counts.offline;
-        eprintln!("{} accounts, {messages} messages so far", counts.accounts + counts.known);
-    }
-
-    /// What was done, line by line.
-    pub fn report(&self) -> Vec<String> {
-        let counts = &self.counts;
-        let mut lines = vec![format!(
-            "imported: {} accounts, {} contacts, {} subscription requests, {} documents, {} items, \
-             {} blocked addresses, {} archived messages, {} offline messages",
-            counts.accounts,
-            counts.contacts,
-            counts.requests,
-            counts.documents,
-            counts.items,
-            counts.blocked,
-            counts.archived,
-            counts.offline
-        )];
-        let mut note = |count: u64, what: &str| {
-            if count > 0 {
-                lines.push(format!("{count} {what}"));
-            }
-        };
-        note(counts.known, "accounts were here before: they keep their password");
-        note(counts.repeated, "contacts, documents and messages were here before");
-        note(counts.locked, "accounts have no password: give them one with `wello user passwd`");
-        note(
-            counts.sha1_only,
-            "accounts have keys for SCRAM-SHA-1 alone: no stronger SCRAM is offered on their \
-             hosts until all of them have logged in with PLAIN or an upgrade (XEP-0480)",
-        );
-        for (what, count) in &counts.skipped {
-            note(*count, &format!("{what}: not imported"));
-        }
-        lines
-    }
-
     pub(super) fn jid(&self) -> anyhow::Result<String> {
-        Ok(self.account.as_ref().context("no account")?.jid.to_string())
+        Ok(self.current.as_ref().context("nothing has begun")?.jid.to_string())
     }
 }
 

@@ -4,18 +4,22 @@ use std::path::Path;
 
 use anyhow::Context;
 use wello_kernel::clock::Clock;
-use wello_store::{DocumentKey, RosterItem, ScramKeys, Subscription, Timestamp};
-use wello_stream::sasl::encoding;
+use wello_store::{
+    ArchivePrefs, DocumentKey, LastActivity, RosterItem, ScramKeys, Subscription, Timestamp,
+};
+use wello_stream::sasl::{ScramHash, encoding};
+use wello_wire::jid::Jid;
 use wello_wire::ns;
 use wello_wire::payload::blocking::Blocking;
 use wello_wire::payload::delay::Delay;
+use wello_wire::payload::mam::MamPrefs;
 use wello_wire::payload::roster::{self, Roster};
 use wello_wire::xml::Element;
 
 use super::document::{Document, Piece};
 use super::eventing;
 use super::importer::{Importer, Profile};
-use super::{NS_ACCOUNT, NS_PRIVACY, NS_VCARD4};
+use super::{NS_ACCOUNT, NS_PRIVACY, NS_VCARD4, rooms, uploads};
 
 /// Octets of a salt or key.
 const MAX_KEY: usize = 1024;
@@ -29,8 +33,9 @@ pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<
         }
     }
     let mut document = Document::open(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
     let mut host = String::new();
-    // An account that cannot be one is passed over with all that belongs to it.
+    // What cannot be here is passed over with all that belongs to it.
     let mut wanted = false;
     while let Some(piece) = document.next()? {
         match piece {
@@ -39,21 +44,48 @@ pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<
                 wanted = importer.begin(&name, &host);
                 importer.password(password.as_deref().unwrap_or_default());
             }
-            Piece::Part(part) if wanted => {
+            Piece::Room { jid, created, version } => {
+                wanted = begin_room(importer, &jid, created.as_deref(), version.as_deref());
+            }
+            Piece::Unknown(name) => importer.skip(format!("<{name}/>")),
+            _ if !wanted => {}
+            Piece::Part(part) if part.is("upload", NS_ACCOUNT) => {
+                uploads::import_part(importer, &part, folder).await?;
+            }
+            Piece::Part(part) => {
                 let context = || format!("<{}/> of an account", part.name());
                 self::part(importer, &part).await.with_context(context)?;
             }
-            Piece::Offline(message) if wanted => offline(importer, message).await?,
-            Piece::Archived(result) if wanted => archived(importer, &result).await?,
-            Piece::UserEnd if wanted => importer.end().await?,
-            Piece::Part(_) | Piece::Offline(_) | Piece::Archived(_) | Piece::UserEnd => {}
-            Piece::Unknown(name) => importer.skip(format!("<{name}/>")),
+            Piece::RoomPart(part) => rooms::import_part(importer, &part),
+            Piece::Offline(message) => offline(importer, message).await?,
+            Piece::Archived(result) => archived(importer, &result).await?,
+            Piece::UserEnd | Piece::RoomEnd => importer.end().await?,
         }
     }
     Ok(())
 }
 
-async fn part(importer: &mut Importer<'_>, part: &Element) -> anyhow::Result<()> {
+fn begin_room(
+    importer: &mut Importer<'_>,
+    jid: &str,
+    created: Option<&str>,
+    version: Option<&str>,
+) -> bool {
+    let Some((name, service)) = jid.split_once('@') else {
+        importer.skip("rooms whose name is not allowed");
+        return false;
+    };
+    let begun = importer.begin_room(name, service);
+    if let Some(room) = importer.room().filter(|_| begun) {
+        let created: Option<Timestamp> = created.and_then(|created| created.parse().ok());
+        room.created = created.map(Timestamp::as_micros);
+        room.version = version.and_then(|version| version.parse().ok());
+    }
+    begun
+}
+
+/// Takes a child of `<user/>`.
+pub async fn part(importer: &mut Importer<'_>, part: &Element) -> anyhow::Result<()> {
     match (part.name(), part.ns()) {
         ("scram-credentials", ns::PIE_SCRAM) => match scram(part) {
             Some(keys) => importer.scram(keys),
@@ -84,7 +116,11 @@ async fn part(importer: &mut Importer<'_>, part: &Element) -> anyhow::Result<()>
         ("presence", ns::CLIENT) if part.attr("type") == Some("subscribe") => {
             importer.request(part.clone()).await?;
         }
-        ("account", NS_ACCOUNT) => importer.profile(profile(part)),
+        ("prefs", ns::MAM) => match preferences(part) {
+            Some(prefs) => importer.preferences(&prefs).await?,
+            None => importer.skip("archiving preferences that cannot be read"),
+        },
+        ("account", NS_ACCOUNT) => importer.profile(|known| *known = profile(part)),
         (name, namespace) => importer.skip(format!("<{name} xmlns='{namespace}'/>")),
     }
     Ok(())
@@ -94,12 +130,39 @@ async fn part(importer: &mut Importer<'_>, part: &Element) -> anyhow::Result<()>
 fn scram(part: &Element) -> Option<ScramKeys> {
     let text = |name: &str| Some(part.child(name, ns::PIE_SCRAM)?.text().trim().to_owned());
     let key = |name: &str| encoding::decode(&text(name)?, MAX_KEY).ok();
-    Some(ScramKeys {
-        mechanism: part.attr("mechanism")?.to_owned(),
+    let mechanism = part.attr("mechanism")?.to_owned();
+    let keys = ScramKeys {
         salt: key("salt")?,
         iterations: text("iter-count")?.parse().ok()?,
         stored_key: key("stored-key")?,
         server_key: key("server-key")?,
+        mechanism,
+    };
+    Some(encoded_once(&keys).unwrap_or(keys))
+}
+
+/// COMPAT: ejabberd writes its keys, which it keeps in base64, in base64 once more. Such a key has the length
+/// of no hash.
+fn encoded_once(keys: &ScramKeys) -> Option<ScramKeys> {
+    let hash = ScramHash::ALL.into_iter().find(|hash| hash.mechanism_name() == keys.mechanism)?;
+    let again = |key: &[u8]| encoding::decode(str::from_utf8(key).ok()?, MAX_KEY).ok();
+    let stored_key = again(&keys.stored_key).filter(|key| key.len() == hash.output_len())?;
+    Some(ScramKeys {
+        mechanism: keys.mechanism.clone(),
+        salt: again(&keys.salt)?,
+        iterations: keys.iterations,
+        stored_key,
+        server_key: again(&keys.server_key)?,
+    })
+}
+
+fn preferences(part: &Element) -> Option<ArchivePrefs> {
+    let prefs = MamPrefs::parse(part).ok()?;
+    let addresses = |jids: &[Jid]| jids.iter().map(Jid::to_string).collect();
+    Some(ArchivePrefs {
+        default: prefs.default.as_str().parse().ok()?,
+        always: addresses(&prefs.always),
+        never: addresses(&prefs.never),
     })
 }
 
@@ -150,7 +213,9 @@ async fn privacy(importer: &mut Importer<'_>, query: &Element) -> anyhow::Result
 
 fn profile(part: &Element) -> Profile {
     let text = |name: &str| part.attr(name).map(str::to_owned);
+    let left = part.attr("last-online").and_then(|last| last.parse().ok());
     Profile {
+        last: left.map(|at| LastActivity { at, status: text("last-status") }),
         role: part.attr("role").and_then(|role| role.parse().ok()).unwrap_or_default(),
         status: part.attr("status").and_then(|status| status.parse().ok()).unwrap_or_default(),
         created: part.attr("created").and_then(|created| created.parse().ok()),
@@ -159,7 +224,8 @@ fn profile(part: &Element) -> Profile {
     }
 }
 
-async fn offline(importer: &mut Importer<'_>, mut message: Element) -> anyhow::Result<()> {
+/// A message that waits, with the time when it came.
+pub async fn offline(importer: &mut Importer<'_>, mut message: Element) -> anyhow::Result<()> {
     let time = message.children().find_map(|child| Delay::parse(child).ok());
     let time = time.map_or_else(|| Clock::System.now(), |delay| delay.stamp);
     // It gets a new one when it is delivered.

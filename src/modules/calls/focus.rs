@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
-use wello_kernel::hooks::{MediaEvents, Service};
+use wello_kernel::hooks::{IqAnswer, IqRequest, MediaEvents, Request, Service};
 use wello_kernel::sessions::Session;
 use wello_sfu::api::Event;
 use wello_store::Ticket;
@@ -53,6 +53,20 @@ const FEATURES: [&str; 17] = [
 impl Service for Calls {
     async fn info(&self, _kernel: &Arc<Kernel>, _domain: &BareJid) -> DiscoInfo {
         info()
+    }
+
+    async fn answer(
+        &self,
+        kernel: &Arc<Kernel>,
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        let IqRequest { request: Request::Set, payload, session, ref to, .. } = request else {
+            return Err(StanzaError::service_unavailable(""));
+        };
+        if !payload.is("create", ns::MEET) {
+            return Err(StanzaError::service_unavailable(""));
+        }
+        self.create_meet(kernel, to.domain(), session, payload).map(IqAnswer::from)
     }
 
     async fn handle(
@@ -164,9 +178,6 @@ impl Calls {
         };
         let is_set = stanza.iq_type() == Some(IqType::Set);
         let answer = match (payload.name(), payload.ns()) {
-            ("create", ns::MEET) if is_set && to.is_domain() => {
-                Some(self.create_meet(kernel, to.domain(), asked.session, payload)?)
-            }
             _ if to.local().is_none() => return Err(StanzaError::service_unavailable("")),
             ("query", ns::DISCO_INFO) if !is_set => Some(described(payload)?),
             ("query", ns::DISCO_ITEMS) if !is_set => Some(self.command_items(to, payload)),

@@ -46,11 +46,14 @@ impl Muc {
     ) -> Result<Option<Ticket>, StanzaError> {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Ok(None) };
         let Some(payload) = stanza.children().next() else { return Ok(None) };
-        if to.resource().is_some() && to.local().is_some() {
+        if to.local().is_none() {
+            return Err(StanzaError::service_unavailable(""));
+        }
+        if to.resource().is_some() {
             self.relay_request(kernel, stanza, from, to, session).await?;
             return Ok(None);
         }
-        if payload.is("jingle", ns::JINGLE) && to.local().is_some() {
+        if payload.is("jingle", ns::JINGLE) {
             self.call(kernel, stanza, session).await?;
             return Ok(None);
         }
@@ -59,19 +62,9 @@ impl Muc {
             _ => Request::Set,
         };
         let ask = Ask { room: to.bare(), from, request, payload, session };
-        let answer = match to.local() {
-            None => self.answer_service(kernel, &ask).await?,
-            Some(_) => self.answer_room(kernel, &ask).await?,
-        };
+        let answer = self.answer_room(kernel, &ask).await?;
         kernel.answer(session, stanza.result(answer)).await;
         Ok(None)
-    }
-
-    async fn answer_service(&self, kernel: &Arc<Kernel>, ask: &Ask<'_>) -> Answer {
-        match ask.payload.ns() {
-            super::search::SEARCH => self.search(kernel, ask).await,
-            _ => Err(StanzaError::service_unavailable("")),
-        }
     }
 
     async fn answer_room(&self, kernel: &Arc<Kernel>, ask: &Ask<'_>) -> Answer {

@@ -10,6 +10,7 @@ mod hats;
 mod interest;
 mod iq;
 mod moderation;
+pub mod portable;
 mod presence;
 mod refusals;
 mod registry;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use wello_kernel::Kernel;
-use wello_kernel::hooks::Request;
+use wello_kernel::hooks::{IqRequest, Request};
 use wello_store::StoredRoom;
 use wello_wire::error::StanzaError;
+use wello_wire::jid::BareJid;
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::rsm::{PageBounds, PageRequest, PageResult};
 use wello_wire::xml::Element;
 
 use super::Muc;
-use super::iq::{Answer, Ask};
 use super::refusals::store_failed;
 use super::room::Config;
 
@@ -47,27 +47,35 @@ struct Wanted {
 }
 
 impl Muc {
-    pub(super) async fn search(&self, kernel: &Arc<Kernel>, ask: &Ask<'_>) -> Answer {
-        if ask.payload.name() != "search" || ask.request != Request::Get {
+    pub(super) async fn search(
+        &self,
+        kernel: &Arc<Kernel>,
+        asked: &IqRequest<'_>,
+    ) -> Result<Element, StanzaError> {
+        if asked.payload.name() != "search" || asked.request != Request::Get {
             return Err(StanzaError::bad_request("a search is asked"));
         }
-        let Some(form) = DataForm::within(ask.payload)? else {
-            return Ok(Some(Element::new("search", SEARCH).with_child(form().to_element())));
+        let Some(form) = DataForm::within(asked.payload)? else {
+            return Ok(Element::new("search", SEARCH).with_child(form().to_element()));
         };
         let wanted = wanted(&form)?;
-        let page = PageRequest::within(ask.payload)?;
-        let mut found = self.candidates(kernel, ask).await?;
+        let page = PageRequest::within(asked.payload)?;
+        let mut found = self.candidates(kernel, &asked.to).await?;
         found.retain(|one| wanted.matches(one));
         found.sort_by(|a, b| {
             let by_users =
                 if wanted.by_users { b.users.cmp(&a.users) } else { std::cmp::Ordering::Equal };
             by_users.then_with(|| a.room.jid.cmp(&b.room.jid))
         });
-        Ok(Some(result(&found, &page)))
+        Ok(result(&found, &page))
     }
 
-    async fn candidates(&self, kernel: &Kernel, ask: &Ask<'_>) -> Result<Vec<Found>, StanzaError> {
-        let rooms = self.listed(kernel, &ask.room, MAX_ROOMS).await;
+    async fn candidates(
+        &self,
+        kernel: &Kernel,
+        service: &BareJid,
+    ) -> Result<Vec<Found>, StanzaError> {
+        let rooms = self.listed(kernel, service, MAX_ROOMS).await;
         let rooms = rooms.map_err(|error| store_failed(&error))?;
         let found = rooms.into_iter().map(|room| {
             let live = self.rooms.get(&room.jid);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
-use wello_kernel::hooks::{AccountEvents, DiscoQuery, Service};
+use wello_kernel::hooks::{AccountEvents, DiscoQuery, IqAnswer, IqRequest, Service};
 use wello_kernel::sessions::Session;
 use wello_store::Ticket;
 use wello_wire::error::StanzaError;
@@ -16,6 +16,7 @@ use wello_wire::xml::{Element, Node};
 
 use super::Muc;
 use super::room::{Effects, Room};
+use super::search::SEARCH;
 
 #[async_trait]
 impl Service for Muc {
@@ -25,6 +26,17 @@ impl Service for Muc {
 
     async fn items(&self, kernel: &Arc<Kernel>, query: &DiscoQuery) -> Vec<DiscoItem> {
         self.service_items(kernel, &query.to).await
+    }
+
+    async fn answer(
+        &self,
+        kernel: &Arc<Kernel>,
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        match request.payload.ns() {
+            SEARCH => self.search(kernel, &request).await.map(IqAnswer::from),
+            _ => Err(StanzaError::service_unavailable("")),
+        }
     }
 
     async fn handle(

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wello_kernel::Kernel;
-use wello_kernel::hooks::{DiscoQuery, IqAnswer, IqRequest, Request, Service};
+use wello_kernel::hooks::{DiscoQuery, IqAnswer, IqRequest, Service};
 use wello_kernel::sessions::Session;
 use wello_store::Ticket;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
 use wello_wire::ns;
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem, Identity};
-use wello_wire::stanza::{IqType, Kind, Stanza};
+use wello_wire::stanza::{Kind, Stanza};
 
 use super::PubSub;
 use super::discovery;
@@ -37,6 +37,18 @@ impl Service for PubSub {
     }
 
     /// What changes is stored before this returns.
+    async fn answer(
+        &self,
+        kernel: &Arc<Kernel>,
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        if ![ns::PUBSUB, ns::PUBSUB_OWNER].contains(&request.payload.ns()) {
+            return Err(StanzaError::service_unavailable(""));
+        }
+        let host = Host::Service(request.to.clone());
+        self.handle_request(kernel, &host, &request).await
+    }
+
     async fn handle(
         &self,
         kernel: &Arc<Kernel>,
@@ -44,8 +56,8 @@ impl Service for PubSub {
         session: Option<&Arc<Session>>,
     ) -> Option<Ticket> {
         let result = match stanza.kind {
-            Kind::Iq => self.iq(kernel, &stanza, session).await,
             Kind::Message => self.message(kernel, &stanza).await,
+            Kind::Iq => Err(StanzaError::service_unavailable("nodes are at the domain")),
             // Nothing here depends on who is there.
             Kind::Presence => Ok(()),
         };
@@ -57,36 +69,6 @@ impl Service for PubSub {
 }
 
 impl PubSub {
-    async fn iq(
-        &self,
-        kernel: &Arc<Kernel>,
-        stanza: &Stanza,
-        session: Option<&Arc<Session>>,
-    ) -> Result<(), StanzaError> {
-        let unavailable = || StanzaError::service_unavailable("");
-        let request = match stanza.iq_type() {
-            Some(IqType::Get) => Request::Get,
-            Some(IqType::Set) => Request::Set,
-            _ => return Ok(()),
-        };
-        let (Some(from), Some(to), Some(payload)) =
-            (&stanza.from, &stanza.to, stanza.children().next())
-        else {
-            return Err(unavailable());
-        };
-        let ours = [ns::PUBSUB, ns::PUBSUB_OWNER].contains(&payload.ns());
-        if !ours || to.local().is_some() || !to.is_bare() {
-            return Err(unavailable());
-        }
-        let host = Host::Service(to.bare());
-        let asked = IqRequest { stanza, request, payload, from, to: to.bare(), session };
-        match self.handle_request(kernel, &host, &asked).await? {
-            IqAnswer::Later => {}
-            IqAnswer::Result(answer) => kernel.answer(session, stanza.result(answer)).await,
-        }
-        Ok(())
-    }
-
     /// Owners' decisions; there is nobody to take other messages.
     async fn message(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<(), StanzaError> {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Ok(()) };

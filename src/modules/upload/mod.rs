@@ -7,18 +7,15 @@ use async_trait::async_trait;
 use wello_kernel::Kernel;
 use wello_kernel::config::Config;
 use wello_kernel::files::{Files, SlotError, Wish, media_type};
-use wello_kernel::hooks::{AccountEvents, Chore, Service};
+use wello_kernel::hooks::{AccountEvents, Chore, IqAnswer, IqRequest, Request, Service};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
-use wello_kernel::sessions::Session;
-use wello_store::{Ticket, Timestamp, UploadPurpose};
+use wello_store::{Timestamp, UploadPurpose};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::BareJid;
 use wello_wire::ns;
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::{DiscoInfo, Identity};
 use wello_wire::payload::upload::{Purpose, Slot, SlotRequest, file_too_large, quota_reached};
-use wello_wire::stanza::{IqType, Kind, Stanza};
-use wello_wire::xml::Element;
 
 pub struct Upload {
     /// The addresses of the service.
@@ -89,44 +86,25 @@ impl Service for Upload {
         }
     }
 
-    async fn handle(
+    async fn answer(
         &self,
         kernel: &Arc<Kernel>,
-        stanza: Stanza,
-        session: Option<&Arc<Session>>,
-    ) -> Option<Ticket> {
-        if stanza.kind == Kind::Presence {
-            return None;
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        if !request.payload.is("request", ns::HTTP_UPLOAD) {
+            return Err(StanzaError::service_unavailable(""));
         }
-        match answer(kernel, &stanza).await {
-            Ok(slot) => kernel.answer(session, stanza.result(Some(slot))).await,
-            Err(error) => kernel.refuse(session, &stanza, &error).await,
-        }
-        None
+        request.expect(Request::Get)?;
+        let slot = SlotRequest::parse(request.payload)?;
+        let account = kernel.local_account(request.from).await?;
+        let wish = wish(&account, &slot, kernel.clock.now())?;
+        let host = request.to.domain().strip_prefix("upload.").unwrap_or_default();
+        let address = kernel.config.web_address(host);
+        let address = address.ok_or_else(|| StanzaError::service_unavailable("no web address"))?;
+        let upload = kernel.files.reserve(wish).await.map_err(refusal)?;
+        let url = format!("{address}{}", Files::path(&upload));
+        Ok(Slot { put: url.clone(), get: url }.to_element().into())
     }
-}
-
-async fn answer(kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<Element, StanzaError> {
-    let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
-        return Err(StanzaError::bad_request(""));
-    };
-    let payload = stanza.children().next().filter(|_| to.local().is_none() && to.is_bare());
-    let request = match payload {
-        Some(payload) if payload.is("request", ns::HTTP_UPLOAD) => payload,
-        _ => return Err(StanzaError::service_unavailable("")),
-    };
-    if stanza.iq_type() != Some(IqType::Get) {
-        return Err(StanzaError::bad_request("slots are asked for by get"));
-    }
-    let request = SlotRequest::parse(request)?;
-    let account = kernel.local_account(from).await?;
-    let wish = wish(&account, &request, kernel.clock.now())?;
-    let host = to.domain().strip_prefix("upload.").unwrap_or_default();
-    let address = kernel.config.web_address(host);
-    let address = address.ok_or_else(|| StanzaError::service_unavailable("no web address"))?;
-    let upload = kernel.files.reserve(wish).await.map_err(refusal)?;
-    let url = format!("{address}{}", Files::path(&upload));
-    Ok(Slot { put: url.clone(), get: url }.to_element())
 }
 
 fn wish<'a>(

@@ -7,19 +7,20 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::Session;
-use wello_store::{HibernatedSession, StoreError, Ticket};
+use wello_store::{HibernatedSession, StoreError};
 use wello_stream::c2s::C2s;
 use wello_stream::sm::StreamManagement;
 
 use super::C2sServer;
 use super::snapshot::{Snapshot, SnapshotError};
+use crate::ledger::Ledger;
 
 /// A session that waits.
 pub struct Sleeper {
     session: Arc<Session>,
     management: StreamManagement,
     /// What is counted and may not be on stable storage yet.
-    unsettled: Vec<Ticket>,
+    ledger: Ledger,
     deadline: Instant,
 }
 
@@ -37,12 +38,7 @@ enum Wake {
 const KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Takes over from the connection task when its connection is gone.
-pub async fn leave(
-    server: &Arc<C2sServer>,
-    session: Arc<Session>,
-    mut c2s: C2s,
-    unsettled: Vec<Ticket>,
-) {
+pub async fn leave(server: &Arc<C2sServer>, session: Arc<Session>, mut c2s: C2s, ledger: Ledger) {
     let kernel = &server.kernel;
     let Some(established) = c2s.established() else {
         return kernel.end_session(&session, []).await;
@@ -62,7 +58,7 @@ pub async fn leave(
     let waiting: Vec<_> = management.unacknowledged().cloned().collect();
     kernel.hibernating(&session, &waiting).await;
     let deadline = Instant::now() + kernel.config.sessions.hibernation();
-    sleep(server, Sleeper { session, management, unsettled, deadline }).await;
+    sleep(server, Sleeper { session, management, ledger, deadline }).await;
 }
 
 async fn sleep(server: &Arc<C2sServer>, mut sleeper: Sleeper) {
@@ -72,7 +68,7 @@ async fn sleep(server: &Arc<C2sServer>, mut sleeper: Sleeper) {
     let wake = sleeper.wait(server).await;
     kernel.metrics.hibernating.dec();
     match wake {
-        Wake::Resumed(to) if sleeper.is_settled().await => {
+        Wake::Resumed(to) if sleeper.ledger.settled().await => {
             if let Err(management) = to.send(sleeper.management) {
                 kernel.end_session(&sleeper.session, management.into_unacknowledged()).await;
             }
@@ -125,14 +121,6 @@ impl Sleeper {
         }
     }
 
-    async fn is_settled(&mut self) -> bool {
-        let mut settled = true;
-        for ticket in self.unsettled.drain(..) {
-            settled &= ticket.wait().await.is_ok();
-        }
-        settled
-    }
-
     /// Takes what came since the shutdown began. `false` when the session is to end.
     fn take_inbox(&mut self) -> bool {
         let mut kept = true;
@@ -161,7 +149,7 @@ pub async fn save(server: &Arc<C2sServer>) -> Result<usize, StoreError> {
         let bound = kernel.sessions.unbind(&sleeper.session);
         // Guests are not known after a restart.
         let is_guest = kernel.accounts.guests.serves(sleeper.session.jid.domain());
-        let kept = sleeper.take_inbox() && bound && !is_guest && sleeper.is_settled().await;
+        let kept = sleeper.take_inbox() && bound && !is_guest && sleeper.ledger.settled().await;
         if !kept {
             end(server, sleeper).await;
             continue;
@@ -230,5 +218,5 @@ fn wake(server: &C2sServer, saved: &HibernatedSession) -> Result<Option<Sleeper>
     kernel.sessions.make_resumable(management.id().into(), &session);
     let left = snapshot.expires().since(kernel.clock.now());
     let deadline = Instant::now() + left.min(config.sessions.hibernation());
-    Ok(Some(Sleeper { session, management, unsettled: Vec::new(), deadline }))
+    Ok(Some(Sleeper { session, management, ledger: Ledger::default(), deadline }))
 }

@@ -1,26 +1,28 @@
 //! The loop of a connection: what came in, what is to go out, what to wait for.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::WaitForCancellationFuture;
 use wello_kernel::hooks::Stranger;
 use wello_kernel::inbox::Delivery;
 use wello_kernel::sessions::{EndReason, Session};
 use wello_stream::c2s::{Action, C2s, Channel};
+use wello_stream::sm::StreamManagement;
 use wello_wire::error::{StreamCondition, StreamError};
 use wello_wire::jid::BareJid;
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
-use super::settle::Unsettled;
 use super::transport::Transport;
 use super::{C2sServer, hibernate};
 use crate::admission::ConnectionPermit;
+use crate::ledger::Ledger;
 use crate::shaper::Shaper;
 use crate::tls::ListenerKind;
 
@@ -52,13 +54,12 @@ pub struct Task {
     buffer: Vec<u8>,
     pub(super) shaper: Shaper,
     pub(super) session: Option<Arc<Session>>,
-    /// Stanzas that are counted but not on stable storage.
-    pub(super) unsettled: VecDeque<Unsettled>,
-    /// What was handled when the client asked for it (XEP-0198), without an answer yet.
-    pub(super) asked: VecDeque<u32>,
-    deadline: Instant,
+    pub(super) ledger: Ledger,
+    pub(super) deadline: Instant,
     last_read: Instant,
     pinged: bool,
+    /// When the client may be asked again for an acknowledgement of little.
+    pub(super) next_request: Instant,
     permit: Option<OwnedSemaphorePermit>,
     /// What counts the connection, as long as it is open.
     connection: Weak<ConnectionPermit>,
@@ -66,6 +67,12 @@ pub struct Task {
     pub(super) certified: Vec<BareJid>,
     /// While it registers.
     pub(super) stranger: Option<Stranger>,
+}
+
+/// What ends a wait when nothing comes. Kept from one wait to the next: each enters a list that all connections share.
+struct Bounds<'a, 'token> {
+    alarm: Pin<&'a mut Sleep>,
+    shutdown: Pin<&'a mut WaitForCancellationFuture<'token>>,
 }
 
 /// How long the client may take to take what is written.
@@ -107,14 +114,14 @@ impl Task {
             deadline: now + Duration::from_secs(limits.login_seconds),
             last_read: now,
             pinged: false,
+            next_request: now,
             server,
             transport,
             peer,
             pending: Vec::new(),
             buffer: Vec::new(),
             session: None,
-            unsettled: VecDeque::new(),
-            asked: VecDeque::new(),
+            ledger: Ledger::default(),
             permit: Some(permit),
             connection,
             login: Default::default(),
@@ -135,9 +142,13 @@ impl Task {
     }
 
     async fn serve(&mut self) -> ControlFlow<End> {
+        let token = self.server.shutdown.clone();
+        let alarm = pin!(sleep_until(self.deadline));
+        let shutdown = pin!(token.cancelled());
+        let mut bounds = Bounds { alarm, shutdown };
         loop {
             Box::pin(self.work()).await?;
-            self.wait().await?;
+            self.wait(&mut bounds).await?;
         }
     }
 
@@ -148,7 +159,7 @@ impl Task {
             self.drain_inbox().await?;
             self.settle()?;
             let idle = self.inbox_is_empty() || self.is_behind();
-            self.c2s.request_acknowledgement(idle);
+            self.request_acknowledgement(idle);
             self.flush().await?;
             self.report_delivered().await;
             if idle {
@@ -165,14 +176,13 @@ impl Task {
             let farewell = self.transport.close(self.c2s.output(), &mut self.buffer);
             let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         }
-        let Task { server, c2s, session, unsettled, transport, .. } = *self;
+        let Task { server, c2s, session, ledger, transport, .. } = *self;
         drop(transport);
         drop(connection);
         if end != End::HandedOver
             && let Some(session) = session
         {
-            let tickets = unsettled.into_iter().map(|unsettled| unsettled.ticket).collect();
-            hibernate::leave(&server, session, c2s, tickets).await;
+            hibernate::leave(&server, session, c2s, ledger).await;
         }
     }
 
@@ -292,7 +302,7 @@ impl Task {
 
     /// Whether the client has to acknowledge something before it is sent more. What is posted
     /// meanwhile waits in the inbox, whose bound ends a session that never does.
-    fn is_behind(&mut self) -> bool {
+    pub(super) fn is_behind(&mut self) -> bool {
         let bound = self.server.kernel.config.sessions.unacked_bytes;
         let held = self.c2s.established().and_then(|established| established.management());
         held.is_some_and(|management| management.queued_bytes() > bound)
@@ -314,11 +324,8 @@ impl Task {
         self.c2s.fail(&StreamError::new(condition).with_text(text));
     }
 
-    async fn hand_over(
-        &mut self,
-        to: tokio::sync::oneshot::Sender<wello_stream::sm::StreamManagement>,
-    ) {
-        let settled = self.wait_settled().await;
+    async fn hand_over(&mut self, to: tokio::sync::oneshot::Sender<StreamManagement>) {
+        let settled = self.ledger.settled().await;
         let management = self
             .c2s
             .established()
@@ -385,24 +392,20 @@ impl Task {
     }
 
     /// Waits for whatever comes first.
-    async fn wait(&mut self) -> ControlFlow<End> {
+    async fn wait(&mut self, bounds: &mut Bounds<'_, '_>) -> ControlFlow<End> {
         if self.pending.is_empty() {
             // A quiet connection should cost as little as possible.
             self.buffer = Vec::new();
             self.c2s.release_temporaries();
         }
+        let wake = self.wake();
+        if bounds.alarm.deadline() != wake {
+            bounds.alarm.as_mut().reset(wake);
+        }
         let session = self.session.clone();
         let inbox = async {
             match &session {
                 Some(session) => session.inbox().arrived().await,
-                None => std::future::pending().await,
-            }
-        };
-        let waited_for = self.unsettled.front().filter(|_| !self.asked.is_empty());
-        let ticket = waited_for.map(|unsettled| unsettled.ticket.clone());
-        let settled = async {
-            match &ticket {
-                Some(ticket) => drop(ticket.wait().await),
                 None => std::future::pending().await,
             }
         };
@@ -418,9 +421,9 @@ impl Task {
                 Ok(false) | Err(_) => return ControlFlow::Break(End::Lost),
             },
             () = inbox => return ControlFlow::Continue(()),
-            () = settled => return ControlFlow::Continue(()),
-            () = sleep_until(self.deadline) => return self.handle_deadline(),
-            () = self.server.shutdown.cancelled() => {
+            () = self.ledger.progress() => return ControlFlow::Continue(()),
+            () = bounds.alarm.as_mut() => return self.handle_deadline(),
+            () = bounds.shutdown.as_mut() => {
                 self.end(EndReason::Shutdown);
                 return ControlFlow::Break(End::Closed);
             }
@@ -432,6 +435,9 @@ impl Task {
     }
 
     fn handle_deadline(&mut self) -> ControlFlow<End> {
+        if self.deadline > Instant::now() {
+            return ControlFlow::Continue(());
+        }
         if self.session.is_none() {
             self.c2s.fail(&StreamError::new(StreamCondition::ConnectionTimeout));
             return ControlFlow::Break(End::Closed);

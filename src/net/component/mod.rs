@@ -3,7 +3,7 @@
 mod queue;
 mod task;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -11,24 +11,20 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wello_kernel::Kernel;
-use wello_kernel::config::{Component, Rate};
+use wello_kernel::config::Component;
 use wello_stream::component::Settings;
 use wello_stream::s2s::Domain;
 use wello_wire::error::{ErrorType, StanzaError};
-use wello_wire::stanza::Stanza;
+use wello_wire::stanza::{Kind, PresenceType, Stanza};
 
 use crate::listener::Accepted;
 
 use queue::Queue;
 
-/// Connections of one component at the same time.
-const MAX_CONNECTIONS: usize = 16;
-
 /// Speaks with components.
 pub struct ComponentServer {
     kernel: Arc<Kernel>,
     settings: Arc<Settings>,
-    domains: HashSet<Domain>,
     connected: Mutex<HashMap<Domain, Vec<Arc<Queue>>>>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -40,11 +36,9 @@ impl ComponentServer {
         let secrets = config.component.iter().filter_map(|component| {
             Some((Domain::parse(&component.domain)?, component.secret.clone()))
         });
-        let secrets: HashMap<Domain, String> = secrets.collect();
         Arc::new(ComponentServer {
-            domains: secrets.keys().cloned().collect(),
             settings: Arc::new(Settings {
-                secrets,
+                secrets: secrets.collect(),
                 limits_before_login: config.limits.before_login(),
                 limits: config.s2s.stream(&config.limits),
             }),
@@ -57,7 +51,7 @@ impl ComponentServer {
 
     /// Whether the domain is a component's, be it connected or not.
     pub fn serves(&self, domain: &str) -> bool {
-        self.domains.iter().any(|known| known.as_str() == domain)
+        self.component(domain).is_some()
     }
 
     pub fn serve(self: &Arc<Self>, accepted: Accepted) {
@@ -82,33 +76,37 @@ impl ComponentServer {
         queues[place].post(stanza)
     }
 
-    /// How fast the component may send.
-    fn rate_of(&self, domain: &Domain) -> Rate {
-        let components = &self.kernel.config.component;
-        let found =
-            components.iter().find(|known| Domain::parse(&known.domain).as_ref() == Some(domain));
-        found.map_or_else(|| self.kernel.config.limits.rate(), Component::rate)
+    fn component(&self, domain: &str) -> Option<&Component> {
+        self.kernel.config.component.iter().find(|component| component.domain == domain)
     }
 
-    /// `false`: there are too many.
-    fn connect(&self, domain: &Domain, queue: &Arc<Queue>) -> bool {
+    /// The queue of a new connection; `None` when there are as many as there may be.
+    fn connect(&self, component: &Component, domain: &Domain) -> Option<Arc<Queue>> {
         let mut connected = self.connected.lock();
         let queues = connected.entry(domain.clone()).or_default();
-        let room = queues.len() < MAX_CONNECTIONS;
-        if room {
-            queues.push(Arc::clone(queue));
+        if queues.len() >= component.limits.connections {
+            return None;
         }
-        room
+        let queue = Arc::new(Queue::new(component.limits.queue_bytes));
+        queues.push(Arc::clone(&queue));
+        Some(queue)
     }
 
     /// Nothing is posted to the queue from now on. What is in it goes another way, or back.
     async fn disconnect(&self, domain: &Domain, queue: &Arc<Queue>) {
-        if let Some(queues) = self.connected.lock().get_mut(domain) {
+        let alone = {
+            let mut connected = self.connected.lock();
+            let queues = connected.entry(domain.clone()).or_default();
             queues.retain(|other| !Arc::ptr_eq(other, queue));
+            queues.is_empty()
+        };
+        if let Some(component) = self.component(domain.as_str()).filter(|_| alone) {
+            self.kernel.component_gone(component).await;
         }
         for stanza in queue.take(usize::MAX) {
             let returned = stanza.clone();
             if let Err(error) = self.post(stanza)
+                && expects_answer(&returned)
                 && let Some(refusal) = returned.refusal(&error)
             {
                 self.kernel.metrics.remote_stanzas_returned.count(returned.kind);
@@ -122,4 +120,10 @@ impl ComponentServer {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Availability is told and not asked; it may even be told without the client's knowledge (XEP-0356).
+fn expects_answer(stanza: &Stanza) -> bool {
+    let told = |type_| matches!(type_, PresenceType::Available | PresenceType::Unavailable);
+    stanza.kind != Kind::Presence || !stanza.presence_type().is_some_and(told)
 }

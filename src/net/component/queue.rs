@@ -48,13 +48,15 @@ impl Queue {
         taken
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.waiting.lock().0.is_empty()
+    /// Waits until there is something. For one task.
+    pub async fn filled(&self) {
+        while self.is_empty() {
+            self.arrived.notified().await;
+        }
     }
 
-    /// Waits until something may be there. Spurious wake-ups happen.
-    pub async fn arrived(&self) {
-        self.arrived.notified().await;
+    fn is_empty(&self) -> bool {
+        self.waiting.lock().0.is_empty()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A component's connection.
 
+use std::future;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use wello_kernel::metrics::StreamLabels;
 use wello_stream::component::{Component, ComponentAction};
 use wello_stream::s2s::Domain;
 use wello_wire::error::{StreamCondition, StreamError};
+use wello_wire::stanza::Stanza;
 
 use super::ComponentServer;
 use super::queue::Queue;
@@ -34,12 +36,17 @@ pub struct Task {
     socket: Socket,
     peer: SocketAddr,
     permit: ConnectionPermit,
-    queue: Arc<Queue>,
-    domain: Option<Domain>,
+    admitted: Option<Admitted>,
     pending: Vec<u8>,
     buffer: Vec<u8>,
     shaper: Shaper,
     deadline: Instant,
+}
+
+/// What a connection has once it has shown the secret.
+struct Admitted {
+    domain: Domain,
+    queue: Arc<Queue>,
 }
 
 impl Task {
@@ -49,13 +56,12 @@ impl Task {
         let now = Instant::now();
         Task {
             stream: Component::new(Arc::clone(&server.settings)),
-            queue: Arc::new(Queue::new(config.s2s.outbox_bytes)),
             shaper: Shaper::new(config.limits.rate(), now),
             deadline: now + Duration::from_secs(config.limits.login_seconds),
             socket: Socket::Tcp(stream),
             peer,
             permit,
-            domain: None,
+            admitted: None,
             pending: Vec::new(),
             buffer: Vec::new(),
             server,
@@ -70,25 +76,26 @@ impl Task {
         // The peer may be gone already, and then there is nobody to tell.
         let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         streams.dec();
-        if let Some(domain) = &self.domain {
+        if let Some(Admitted { domain, queue }) = &self.admitted {
             tracing::info!(peer = %self.peer, %domain, "component gone");
-            self.server.disconnect(domain, &self.queue).await;
+            self.server.disconnect(domain, queue).await;
         }
     }
 
     async fn serve(&mut self) -> ControlFlow<()> {
         self.handle_pending().await?;
-        if self.stream.is_authenticated() {
-            for stanza in self.queue.take(WRITE_BATCH_BYTES) {
-                self.server.kernel.metrics.remote_stanzas_sent.count(stanza.kind);
-                self.stream.send(&stanza);
+        if let Some(Admitted { queue, .. }) = &self.admitted {
+            for stanza in queue.take(WRITE_BATCH_BYTES) {
+                self.send(&stanza);
             }
         }
         self.flush().await?;
-        match self.queue.is_empty() {
-            true => self.wait().await,
-            false => ControlFlow::Continue(()),
-        }
+        self.wait().await
+    }
+
+    fn send(&mut self, stanza: &Stanza) {
+        self.server.kernel.metrics.remote_stanzas_sent.count(stanza.kind);
+        self.stream.send(stanza);
     }
 
     async fn handle_pending(&mut self) -> ControlFlow<()> {
@@ -97,7 +104,7 @@ impl Task {
         loop {
             while let Some(action) = self.stream.poll_action() {
                 match action {
-                    ComponentAction::Authenticated(domain) => self.admit(domain),
+                    ComponentAction::Authenticated(domain) => self.admit(domain).await?,
                     ComponentAction::Stanza(stanza) => {
                         self.server.kernel.handle_remote(stanza).await;
                     }
@@ -111,16 +118,30 @@ impl Task {
         }
     }
 
-    fn admit(&mut self, domain: Domain) {
-        if !self.server.connect(&domain, &self.queue) {
+    async fn admit(&mut self, domain: Domain) -> ControlFlow<()> {
+        let server = Arc::clone(&self.server);
+        // Only what is configured has a secret to show.
+        let Some(component) = server.component(domain.as_str()) else {
+            return ControlFlow::Break(());
+        };
+        let Some(queue) = server.connect(component, &domain) else {
             let error = StreamError::new(StreamCondition::Conflict);
-            return self.stream.fail(&error.with_text("too many connections"));
-        }
+            self.stream.fail(&error.with_text("too many connections"));
+            return ControlFlow::Continue(());
+        };
         tracing::info!(peer = %self.peer, %domain, "component connected");
         self.permit.authenticated();
-        self.shaper.set_rate(self.server.rate_of(&domain), Instant::now());
-        self.deadline = Instant::now() + KEEP_ALIVE;
-        self.domain = Some(domain);
+        let now = Instant::now();
+        self.deadline = now + KEEP_ALIVE;
+        self.shaper.set_rate(component.limits.rate(), now);
+        self.admitted = Some(Admitted { domain, queue });
+        for stanza in server.kernel.component_connected(component).await {
+            self.send(&stanza);
+            if self.stream.output().len() >= WRITE_BATCH_BYTES {
+                self.flush().await?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     async fn flush(&mut self) -> ControlFlow<()> {
@@ -136,7 +157,14 @@ impl Task {
 
     async fn wait(&mut self) -> ControlFlow<()> {
         self.buffer = Vec::new();
-        let (queue, server) = (Arc::clone(&self.queue), Arc::clone(&self.server));
+        let server = Arc::clone(&self.server);
+        let queue = self.admitted.as_ref().map(|admitted| Arc::clone(&admitted.queue));
+        let filled = async {
+            match queue {
+                Some(queue) => queue.filled().await,
+                None => future::pending().await,
+            }
+        };
         let before = self.pending.len();
         let (shaper, socket, pending) = (&self.shaper, &mut self.socket, &mut self.pending);
         let read = async {
@@ -145,26 +173,27 @@ impl Task {
         };
         tokio::select! {
             read = read => match read {
-                Ok(true) => {
-                    self.shaper.count(self.pending.len() - before, Instant::now());
-                    ControlFlow::Continue(())
-                }
-                Ok(false) | Err(_) => ControlFlow::Break(()),
+                Ok(true) => {}
+                Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
-            () = queue.arrived() => ControlFlow::Continue(()),
-            () = sleep_until(self.deadline) => {
-                if self.domain.is_none() {
-                    self.stream.fail(&StreamCondition::ConnectionTimeout.into());
-                    return ControlFlow::Break(());
-                }
-                self.deadline = Instant::now() + KEEP_ALIVE;
-                self.stream.output().write(|bytes, _| bytes.push(b' '));
-                self.flush().await
-            }
+            () = filled => return ControlFlow::Continue(()),
+            () = sleep_until(self.deadline) => return self.handle_deadline().await,
             () = server.shutdown.cancelled() => {
                 self.stream.fail(&StreamCondition::SystemShutdown.into());
-                ControlFlow::Break(())
+                return ControlFlow::Break(());
             }
         }
+        self.shaper.count(self.pending.len() - before, Instant::now());
+        ControlFlow::Continue(())
+    }
+
+    async fn handle_deadline(&mut self) -> ControlFlow<()> {
+        if self.admitted.is_none() {
+            self.stream.fail(&StreamCondition::ConnectionTimeout.into());
+            return ControlFlow::Break(());
+        }
+        self.deadline = Instant::now() + KEEP_ALIVE;
+        self.stream.output().write(|bytes, _| bytes.push(b' '));
+        self.flush().await
     }
 }

@@ -5,19 +5,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, sleep_until, timeout};
 use wello_kernel::metrics::StreamLabels;
-use wello_stream::s2s::{Domain, Incoming, IncomingAction, Pair, Verdict, Verification, Welcome};
-use wello_wire::error::{StanzaError, StreamCondition, StreamError};
+use wello_stream::s2s::{Domain, Incoming, IncomingAction, Owner, Pair, Verdict, Welcome};
+use wello_wire::error::{StreamCondition, StreamError};
 
 use super::S2sServer;
+use super::neighbours::Pace;
 use super::policy;
+use super::resumption::{Bequest, Estate, Registration, Request};
 use super::socket::Socket;
+use super::traffic::{Traffic, Wake};
 use crate::admission::ConnectionPermit;
-use crate::shaper::Shaper;
 use crate::tls::ListenerKind;
 
 /// Owns one connection.
@@ -26,16 +26,16 @@ pub struct Task {
     stream: Incoming,
     socket: Socket,
     peer: SocketAddr,
-    /// What the other server showed in the handshake.
-    certificates: Vec<CertificateDer<'static>>,
     permit: ConnectionPermit,
+    traffic: Traffic,
+    pace: Pace,
     /// Read and not yet handled.
     pending: Vec<u8>,
     buffer: Vec<u8>,
-    shaper: Shaper,
-    verdicts: FuturesUnordered<BoxFuture<'static, (Pair, Verdict)>>,
-    /// The domain that the connection counts for.
-    counted: Option<Domain>,
+    /// Where other connections ask for the stream.
+    registration: Option<Registration>,
+    /// One has asked.
+    heir: Option<Request>,
     deadline: Instant,
     last_read: Instant,
 }
@@ -59,21 +59,23 @@ impl Task {
         permit: ConnectionPermit,
     ) -> Task {
         let now = Instant::now();
-        let config = server.config();
         let login = Duration::from_secs(server.kernel.config.limits.login_seconds);
+        let stream = Incoming::new(Arc::clone(&server.settings), certificates.is_some());
+        let mut traffic = Traffic::new(Arc::clone(&server), Arc::default());
+        traffic.certify(certificates.unwrap_or_default());
         Task {
-            stream: Incoming::new(Arc::clone(&server.settings), certificates.is_some()),
-            shaper: Shaper::new(config.rate(), now),
+            stream,
+            traffic,
+            pace: Pace::new(server.config().rate()),
             deadline: now + login,
             last_read: now,
-            certificates: certificates.unwrap_or_default(),
             socket,
             peer,
             permit,
             pending: Vec::new(),
             buffer: Vec::new(),
-            verdicts: FuturesUnordered::new(),
-            counted: None,
+            registration: None,
+            heir: None,
             server,
         }
     }
@@ -82,26 +84,60 @@ impl Task {
         let streams = self.server.kernel.metrics.remote_streams.get_or_create_owned(&LABELS);
         streams.inc();
         while self.serve().await.is_continue() {}
+        streams.dec();
+        tracing::debug!(peer = %self.peer, domain = ?self.stream.peer(), "stream of another server ended");
+        let server = Arc::clone(&self.server);
+        // The connection is gone before the stream waits for another one.
+        if let Some(bequest) = Box::pin(self.finish()).await {
+            bequest.give(&server).await;
+        }
+    }
+
+    async fn finish(mut self) -> Option<Bequest> {
+        let remains = self.stream.take_remains();
+        if self.heir.is_some() {
+            // XEP-0198, section 5: the stream is somewhere else now.
+            self.stream.fail(&StreamCondition::Conflict.into());
+        }
         let farewell = self.socket.close(self.stream.output(), &mut self.buffer);
         // The peer may be gone already, and then there is nobody to tell.
         let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
-        if let Some(domain) = &self.counted {
-            self.server.uncount(domain);
+        let former = self.traffic.salvage(remains).await;
+        let charges = self.traffic.take_charges();
+        match (former, self.registration.take()) {
+            (Some(former), Some(registration)) => {
+                let estate = Estate { former, charges };
+                Some(Bequest { registration, estate, asked: self.heir.take() })
+            }
+            // Without a registration it cannot be resumed, so there is no former stream either.
+            _ => {
+                self.server.pass_on(charges);
+                None
+            }
         }
-        streams.dec();
-        tracing::debug!(peer = %self.peer, domain = ?self.stream.peer(), "stream of another server ended");
     }
 
     async fn serve(&mut self) -> ControlFlow<()> {
         self.handle_pending().await?;
+        let more = self.traffic.drain(self.stream.exchange());
+        self.settle()?;
         self.flush().await?;
-        self.wait().await
+        match more {
+            true => ControlFlow::Continue(()),
+            false => self.wait().await,
+        }
     }
 
     async fn handle_pending(&mut self) -> ControlFlow<()> {
         let mut pending = std::mem::take(&mut self.pending);
         let mut rest = &pending[..];
         loop {
+            while let Some(exchanged) = self.stream.exchange().poll() {
+                let concluded = self.traffic.receive(exchanged, self.stream.exchange()).await;
+                if let Some((pair, verdict)) = concluded {
+                    self.conclude(&pair, &verdict);
+                }
+            }
             while let Some(action) = self.stream.poll_action() {
                 if let IncomingAction::StartTls = action {
                     // What came before the handshake was not protected by it.
@@ -128,9 +164,11 @@ impl Task {
                 self.stream.handle_welcome(answer);
             }
             IncomingAction::Authenticated(pair) => self.admit(&pair, "EXTERNAL"),
-            IncomingAction::Verify(claim) => self.verify(claim),
-            IncomingAction::Stanza(stanza) => {
-                self.server.kernel.handle_remote(stanza).await;
+            IncomingAction::Managed { id, owner } => self.register(id, owner),
+            IncomingAction::Resume { id, owner } => self.resume(id, owner).await,
+            IncomingAction::Goodbye => {
+                self.traffic.part(self.stream.exchange()).await;
+                self.stream.close();
             }
             IncomingAction::Close => return ControlFlow::Break(()),
         }
@@ -143,7 +181,7 @@ impl Task {
         match self.server.acceptor.accept(stream, ListenerKind::S2s).await {
             Ok(Some((stream, info))) => {
                 self.socket = Socket::Tls(Box::new(stream));
-                self.certificates = info.client_certificates;
+                self.traffic.certify(info.client_certificates);
                 self.stream.handle_secured();
                 ControlFlow::Continue(())
             }
@@ -165,39 +203,12 @@ impl Task {
             let error = StreamError::new(StreamCondition::PolicyViolation);
             return Err(error.with_text("this server does not talk to yours"));
         }
-        let trusted = self.server.trusts(&self.certificates, from);
+        let trusted = self.server.trusts(self.traffic.certificates(), from);
         if let Err(error) = &trusted {
             tracing::debug!(peer = %self.peer, %from, %to, %error, "certificate not used");
         }
         let dialback = verdict == policy::Verdict::Either || trusted.is_ok();
         Ok(Welcome { external: trusted.is_ok(), dialback })
-    }
-
-    fn verify(&mut self, claim: Verification) {
-        let server = Arc::clone(&self.server);
-        let (verdict, reason) = server.judge(&claim.pair.from);
-        let trusted = server.trusts(&self.certificates, &claim.pair.from).is_ok();
-        let at_once = match verdict {
-            policy::Verdict::Denied => {
-                tracing::debug!(peer = %self.peer, pair = %claim.pair, reason, "turned away");
-                let text = "this server does not talk to yours";
-                Some(Verdict::Unknown(StanzaError::policy_violation(text)))
-            }
-            // XEP-0344: a certificate says more than DNS.
-            _ if trusted => Some(Verdict::Valid),
-            policy::Verdict::Certificate => {
-                let text = "a valid certificate is required";
-                Some(Verdict::Unknown(StanzaError::policy_violation(text)))
-            }
-            policy::Verdict::Either => None,
-        };
-        if let Some(verdict) = at_once {
-            return self.conclude(&claim.pair, &verdict);
-        }
-        self.verdicts.push(Box::pin(async move {
-            let pair = claim.pair.clone();
-            (pair, server.verify(claim).await)
-        }));
     }
 
     fn conclude(&mut self, pair: &Pair, verdict: &Verdict) {
@@ -210,19 +221,43 @@ impl Task {
 
     /// A pair of domains has been proved.
     fn admit(&mut self, pair: &Pair, by: &'static str) {
-        tracing::info!(peer = %self.peer, %pair, by, "another server may send");
+        let bidi = self.stream.is_bidirectional();
+        tracing::info!(peer = %self.peer, %pair, by, bidi, "another server may send");
         self.permit.authenticated();
         self.deadline = Instant::now() + self.server.config().idle() * PATIENCE;
-        let back = Pair { from: pair.to.clone(), to: pair.from.clone() };
+        let back = pair.reversed();
         self.server.outboxes.revive(&back);
-        if self.counted.is_some() {
-            return;
+        if !self.pace.join(&self.server.neighbours, &pair.from) {
+            let error = StreamError::new(StreamCondition::ResourceConstraint);
+            return self.stream.fail(&error.with_text("too many streams of your domain"));
         }
-        match self.server.count(&pair.from) {
-            true => self.counted = Some(pair.from.clone()),
-            false => {
-                let error = StreamError::new(StreamCondition::ResourceConstraint);
-                self.stream.fail(&error.with_text("too many streams of your domain"));
+        if bidi && let Some(charge) = self.server.outboxes.carry(back, self.traffic.woken()) {
+            self.traffic.serve(charge);
+        }
+    }
+
+    fn register(&mut self, id: String, owner: Owner) {
+        self.registration = Some(Registration::new(&self.server, id, owner));
+    }
+
+    async fn resume(&mut self, id: String, owner: Owner) {
+        let estate = self.server.resumptions.request(&id, &owner).await;
+        let former = estate.map(|Estate { former, charges }| {
+            tracing::info!(peer = %self.peer, pair = %owner.pair, "another server goes on");
+            charges.into_iter().for_each(|charge| self.traffic.serve(charge));
+            self.register(id, owner);
+            former
+        });
+        self.stream.handle_resumption(former);
+    }
+
+    fn settle(&mut self) -> ControlFlow<()> {
+        match self.traffic.settle(self.stream.exchange()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                tracing::error!(%error, "a message could not be stored, ending the stream");
+                self.stream.fail(&StreamCondition::InternalServerError.into());
+                ControlFlow::Break(())
             }
         }
     }
@@ -233,7 +268,10 @@ impl Task {
         }
         let write = self.socket.write(self.stream.output(), &mut self.buffer);
         match timeout(WRITE_TIMEOUT, write).await {
-            Ok(Ok(())) => ControlFlow::Continue(()),
+            Ok(Ok(())) => {
+                self.stream.exchange().handle_written();
+                ControlFlow::Continue(())
+            }
             Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
         }
     }
@@ -243,9 +281,15 @@ impl Task {
         self.stream.release_temporaries();
         let before = self.pending.len();
         let server = Arc::clone(&self.server);
-        let (shaper, socket, pending) = (&self.shaper, &mut self.socket, &mut self.pending);
+        let asked = async {
+            match &mut self.registration {
+                Some(registration) => registration.request().await,
+                None => std::future::pending().await,
+            }
+        };
+        let (pace, socket, pending) = (&self.pace, &mut self.socket, &mut self.pending);
         let read = async {
-            shaper.ready().await;
+            pace.ready().await;
             socket.read(pending).await
         };
         tokio::select! {
@@ -253,27 +297,43 @@ impl Task {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
-            Some((pair, verdict)) = self.verdicts.next() => {
-                self.conclude(&pair, &verdict);
-                return ControlFlow::Continue(());
+            wake = self.traffic.wait() => return self.awake(wake),
+            heir = asked => {
+                self.heir = heir;
+                return ControlFlow::Break(());
             }
-            () = sleep_until(self.deadline) => return self.handle_deadline(),
+            () = sleep_until(self.deadline) => {
+                return self.handle_deadline().await;
+            }
             () = server.shutdown.cancelled() => {
+                self.traffic.part(self.stream.exchange()).await;
                 self.stream.fail(&StreamCondition::SystemShutdown.into());
                 return ControlFlow::Break(());
             }
         }
         self.last_read = Instant::now();
-        self.shaper.count(self.pending.len() - before, self.last_read);
+        self.pace.count(self.pending.len() - before);
         ControlFlow::Continue(())
     }
 
-    fn handle_deadline(&mut self) -> ControlFlow<()> {
+    fn awake(&mut self, wake: Wake) -> ControlFlow<()> {
+        match wake {
+            Wake::Work => ControlFlow::Continue(()),
+            Wake::Concluded(pair, verdict) => {
+                self.conclude(&pair, &verdict);
+                ControlFlow::Continue(())
+            }
+            Wake::Overdue => ControlFlow::Break(()),
+        }
+    }
+
+    async fn handle_deadline(&mut self) -> ControlFlow<()> {
         let quiet_until = self.last_read + self.server.config().idle() * PATIENCE;
         if !self.stream.pairs().is_empty() && quiet_until > Instant::now() {
             self.deadline = quiet_until;
             return ControlFlow::Continue(());
         }
+        self.traffic.part(self.stream.exchange()).await;
         self.stream.fail(&StreamCondition::ConnectionTimeout.into());
         ControlFlow::Break(())
     }

@@ -3,17 +3,18 @@
 mod connect;
 mod incoming;
 mod lookup;
+mod neighbours;
 mod outbox;
 mod outgoing;
 mod policy;
 pub mod probe;
+mod resumption;
 mod socket;
+mod traffic;
 mod trust;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
@@ -31,7 +32,9 @@ use crate::listener::Accepted;
 use crate::tls::{CertificateStore, ListenerKind, TlsAcceptor};
 
 use lookup::Resolver;
-use outbox::{Outboxes, Question, Unserved};
+use neighbours::Neighbours;
+use outbox::{Charge, Outboxes, Question, Unserved};
+use resumption::Resumptions;
 
 pub use lookup::{LookupError, Target};
 pub(crate) use socket::Socket;
@@ -57,8 +60,8 @@ pub struct S2sServer {
     settings: Arc<Settings>,
     resolver: Resolver,
     outboxes: Outboxes,
-    /// Streams that other domains have opened and proved.
-    accepted: Mutex<HashMap<Domain, usize>>,
+    resumptions: Resumptions,
+    neighbours: Arc<Neighbours>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -77,11 +80,12 @@ impl S2sServer {
         Ok(Arc::new(S2sServer {
             settings: Arc::new(settings(&kernel)),
             outboxes: Outboxes::new(config.outbox_bytes, config.domains),
+            resumptions: Resumptions::new(config.connections),
             resolver,
             acceptor,
             certificates,
             roots,
-            accepted: Mutex::default(),
+            neighbours: Neighbours::new(config.connections_per_domain, config.rate()),
             shutdown,
             tasks: TaskTracker::new(),
             kernel,
@@ -159,8 +163,19 @@ impl S2sServer {
     }
 
     fn serve(self: &Arc<Self>, unserved: Unserved) {
-        if let Some(outbox) = unserved {
-            self.tasks.spawn(outgoing::run(Arc::clone(self), outbox));
+        if let Some(charge) = unserved {
+            self.tasks.spawn(outgoing::run(Arc::clone(self), charge));
+        }
+    }
+
+    /// The stream that served these is gone.
+    fn pass_on(self: &Arc<Self>, charges: Vec<Charge>) {
+        for charge in charges {
+            let pair = charge.pair.clone();
+            match charge.pass_on() {
+                None => self.outboxes.forget(&pair),
+                unserved => self.serve(unserved),
+            }
         }
     }
 
@@ -171,6 +186,11 @@ impl S2sServer {
         domain: &Domain,
     ) -> Result<(), trust::Untrusted> {
         trust::check(chain, &self.roots, domain, self.kernel.clock.now())
+    }
+
+    /// Whether these have arrived is not known; better told twice than lost without a word.
+    async fn give_back_lost(self: &Arc<Self>, stanzas: Vec<Stanza>) {
+        self.give_back(stanzas, &StanzaError::remote_server_timeout("connection lost")).await;
     }
 
     /// Tells the senders of what could not be sent.
@@ -187,28 +207,6 @@ impl S2sServer {
             };
             if is_told && let Some(refusal) = stanza.refusal(error) {
                 self.kernel.route(refusal).await;
-            }
-        }
-    }
-
-    /// One more stream that `domain` has proved its own; `false` if there are too many.
-    fn count(&self, domain: &Domain) -> bool {
-        let mut accepted = self.accepted.lock();
-        let count = accepted.entry(domain.clone()).or_insert(0);
-        let room = *count < self.config().connections_per_domain;
-        *count += usize::from(room);
-        if *count == 0 {
-            accepted.remove(domain);
-        }
-        room
-    }
-
-    fn uncount(&self, domain: &Domain) {
-        let mut accepted = self.accepted.lock();
-        if let Some(count) = accepted.get_mut(domain) {
-            *count -= 1;
-            if *count == 0 {
-                accepted.remove(domain);
             }
         }
     }
@@ -239,5 +237,7 @@ fn settings(kernel: &Kernel) -> Settings {
         limits_before_login: kernel.config.limits.before_login(),
         limits: kernel.config.s2s.stream(&kernel.config.limits),
         pairs: MAX_PAIRS,
+        bidi: kernel.config.s2s.bidi,
+        resumption: kernel.config.s2s.resumption(),
     }
 }

@@ -7,22 +7,21 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wello_kernel::metrics::{OutcomeLabels, StreamLabels};
-use wello_stream::s2s::{Negotiable, Outgoing, OutgoingAction, Refusal, Verdict};
+use wello_stream::s2s::{Domain, Former, Negotiable, Outgoing, OutgoingAction, Refusal, Verdict};
 use wello_wire::error::{StanzaError, StreamCondition, StreamError};
-use wello_wire::stanza::Stanza;
 
 use super::S2sServer;
 use super::connect::{self, ConnectError, Connected};
-use super::outbox::{Outbox, Question};
+use super::neighbours::Pace;
+use super::outbox::{Charge, Question};
 use super::policy;
 use super::socket::Socket;
+use super::traffic::{Traffic, Wake};
 
 /// Between two attempts to reach a server for which something waits; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Stanzas that are written in one go.
-const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
 const LABELS: StreamLabels = StreamLabels { direction: "outgoing" };
 
@@ -43,15 +42,16 @@ enum End {
 }
 
 /// Serves an outbox until nothing waits in it.
-pub async fn run(server: Arc<S2sServer>, outbox: Arc<Outbox>) {
+pub async fn run(server: Arc<S2sServer>, charge: Charge) {
+    let mut former = None;
     let mut since = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
-        let end = Box::pin(attempt(&server, &outbox)).await;
+        let end = Box::pin(attempt(&server, &charge, &mut former)).await;
         let over = server.shutdown.is_cancelled();
         let failure = match end {
-            End::Idle | End::Lost if outbox.rest() => break,
+            End::Idle | End::Lost if former.is_none() && charge.rest() => break,
             End::Idle if !over => continue,
             End::Idle => gone("this server goes down"),
             End::Lost => {
@@ -62,9 +62,10 @@ pub async fn run(server: Arc<S2sServer>, outbox: Arc<Outbox>) {
             }
             End::Failed(failure) => failure,
         };
-        outbox.answer_all(&failure.error);
-        let waits = outbox.has_stanzas() && !failure.is_final && !over;
-        if waits && since.elapsed() + pause <= server.config().retry() {
+        charge.answer_all(&failure.error);
+        let waits = former.is_some() || charge.has_stanzas();
+        if waits && !failure.is_final && !over && since.elapsed() + pause <= server.config().retry()
+        {
             tokio::select! {
                 () = sleep(pause) => {}
                 () = server.shutdown.cancelled() => {}
@@ -73,12 +74,13 @@ pub async fn run(server: Arc<S2sServer>, outbox: Arc<Outbox>) {
             continue;
         }
         let Failure { error, .. } = failure;
-        tracing::info!(pair = %outbox.pair, %error, "server not reached");
-        let stanzas = outbox.give_up(&error);
+        tracing::info!(pair = %charge.pair, %error, "server not reached");
+        let mut stanzas = former.map(Former::into_unacknowledged).unwrap_or_default();
+        stanzas.extend(charge.give_up(&error));
         server.give_back(stanzas, &error).await;
         break;
     }
-    server.outboxes.forget(&outbox.pair);
+    server.outboxes.forget(&charge.pair);
 }
 
 /// What came up, but not for ever.
@@ -86,8 +88,10 @@ fn gone(text: impl Into<String>) -> Failure {
     Failure { error: StanzaError::remote_server_timeout(text), is_final: false }
 }
 
-async fn attempt(server: &Arc<S2sServer>, outbox: &Arc<Outbox>) -> End {
-    let connecting = timeout(server.config().connect(), connect::connect(server, &outbox.pair));
+/// Makes one connection and serves the outbox as long as it holds. `former`: the stream of the last one,
+/// to be gone on with.
+async fn attempt(server: &Arc<S2sServer>, charge: &Charge, former: &mut Option<Former>) -> End {
+    let connecting = timeout(server.config().connect(), connect::connect(server, &charge.pair));
     let connected = tokio::select! {
         connected = connecting => connected,
         () = server.shutdown.cancelled() => return End::Idle,
@@ -106,10 +110,14 @@ async fn attempt(server: &Arc<S2sServer>, outbox: &Arc<Outbox>) -> End {
             return End::Failed(gone("not connected in time"));
         }
     };
-    let mut task = Task::new(Arc::clone(server), Arc::clone(outbox), connected);
+    let mut task = Task::new(Arc::clone(server), charge.clone(), connected);
+    if let Some(former) = former.take() {
+        task.stream.resume(former);
+    }
     let streams = server.kernel.metrics.remote_streams.get_or_create_owned(&LABELS);
     streams.inc();
-    let end = task.run().await;
+    let end;
+    (end, *former) = task.run().await;
     streams.dec();
     count(match &end {
         End::Idle | End::Lost => "served",
@@ -131,15 +139,15 @@ fn unreachable(error: &ConnectError) -> Failure {
 /// Owns one connection.
 struct Task {
     server: Arc<S2sServer>,
-    outbox: Arc<Outbox>,
+    charge: Charge,
     stream: Outgoing,
     socket: Socket,
+    traffic: Traffic,
+    pace: Pace,
     pending: Vec<u8>,
     buffer: Vec<u8>,
     /// Those whose answers are awaited.
     questions: Vec<Question>,
-    /// Stanzas in the output that are not written.
-    unwritten: Vec<Stanza>,
     deadline: Instant,
     was_ready: bool,
     authenticating: bool,
@@ -148,52 +156,62 @@ struct Task {
 }
 
 impl Task {
-    fn new(server: Arc<S2sServer>, outbox: Arc<Outbox>, connected: Connected) -> Task {
+    fn new(server: Arc<S2sServer>, charge: Charge, connected: Connected) -> Task {
         let Connected { socket, certificates } = connected;
-        let (settings, pair) = (Arc::clone(&server.settings), outbox.pair.clone());
+        let (settings, pair) = (Arc::clone(&server.settings), charge.pair.clone());
         let (negotiable, failure) = match &certificates {
-            Some(chain) => negotiable(&server, &outbox, chain),
+            Some(chain) => negotiable(&server, &pair.to, chain),
             None => (Negotiable::default(), None),
         };
         let stream = Outgoing::new(settings, pair, negotiable, certificates.is_some());
+        let mut traffic = Traffic::new(Arc::clone(&server), Arc::clone(charge.woken()));
+        traffic.certify(certificates.unwrap_or_default());
+        traffic.serve(charge.clone());
+        let pace = Pace::new(server.config().rate());
         Task {
             deadline: Instant::now() + server.config().connect(),
             server,
-            outbox,
+            charge,
             stream,
             socket,
+            traffic,
+            pace,
             pending: Vec::new(),
             buffer: Vec::new(),
             questions: Vec::new(),
-            unwritten: Vec::new(),
             was_ready: false,
             authenticating: false,
             failure,
         }
     }
 
-    async fn run(&mut self) -> End {
+    /// Returns the stream if it is to be gone on with.
+    async fn run(&mut self) -> (End, Option<Former>) {
         while self.failure.is_none() && self.serve().await.is_continue() {}
+        let remains = self.stream.take_remains();
         let farewell = self.socket.close(self.stream.output(), &mut self.buffer);
         let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
         let lost = gone("connection lost");
         for question in self.questions.drain(..) {
             let _ = question.answer.send(Verdict::Unknown(lost.error.clone()));
         }
-        // Whether these have arrived is not known; better told twice than lost without a word.
-        let unwritten = std::mem::take(&mut self.unwritten);
-        self.server.give_back(unwritten, &lost.error).await;
-        match self.failure.take() {
+        let former = self.traffic.salvage(remains).await;
+        // What the other server has sent on it is its own to fetch.
+        let bidi = self.stream.is_bidirectional();
+        let former = former.filter(|former| bidi || former.has_unacknowledged());
+        let end = match self.failure.take() {
             Some(failure) => End::Failed(failure),
             None if self.was_ready => End::Lost,
             None if !self.authenticating => End::Idle,
             None => End::Failed(lost),
-        }
+        };
+        (end, former)
     }
 
     async fn serve(&mut self) -> ControlFlow<()> {
         self.handle_pending().await?;
         let more = self.drain_outbox();
+        self.settle()?;
         self.flush().await?;
         match more {
             true => ControlFlow::Continue(()),
@@ -205,6 +223,15 @@ impl Task {
         let pending = std::mem::take(&mut self.pending);
         let mut rest = &pending[..];
         loop {
+            while let Some(exchanged) = self.stream.exchange().poll() {
+                if self.was_ready {
+                    self.rest_later();
+                }
+                let concluded = self.traffic.receive(exchanged, self.stream.exchange()).await;
+                if let Some((pair, verdict)) = concluded {
+                    self.stream.handle_verdict(&pair, &verdict);
+                }
+            }
             while let Some(action) = self.stream.poll_action() {
                 if action == OutgoingAction::StartTls {
                     // What came before the handshake was not protected by it.
@@ -223,16 +250,19 @@ impl Task {
         match action {
             OutgoingAction::StartTls => return self.start_tls().await,
             OutgoingAction::Ready => {
-                tracing::info!(pair = %self.outbox.pair, "another server listens");
+                let by = if self.stream.is_certified() { "EXTERNAL" } else { "dialback" };
+                let bidi = self.stream.is_bidirectional();
+                let managed = self.stream.exchange().is_managed();
+                tracing::info!(pair = %self.charge.pair, by, bidi, managed, "another server listens");
                 self.was_ready = true;
-                self.outbox.succeed();
+                self.charge.succeed();
                 self.rest_later();
             }
             OutgoingAction::Refused(refusal) => {
                 let refused = refused(refusal);
                 // It may still answer questions. Stanzas need not wait for that.
                 if !self.questions.is_empty() {
-                    let stanzas = self.outbox.take(usize::MAX);
+                    let stanzas = self.charge.take(usize::MAX);
                     self.server.give_back(stanzas, &refused.error).await;
                     return ControlFlow::Continue(());
                 }
@@ -249,9 +279,13 @@ impl Task {
                     self.stream.close(None);
                 }
             }
+            OutgoingAction::Goodbye => {
+                self.traffic.part(self.stream.exchange()).await;
+                self.stream.close(None);
+            }
             OutgoingAction::Close(error) => {
                 if let Some(error) = error {
-                    tracing::debug!(pair = %self.outbox.pair, %error, "stream ended");
+                    tracing::debug!(pair = %self.charge.pair, %error, "stream ended");
                     if !self.was_ready {
                         self.failure = Some(ended(&error));
                     }
@@ -265,13 +299,14 @@ impl Task {
     async fn start_tls(&mut self) -> ControlFlow<()> {
         self.flush().await?;
         let Some(stream) = self.socket.take_tcp() else { return ControlFlow::Break(()) };
-        let pair = &self.outbox.pair;
+        let pair = &self.charge.pair;
         let secure = connect::secure(&self.server, pair, stream, false);
         match timeout(self.server.config().connect(), secure).await {
             Ok(Ok(Connected { socket, certificates })) => {
                 self.socket = socket;
                 let chain = certificates.unwrap_or_default();
-                let (negotiable, failure) = negotiable(&self.server, &self.outbox, &chain);
+                let (negotiable, failure) = negotiable(&self.server, &pair.to, &chain);
+                self.traffic.certify(chain);
                 self.failure = failure;
                 if self.failure.is_some() {
                     return ControlFlow::Break(());
@@ -292,28 +327,32 @@ impl Task {
 
     /// Puts what waits into the output; `true` if there is more.
     fn drain_outbox(&mut self) -> bool {
-        for question in self.outbox.take_questions() {
+        for question in self.charge.take_questions() {
             self.stream.verify(question.verification.clone());
             self.questions.push(question);
         }
-        if !self.outbox.has_stanzas() {
-            return false;
-        }
         if !self.stream.is_ready() {
-            if !self.authenticating {
+            let wanted = self.stream.is_resuming() || self.charge.has_stanzas();
+            if wanted && !self.authenticating && self.charge.begin() {
                 self.authenticating = true;
                 self.deadline = Instant::now() + self.server.config().connect();
                 self.stream.authenticate();
             }
             return false;
         }
-        for stanza in self.outbox.take(WRITE_BATCH_BYTES) {
-            self.server.kernel.metrics.remote_stanzas_sent.count(stanza.kind);
-            self.stream.send(&stanza);
-            self.unwritten.push(stanza);
+        if self.charge.has_stanzas() {
+            self.rest_later();
         }
-        self.rest_later();
-        self.outbox.has_stanzas()
+        self.traffic.drain(self.stream.exchange())
+    }
+
+    fn settle(&mut self) -> ControlFlow<()> {
+        if let Err(error) = self.traffic.settle(self.stream.exchange()) {
+            tracing::error!(%error, "a message could not be stored, ending the stream");
+            self.stream.fail(StreamCondition::InternalServerError.into());
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
     }
 
     fn rest_later(&mut self) {
@@ -327,7 +366,7 @@ impl Task {
         let write = self.socket.write(self.stream.output(), &mut self.buffer);
         match timeout(WRITE_TIMEOUT, write).await {
             Ok(Ok(())) => {
-                self.unwritten.clear();
+                self.stream.exchange().handle_written();
                 ControlFlow::Continue(())
             }
             Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
@@ -336,47 +375,80 @@ impl Task {
 
     async fn wait(&mut self) -> ControlFlow<()> {
         self.buffer = Vec::new();
-        self.unwritten.shrink_to(0);
         self.stream.release_temporaries();
-        let outbox = Arc::clone(&self.outbox);
+        let before = self.pending.len();
         let server = Arc::clone(&self.server);
+        let (pace, socket, pending) = (&self.pace, &mut self.socket, &mut self.pending);
+        let read = async {
+            pace.ready().await;
+            socket.read(pending).await
+        };
         tokio::select! {
-            read = self.socket.read(&mut self.pending) => match read {
-                Ok(true) => ControlFlow::Continue(()),
-                Ok(false) | Err(_) => ControlFlow::Break(()),
+            read = read => match read {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
-            () = outbox.arrived() => ControlFlow::Continue(()),
-            () = sleep_until(self.deadline) => self.handle_deadline(),
-            () = server.shutdown.cancelled() => {
-                // What is ready to go goes.
-                while self.stream.is_ready() && self.drain_outbox() {
-                    self.flush().await?;
-                }
-                self.flush().await?;
-                self.stream.close(None);
-                ControlFlow::Break(())
+            wake = self.traffic.wait() => return self.awake(wake),
+            () = sleep_until(self.deadline) => return self.handle_deadline().await,
+            () = server.shutdown.cancelled() => return self.shut_down().await,
+        }
+        self.pace.count(self.pending.len() - before);
+        ControlFlow::Continue(())
+    }
+
+    fn awake(&mut self, wake: Wake) -> ControlFlow<()> {
+        match wake {
+            Wake::Work => ControlFlow::Continue(()),
+            Wake::Concluded(pair, verdict) => {
+                self.stream.handle_verdict(&pair, &verdict);
+                ControlFlow::Continue(())
             }
+            Wake::Overdue => ControlFlow::Break(()),
         }
     }
 
-    fn handle_deadline(&mut self) -> ControlFlow<()> {
+    async fn handle_deadline(&mut self) -> ControlFlow<()> {
         if self.authenticating && !self.was_ready {
             self.failure = Some(gone("the other server is too slow"));
             self.stream.fail(StreamCondition::ConnectionTimeout.into());
         } else {
+            self.traffic.part(self.stream.exchange()).await;
             self.stream.close(None);
         }
         ControlFlow::Break(())
+    }
+
+    /// What is ready to go goes, and the other server has a moment to say that it has it.
+    async fn shut_down(&mut self) -> ControlFlow<()> {
+        let _ = timeout(LAST_WRITE_TIMEOUT, self.send_last()).await;
+        self.traffic.part(self.stream.exchange()).await;
+        self.stream.close(None);
+        ControlFlow::Break(())
+    }
+
+    async fn send_last(&mut self) -> ControlFlow<()> {
+        while self.stream.is_ready() {
+            let more = self.drain_outbox();
+            self.flush().await?;
+            if more {
+                continue;
+            }
+            let answered = self.stream.exchange().unacknowledged_bytes() == 0;
+            if answered || !matches!(self.socket.read(&mut self.pending).await, Ok(true)) {
+                break;
+            }
+            self.handle_pending().await?;
+        }
+        ControlFlow::Continue(())
     }
 }
 
 /// What may be used with a server that shows these certificates, and why nothing may.
 fn negotiable(
     server: &S2sServer,
-    outbox: &Outbox,
+    domain: &Domain,
     chain: &[CertificateDer<'_>],
 ) -> (Negotiable, Option<Failure>) {
-    let domain = &outbox.pair.to;
     let (verdict, reason) = server.judge(domain);
     let trusted = server.trusts(chain, domain);
     if let Err(error) = trusted {

@@ -134,6 +134,8 @@ impl Probe {
             limits_before_login: limits,
             limits,
             pairs: 1,
+            bidi: false,
+            resumption: Duration::ZERO,
         });
         let Connected { mut socket, certificates } = connected;
         let mut trusted = certificates.map(|chain| self.judge(place, &chain));
@@ -179,6 +181,7 @@ impl Probe {
                             self.see(Kind::Odd, format!("{place}: {refusal:?}"));
                             return false;
                         }
+                        OutgoingAction::Goodbye => stream.close(None),
                         OutgoingAction::Close(error) => {
                             let why = error.map_or("closed".into(), |error| error.to_string());
                             self.see(Kind::Odd, format!("{place}: the stream ended: {why}"));

@@ -29,6 +29,8 @@ const DELETE_ANY: &str = "DELETE FROM room WHERE jid = $1";
 const DELETE_AFFILIATIONS: &str = "DELETE FROM room_affiliation WHERE room = $1";
 const LISTED: &str = "SELECT jid, created, version, listed, name, description, settings, subject
     FROM room WHERE domain = $1 AND listed = 1 AND jid > $2 ORDER BY jid LIMIT $3";
+const OF_DOMAIN: &str = "SELECT jid, created, version, listed, name, description, settings, subject
+    FROM room WHERE domain = $1 AND jid > $2 ORDER BY jid LIMIT $3";
 const AFFILIATED: &str = "SELECT room, affiliation, seen FROM room_affiliation
     WHERE account = $1 AND affiliation IN ('member', 'admin', 'owner') ORDER BY room";
 const SET_SEEN: &str =
@@ -149,14 +151,16 @@ impl Rooms for Database {
         after: &str,
         limit: u32,
     ) -> Result<Vec<StoredRoom>, StoreError> {
-        let mut conn = self.read().await?;
-        let rows: Vec<Row> = sqlx::query_as(LISTED)
-            .bind(domain)
-            .bind(after)
-            .bind(column(limit.into()))
-            .fetch_all(&mut *conn)
-            .await?;
-        Ok(rows.into_iter().map(room).collect())
+        self.page_of_rooms(LISTED, domain, after, limit).await
+    }
+
+    async fn of_domain(
+        &self,
+        domain: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<StoredRoom>, StoreError> {
+        self.page_of_rooms(OF_DOMAIN, domain, after, limit).await
     }
 
     async fn affiliated(&self, jid: &str) -> Result<Vec<AffiliatedRoom>, StoreError> {
@@ -189,6 +193,25 @@ impl Rooms for Database {
     async fn count(&self) -> Result<u64, StoreError> {
         let mut conn = self.read().await?;
         number(sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&mut *conn).await?)
+    }
+}
+
+impl Database {
+    async fn page_of_rooms(
+        &self,
+        statement: &'static str,
+        domain: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<StoredRoom>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows: Vec<Row> = sqlx::query_as(statement)
+            .bind(domain)
+            .bind(after)
+            .bind(column(limit.into()))
+            .fetch_all(&mut *conn)
+            .await?;
+        Ok(rows.into_iter().map(room).collect())
     }
 }
 

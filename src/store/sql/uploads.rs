@@ -28,6 +28,8 @@ const END_NOW: &str = "UPDATE upload SET expires = $2 WHERE token = $1";
 const FIND: &str = "SELECT u.account, u.name, u.media_type, u.size, u.purpose, u.created,
     u.slot_expires, u.expires, u.stored, b.id, b.hash
     FROM upload u LEFT JOIN upload_blob b ON b.id = u.blob WHERE u.token = $1";
+const TOKENS_OF: &str = "SELECT token FROM upload
+    WHERE account = $1 AND blob IS NOT NULL AND token > $2 ORDER BY token LIMIT $3";
 const USE_SLOT: &str = "UPDATE upload SET stored = $2, media_type = coalesce(media_type, $3)
     WHERE token = $1 AND stored IS NULL RETURNING size";
 const SHARE: &str = "UPDATE upload_blob SET refs = refs + 1
@@ -86,6 +88,29 @@ impl Uploads for Database {
         let mut conn = self.read().await?;
         let row: Option<Row> = sqlx::query_as(FIND).bind(token).fetch_optional(&mut *conn).await?;
         row.map(|row| upload(token, row)).transpose()
+    }
+
+    async fn of_account(
+        &self,
+        account: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Upload>, StoreError> {
+        let mut conn = self.read().await?;
+        let tokens: Vec<String> = sqlx::query_scalar(TOKENS_OF)
+            .bind(account)
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *conn)
+            .await?;
+        let mut uploads = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let row: Option<Row> =
+                sqlx::query_as(FIND).bind(&token).fetch_optional(&mut *conn).await?;
+            // One that has expired meanwhile is passed over.
+            uploads.extend(row.map(|row| upload(&token, row)).transpose()?);
+        }
+        Ok(uploads)
     }
 
     async fn commit(

@@ -6,12 +6,11 @@ use wello_wire::ns;
 use wello_wire::stanza::{IqType, Kind, Stanza};
 use wello_wire::xml::Element;
 
-use super::established::failed;
 use super::negotiation::{Negotiation, Stage};
-use super::sasl2::Resumption;
 use super::{
     Action, BindRequest, Bound, C2s, Established, Phase, ResourceWish, ResumeRequest, Resumed,
 };
+use crate::sm::{self, Resumption, failed};
 
 impl C2s {
     pub(super) fn handle_early_iq(&mut self, mut negotiation: Negotiation, element: Element) {
@@ -129,15 +128,13 @@ impl C2s {
     ) -> Option<(Box<Established>, Element)> {
         let Resumed { jid, mut management } = resumed;
         let outcome = management.handle_acknowledgement(h);
-        let element = Element::new("resumed", ns::SM)
-            .with_attr("previd", management.id())
-            .with_attr("h", management.handled().to_string());
+        let element = sm::resumed(&management);
         let established = Box::new(Established::new(jid, Some(management)));
         match outcome {
             Ok(_) => Some((established, element)),
             Err(error) => {
                 self.phase = Phase::Established(established);
-                self.fail_too_high(error);
+                self.fail(&error.into());
                 None
             }
         }

@@ -6,14 +6,13 @@ use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::xml::Element;
 
-use super::established::{failed, wants_resumption};
 use super::negotiation::{Negotiation, Stage};
-use super::sasl2::Resumption;
 use super::{
     Action, BindRequest, Bound, C2s, Established, Phase, ResourceWish, ResumeRequest, Resumed,
 };
 use crate::nonza::{self, Authenticated, Sasl2, Token, UserAgentId};
 use crate::sasl::Mechanism;
+use crate::sm::{Resumption, failed, has_resumption};
 
 /// What is left to do for a client that asked for more than its login.
 pub(super) struct Completion {
@@ -121,7 +120,7 @@ impl C2s {
         for request in requests {
             match (request.name(), request.ns()) {
                 ("enable", ns::SM) if established.management().is_none() => {
-                    let resume = wants_resumption(request);
+                    let resume = has_resumption(request);
                     bound.inline.push(self.start_management(established, resume));
                 }
                 ("inactive", ns::CSI) => {

@@ -12,7 +12,9 @@ use wello_wire::xml::Element;
 use super::{Action, C2s, Phase};
 use crate::csi::ClientState;
 use crate::random::random_id;
-use crate::sm::{HandledCountTooHigh, StreamManagement};
+use crate::sm::{
+    StreamManagement, acknowledgement, enabled, failed, handled_count, has_resumption,
+};
 
 /// What belongs to the session rather than to the connection.
 #[derive(Debug)]
@@ -187,7 +189,7 @@ impl C2s {
             self.output.element(&failed("unexpected-request"));
             return;
         }
-        let enabled = self.start_management(established, wants_resumption(element));
+        let enabled = self.start_management(established, has_resumption(element));
         self.output.element(&enabled);
     }
 
@@ -199,38 +201,28 @@ impl C2s {
     ) -> Element {
         let id = CompactString::from(random_id());
         established.management = Some(StreamManagement::new(id.clone(), resume));
-        let mut enabled = Element::new("enabled", ns::SM);
+        let max = self.settings.hibernation;
+        let enabled = enabled(resume.then_some((id.as_str(), max)));
         if resume {
-            enabled.set_attr("id", id.clone());
-            enabled.set_attr("resume", "true");
-            enabled.set_attr("max", self.settings.hibernation.as_secs().to_string());
             self.actions.push_back(Action::Managed { id });
         }
         enabled
     }
 
     fn handle_acknowledgement(&mut self, established: &mut Established, element: &Element) {
-        let h = element.attr("h").and_then(|h| h.parse().ok());
-        let (Some(h), Some(management)) = (h, &mut established.management) else {
+        let (Some(h), Some(management)) = (handled_count(element), &mut established.management)
+        else {
             return self.fail(&StreamError::new(StreamCondition::BadFormat));
         };
         if let Err(error) = management.handle_acknowledgement(h) {
             established.forgotten = true;
-            self.fail_too_high(error);
+            self.fail(&error.into());
         }
-    }
-
-    pub(super) fn fail_too_high(&mut self, error: HandledCountTooHigh) {
-        let detail = Element::new("handled-count-too-high", ns::SM)
-            .with_attr("h", error.h.to_string())
-            .with_attr("send-count", error.sent.to_string());
-        let condition = StreamError::new(StreamCondition::UndefinedCondition);
-        self.fail(&condition.with_application(detail).with_text(error.to_string()));
     }
 
     /// Answers [`Action::Acknowledge`]; `h` counts what is handled and durable.
     pub fn acknowledge(&mut self, h: u32) {
-        self.output.element(&Element::new("a", ns::SM).with_attr("h", h.to_string()));
+        self.output.element(&acknowledgement(h));
     }
 
     /// Sends a stanza to the client, now or when its state allows.
@@ -249,14 +241,16 @@ impl C2s {
         self.phase = Phase::Established(established);
     }
 
-    /// Asks for an acknowledgement when one is due; `idle` tells that nothing else waits.
-    pub fn request_acknowledgement(&mut self, idle: bool) {
-        if let Phase::Established(established) = &mut self.phase
-            && let Some(management) = &mut established.management
-            && management.wants_acknowledgement(idle)
-        {
+    /// Asks for an acknowledgement when one is due, and tells whether it was. `idle`: nothing more is to be sent now;
+    /// `paused`: the last question is some time ago.
+    pub fn request_acknowledgement(&mut self, idle: bool, paused: bool) -> bool {
+        let Phase::Established(established) = &mut self.phase else { return false };
+        let management = established.management.as_mut();
+        let due = management.is_some_and(|sm| sm.wants_acknowledgement(idle, paused));
+        if due {
             self.output.element(&Element::new("r", ns::SM));
         }
+        due
     }
 
     fn write(&mut self, established: &mut Established, stanza: Stanza) {
@@ -273,16 +267,6 @@ impl C2s {
             self.output.write(|bytes, default_ns| stanza.write(bytes, default_ns));
         }
     }
-}
-
-/// XEP-0198: `<failed/>` with a stanza error condition.
-pub(super) fn failed(condition: &'static str) -> Element {
-    Element::new("failed", ns::SM).with_child(Element::new(condition, ns::STANZA_ERRORS))
-}
-
-/// Whether an `<enable/>` asks for more than acknowledgements.
-pub(super) fn wants_resumption(enable: &Element) -> bool {
-    matches!(enable.attr("resume"), Some("true" | "1"))
 }
 
 /// What is needed to answer a stanza that does not parse.

@@ -9,12 +9,12 @@ use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
 
 use super::completion::Completion;
-use super::established::failed;
 use super::sasl2::Inline;
 use super::upgrades::Upgrading;
 use super::{Action, C2s, Phase};
 use crate::nonza::UserAgentId;
 use crate::sasl::{Exchange, Mechanism, Offer, Success};
+use crate::sm::failed;
 
 /// Who the client is, once SASL said so.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use crate::nonza::{
 use crate::sasl::{
     Condition, DEFAULT_MAX_MESSAGE, Failure, Mechanism, Offer, Reason, ScramHash, Success,
 };
+use crate::sm::Resumption;
 
 /// What the client asked for in `<authenticate/>`.
 pub(super) struct Inline {
@@ -23,12 +24,6 @@ pub(super) struct Inline {
     pub(super) token: Option<Mechanism>,
     pub(super) resume: Option<Resumption>,
     pub(super) bind: Option<BindRequest>,
-}
-
-/// `<resume/>` of XEP-0198, section 5.
-pub(super) struct Resumption {
-    pub(super) id: String,
-    pub(super) h: u32,
 }
 
 const MALFORMED: Failure = Failure::new(Condition::MalformedRequest, Reason::Syntax);
@@ -50,13 +45,6 @@ impl Inline {
 
     pub(super) fn client(&self) -> Option<UserAgentId> {
         self.user_agent.as_ref()?.id
-    }
-}
-
-impl Resumption {
-    pub(super) fn read(element: &Element) -> Option<Resumption> {
-        let h = element.attr("h")?.trim().parse().ok()?;
-        Some(Resumption { id: element.attr("previd")?.to_owned(), h })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Streams between servers (RFC 6120; dialback: XEP-0220), without I/O and without a clock.
 //!
-//! Stanzas go one way: from the server that opened the stream, [`Outgoing`], to the one that accepted
-//! it, [`Incoming`]. Both are driven as [`crate::c2s::C2s`] is.
+//! Stanzas go one way, from the server that opened the stream, [`Outgoing`], to the one that accepted
+//! it, [`Incoming`], or both ways if both want that (XEP-0288). What the two have in common is their
+//! [`Exchange`]. Both are driven as [`crate::c2s::C2s`] is.
 
 mod dialback;
+mod exchange;
 mod incoming;
 mod outgoing;
 #[cfg(test)]
@@ -11,13 +13,15 @@ mod tests;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 use compact_str::CompactString;
 use wello_wire::jid::Jid;
 use wello_wire::xml::Limits;
 
 pub use dialback::{DialbackSecret, Verdict, Verification};
-pub use incoming::{Incoming, IncomingAction, Welcome};
+pub use exchange::{Exchange, Exchanged, Former, Remains};
+pub use incoming::{Incoming, IncomingAction, Owner, Welcome};
 pub use outgoing::{Negotiable, Outgoing, OutgoingAction, Refusal};
 
 /// The domain of a server, normalised as in addresses.
@@ -54,6 +58,13 @@ pub struct Pair {
     pub to: Domain,
 }
 
+impl Pair {
+    /// The way back.
+    pub fn reversed(&self) -> Pair {
+        Pair { from: self.to.clone(), to: self.from.clone() }
+    }
+}
+
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} to {}", self.from, self.to)
@@ -70,4 +81,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Pairs that one stream may carry, and as many that wait for their verification.
     pub pairs: usize,
+    /// Streams may carry stanzas both ways.
+    pub bidi: bool,
+    /// How long a stream whose connection broke may be resumed; zero: never.
+    pub resumption: Duration,
 }

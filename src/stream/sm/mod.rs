@@ -1,11 +1,17 @@
-//! Stream management (XEP-0198 1.6.3): counters and the queue of what the client has not
+//! Stream management (XEP-0198 1.6.3): counters and the queue of what the peer has not
 //! acknowledged. Plain data: it outlives its connection and moves to the next one.
+
+mod nonza;
 
 use std::collections::VecDeque;
 
 use compact_str::CompactString;
 use thiserror::Error;
-use wello_wire::stanza::{Stanza, StoredCopy};
+use wello_wire::stanza::{Kind, MessageType, Stanza, StoredCopy};
+
+pub(crate) use nonza::{
+    Resumption, acknowledgement, enabled, failed, handled_count, has_resumption, resume, resumed,
+};
 
 /// The server's half of a managed stream.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub struct StreamManagement {
     queued_bytes: usize,
     /// Stanzas sent since the last `<r/>`.
     since_request: u32,
+    /// Whether one of them would be sent again at the next login if the stream ended now.
+    urgent: bool,
     /// Stored copies of what the client has acknowledged.
     delivered: Vec<StoredCopy>,
 }
@@ -46,6 +54,7 @@ impl StreamManagement {
             unacknowledged: VecDeque::new(),
             queued_bytes: 0,
             since_request: 0,
+            urgent: false,
             delivered: Vec::new(),
         }
     }
@@ -100,16 +109,26 @@ impl StreamManagement {
     pub fn push(&mut self, stanza: Stanza) {
         self.queued_bytes += stanza.weight();
         self.since_request += 1;
+        self.urgent |= is_kept(&stanza);
         self.unacknowledged.push_back(stanza);
     }
 
-    /// Whether an `<r/>` should go out now that everything pending has been written.
-    pub fn wants_acknowledgement(&mut self, idle: bool) -> bool {
-        let due = self.since_request >= Self::REQUEST_EVERY || (idle && self.since_request > 0);
+    /// Whether an `<r/>` should go out now. `idle`: everything pending has been written; `paused`: the last one is some
+    /// time ago. A client that closes its stream without having been asked gets what is kept for it twice, so that is
+    /// asked for at once.
+    pub fn wants_acknowledgement(&mut self, idle: bool, paused: bool) -> bool {
+        let wanted = self.urgent || (paused && self.since_request > 0);
+        let due = self.since_request >= Self::REQUEST_EVERY || (idle && wanted);
         if due {
             self.since_request = 0;
+            self.urgent = false;
         }
         due
+    }
+
+    /// Whether something was sent since an acknowledgement was last asked for.
+    pub fn has_unrequested(&self) -> bool {
+        self.since_request > 0
     }
 
     /// Drops what the client says it has handled; returns how many stanzas that were.
@@ -145,9 +164,14 @@ impl StreamManagement {
     }
 }
 
+/// Whether the stanza is kept for the account's next login when this stream ends before it is acknowledged.
+fn is_kept(stanza: &Stanza) -> bool {
+    stanza.kind == Kind::Message
+        && matches!(stanza.message_type(), MessageType::Chat | MessageType::Normal)
+}
+
 #[cfg(test)]
 mod tests {
-    use wello_wire::stanza::MessageType;
 
     use super::*;
 
@@ -204,13 +228,23 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgement_is_asked_for_when_idle_or_every_so_often() {
+    fn what_is_kept_is_asked_for_when_idle() {
         let mut sm = managed(1);
-        assert!(!sm.wants_acknowledgement(false));
-        assert!(sm.wants_acknowledgement(true));
-        assert!(!sm.wants_acknowledgement(true));
-        (0..StreamManagement::REQUEST_EVERY)
-            .for_each(|_| sm.push(Stanza::message(MessageType::Chat)));
-        assert!(sm.wants_acknowledgement(false));
+        assert!(!sm.wants_acknowledgement(false, true));
+        assert!(sm.wants_acknowledgement(true, false));
+        assert!(!sm.wants_acknowledgement(true, true));
+    }
+
+    #[test]
+    fn what_nobody_keeps_is_asked_for_after_a_pause_or_every_so_often() {
+        let mut sm = managed(0);
+        let line = || Stanza::message(MessageType::Groupchat);
+        sm.push(line());
+        assert!(!sm.wants_acknowledgement(true, false));
+        assert!(sm.has_unrequested());
+        assert!(sm.wants_acknowledgement(true, true));
+        assert!(!sm.has_unrequested());
+        (0..StreamManagement::REQUEST_EVERY).for_each(|_| sm.push(line()));
+        assert!(sm.wants_acknowledgement(false, false));
     }
 }

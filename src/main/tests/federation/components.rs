@@ -1,5 +1,7 @@
 //! Programs that serve a domain of their own.
 
+use std::time::{Duration, Instant};
+
 use sha1::{Digest as _, Sha1};
 use tokio::net::TcpStream;
 
@@ -32,6 +34,13 @@ async fn handshake(component: &mut Component, domain: &str, secret: &str) -> Str
     component.next().await.unwrap()
 }
 
+/// What a server says of a component with these limits.
+fn limited(limits: &str) -> String {
+    format!(
+        "[[component]]\ndomain = 'irc.a.example'\nsecret = '{SECRET}'\nlimits = {{ {limits} }}\n"
+    )
+}
+
 async fn gateway(server: &Server) -> Component {
     let mut component = connect(server).await;
     assert_eq!(handshake(&mut component, "irc.a.example", SECRET).await, "<handshake/>");
@@ -40,7 +49,11 @@ async fn gateway(server: &Server) -> Component {
 
 /// Romeo's server with components, and his client.
 async fn verona(dns: &Dns) -> (Server, Client) {
-    let plan = Plan { accounts: &["romeo"], more: CONFIG, ..Plan::default() };
+    verona_with(dns, CONFIG).await
+}
+
+async fn verona_with(dns: &Dns, components: &str) -> (Server, Client) {
+    let plan = Plan { accounts: &["romeo"], more: components, ..Plan::default() };
     let a = Server::start(dns, plan).await;
     let mut romeo = Client::login(&a, "romeo", "x").await.unwrap();
     romeo.send("<presence/>").await.unwrap();
@@ -170,4 +183,48 @@ async fn several_connections_share_the_work() {
         number += 1;
     }
     two.find("<message").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_sends_too_fast_is_read_slowly() {
+    let dns = Dns::start().await;
+    let limits = limited("rate_bytes_per_second = 50000, burst_bytes = 50000");
+    let (a, _romeo) = verona_with(&dns, &limits).await;
+    let mut irc = gateway(&a).await;
+    let begun = Instant::now();
+    let filling = "x".repeat(10_000);
+    for _ in 0..15 {
+        let message = format!(
+            "<message from='irc.a.example' to='nobody@a.example' type='headline'>\
+             <body>{filling}</body></message>"
+        );
+        irc.send(&message).await.unwrap();
+    }
+    let ping = "<iq type='get' id='p' from='irc.a.example' to='a.example'>\
+        <ping xmlns='urn:xmpp:ping'/></iq>";
+    irc.send(ping).await.unwrap();
+    irc.find("<iq").await.unwrap();
+    // 150 kB: a third of it is the burst, and the last that was read is paused for afterwards.
+    assert!(begun.elapsed() > Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn what_does_not_read_is_sent_no_more_than_its_queue_holds() {
+    let dns = Dns::start().await;
+    let (a, mut romeo) = verona_with(&dns, &limited("queue_bytes = 200000")).await;
+    let irc = gateway(&a).await;
+    let filling = "x".repeat(50_000);
+    let full = loop {
+        let message = format!(
+            "<message to='u@irc.a.example' id='m'><body>{filling}</body></message>\
+             <iq type='get' id='p' to='a.example'><ping xmlns='urn:xmpp:ping'/></iq>"
+        );
+        romeo.send(&message).await.unwrap();
+        let answer = romeo.next().await.unwrap();
+        if answer.starts_with("<message") {
+            break answer;
+        }
+    };
+    assert!(full.contains("resource-constraint"), "{full}");
+    drop(irc);
 }

@@ -10,5 +10,7 @@ mod components;
 mod dns;
 mod errors;
 mod peers;
+mod relay;
+mod resumption;
 mod server;
 mod talk;

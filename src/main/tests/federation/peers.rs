@@ -119,7 +119,7 @@ s2s_ports = {{ {s2s} }}
 s2s_direct_tls_ports = {{}}
 unbound = {{ resolvconf = false, hoststxt = false, forward = "{ip}@{port}", options = {{ ["do-not-query-localhost:"] = "no" }} }}
 use_ipv6 = false
-modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "pep", "vcard_legacy" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "pep", "vcard_legacy", "smacks", "s2s_bidi" }}
 authentication = "internal_plain"
 storage = "internal"
 c2s_require_encryption = true
@@ -204,12 +204,16 @@ struct Verona {
 
 impl Verona {
     async fn new(software: Software, authority: Option<&Authority>) -> Verona {
+        Verona::with(software, authority, "").await
+    }
+
+    async fn with(software: Software, authority: Option<&Authority>, s2s: &str) -> Verona {
         let dns = Dns::start().await;
         let plan = Plan {
             accounts: &["romeo"],
             certificate: authority.map(|authority| (authority, Flaw::None)),
             trusts: authority,
-            s2s: if authority.is_some() { "require_certificate = true" } else { "" },
+            s2s: &format!("require_certificate = {}\n{s2s}", authority.is_some()),
             ..Plan::default()
         };
         let server = Server::launch(&dns, plan).await;
@@ -239,8 +243,8 @@ async fn find(client: &mut Client, parts: &[&str]) -> String {
     }
 }
 
-async fn talk(verona: Verona, by: &str) {
-    let Verona { mut romeo, mut juliet, server, peer: _peer } = verona;
+async fn talk(verona: Verona, by: &str) -> Verona {
+    let Verona { mut romeo, mut juliet, server, peer } = verona;
     // Messages.
     romeo
         .send("<message to='juliet@b.example' type='chat'><body>one</body></message>")
@@ -309,6 +313,7 @@ async fn talk(verona: Verona, by: &str) {
     romeo.send(read).await.unwrap();
     find(&mut romeo, &["<iq", "id='read'", "calm"]).await;
     rooms(&mut romeo, &mut juliet).await;
+    Verona { romeo, juliet, server, peer }
 }
 
 async fn rooms(romeo: &mut Client, juliet: &mut Client) {
@@ -372,6 +377,33 @@ async fn prosody_by_dialback() {
 async fn prosody_by_certificate() {
     let authority = Authority::new();
     talk(Verona::new(Software::Prosody, Some(&authority)).await, "EXTERNAL").await;
+}
+
+#[tokio::test]
+#[ignore = "needs Prosody; scripts/test runs it"]
+async fn prosody_with_managed_streams_both_ways() {
+    let authority = Authority::new();
+    let verona = Verona::new(Software::Prosody, Some(&authority)).await;
+    let log = talk(verona, "EXTERNAL").await.server.log();
+    assert!(log.contains("\"by\":\"EXTERNAL\",\"bidi\":true,\"managed\":true"), "{log}");
+    // Her answers came on the same stream.
+    assert!(!log.contains("\"pair\":\"b.example to a.example\""), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs Prosody; scripts/test runs it"]
+async fn prosody_with_a_managed_stream_for_each_direction() {
+    let authority = Authority::new();
+    let verona = Verona::with(Software::Prosody, Some(&authority), "bidi = false").await;
+    let Verona { server, peer, .. } = talk(verona, "EXTERNAL").await;
+    let log = server.log();
+    assert!(log.contains("\"bidi\":false,\"managed\":true"), "{log}");
+    assert!(log.contains("\"pair\":\"b.example to a.example\""), "{log}");
+    // Both count, in either direction.
+    let theirs = std::fs::read_to_string(peer.folder.path().join("log")).unwrap();
+    for line in ["Enabling stream management", "Received ack request, acking for"] {
+        assert!(theirs.contains(line), "{line}");
+    }
 }
 
 #[tokio::test]

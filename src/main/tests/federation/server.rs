@@ -134,6 +134,16 @@ impl Server {
         self.process = Some(process);
     }
 
+    /// Gives it a new certificate, which it takes at SIGHUP.
+    pub fn certify(&self, authority: &Authority) {
+        let (chain, key) = authority.issue(self.domain, Flaw::None);
+        std::fs::write(self.folder.path().join("certificate"), chain).unwrap();
+        std::fs::write(self.folder.path().join("key"), key).unwrap();
+        let pid = self.process.as_ref().and_then(Child::id).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// SIGKILL.
     pub async fn kill(&mut self) {
         let mut process = self.process.take().unwrap();

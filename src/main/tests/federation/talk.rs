@@ -2,6 +2,7 @@
 
 use sha1::{Digest as _, Sha1};
 
+use crate::attacks::shown_by;
 use crate::certificates::{Authority, Flaw};
 use crate::client::{Client, attribute, text};
 use crate::dns::Dns;
@@ -70,7 +71,7 @@ async fn messages_by_dialback() {
     let mut verona = Verona::dialback().await;
     verona.greet().await;
     verona.greet().await;
-    assert_eq!(verona.logged("\"by\":\"dialback\""), [1, 1], "one stream each way");
+    assert_eq!(verona.logged("\"by\":\"dialback\""), [1, 1], "one stream both ways");
     assert_eq!(verona.logged("\"by\":\"EXTERNAL\""), [0, 0]);
 }
 
@@ -81,6 +82,45 @@ async fn messages_by_certificate() {
     verona.greet().await;
     assert_eq!(verona.logged("\"by\":\"EXTERNAL\""), [1, 1]);
     assert_eq!(verona.logged("\"by\":\"dialback\""), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_new_certificate_ends_no_stream() {
+    let authority = Authority::new();
+    let mut verona = Verona::certified(&authority, "").await;
+    verona.greet().await;
+    for server in &verona.servers {
+        let before = shown_by(server).await;
+        server.certify(&authority);
+        while shown_by(server).await == before {
+            tokio::task::yield_now().await;
+        }
+    }
+    verona.greet().await;
+    assert_eq!(verona.logged("another server listens"), [1, 0], "the same stream");
+}
+
+#[tokio::test]
+async fn a_stream_for_each_direction() {
+    for authority in [None, Some(&Authority::new())] {
+        let mut verona = Verona::with(authority, "bidi = false").await;
+        verona.greet().await;
+        verona.greet().await;
+        assert_eq!(verona.logged("another server listens"), [1, 1]);
+        assert_eq!(verona.logged("another server may send"), [1, 1]);
+    }
+}
+
+#[tokio::test]
+async fn one_stream_for_both_directions() {
+    for authority in [None, Some(&Authority::new())] {
+        let mut verona = Verona::with(authority, "").await;
+        verona.greet().await;
+        verona.greet().await;
+        assert_eq!(verona.logged("another server listens"), [1, 0]);
+        assert_eq!(verona.logged("another server may send"), [0, 1]);
+        assert_eq!(verona.logged("\"bidi\":true"), [1, 1]);
+    }
 }
 
 #[tokio::test]

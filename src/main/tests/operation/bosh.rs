@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ pub struct Client {
     host: String,
     sid: String,
     rid: u64,
+    heard: String,
 }
 
 impl Client {
@@ -22,16 +24,40 @@ impl Client {
         let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
         let line = config.lines().find(|line| line.starts_with("http = ")).unwrap();
         let address = line.split('"').nth(1).unwrap().to_owned();
-        let (host, sid) = (host.to_owned(), String::new());
-        let mut client = Client { address, host, sid, rid: 1 };
+        Client::connect(&address, host, 20)
+    }
+
+    /// Opens a stream at `address`, whosever server that is, which may hold an answer back for so many seconds.
+    pub fn connect(address: &str, host: &str, wait: u32) -> Client {
+        let (address, host) = (address.to_owned(), host.to_owned());
+        let (sid, heard) = (String::new(), String::new());
+        let mut client = Client { address, host, sid, rid: 1, heard };
         let attributes = format!(
-            "to='{}' wait='20' hold='1' ver='1.6' xml:lang='en' xmpp:version='1.0' \
+            "to='{}' wait='{wait}' hold='1' ver='1.6' xml:lang='en' xmpp:version='1.0' \
              xmlns:xmpp='urn:xmpp:xbosh'",
             client.host
         );
         let opened = client.post(&attributes, "");
-        client.sid = between(&opened, "sid='", "'").to_owned();
+        client.sid = between(&opened.replace('"', "'"), "sid='", "'").to_owned();
         client
+    }
+
+    /// Says something and waits until all of these parts were heard since the last wait that had any; returns
+    /// what was heard.
+    pub fn until(&mut self, stanzas: &str, parts: &[&str]) -> String {
+        const PATIENCE: Duration = Duration::from_secs(90);
+        let begin = Instant::now();
+        let heard = self.say(stanzas);
+        self.heard += &heard.replace('"', "'");
+        while !parts.iter().all(|part| self.heard.contains(part)) {
+            assert!(begin.elapsed() < PATIENCE, "{parts:?} after {stanzas} in {}", self.heard);
+            let heard = self.say("");
+            self.heard += &heard.replace('"', "'");
+        }
+        match parts {
+            [] => String::new(),
+            _ => std::mem::take(&mut self.heard),
+        }
     }
 
     /// Says something; returns the answer.
@@ -93,11 +119,9 @@ impl Client {
             self.sid, self.host
         );
         self.post(&restart, "");
-        let bound = self.say(
-            "<iq xmlns='jabber:client' type='set' id='b'>\
-             <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
-        );
-        assert!(bound.contains("<jid>"), "{bound}");
+        let bind = "<iq xmlns='jabber:client' type='set' id='b'>\
+                    <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+        self.until(bind, &["<jid>"]);
     }
 }
 

@@ -7,6 +7,7 @@ mod acme;
 mod audit;
 mod bosh;
 mod check;
+mod moving;
 mod restore;
 mod transfer;
 

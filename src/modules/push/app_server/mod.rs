@@ -21,17 +21,17 @@ use async_trait::async_trait;
 use subtle::ConstantTimeEq as _;
 use wello_kernel::Kernel;
 use wello_kernel::config::Config;
-use wello_kernel::hooks::{Chore, DiscoQuery, Discovery, IqScope, Service};
+use wello_kernel::hooks::{
+    Chore, DiscoQuery, Discovery, IqAnswer, IqRequest, IqScope, Request, Service,
+};
 use wello_kernel::module::{Module, Registrar, Spec};
-use wello_kernel::sessions::Session;
-use wello_store::{PushDevice, Ticket};
+use wello_store::PushDevice;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::command::{Command, CommandError};
 use wello_wire::payload::data_form::{DataForm, Field, FormKind};
 use wello_wire::payload::disco::{DiscoInfo, DiscoItem, Identity};
-use wello_wire::stanza::{IqType, Kind, Stanza};
 use wello_wire::xml::Element;
 
 pub use flights::Flights;
@@ -105,42 +105,28 @@ impl Service for AppServer {
         }
     }
 
-    async fn handle(
+    async fn answer(
         &self,
         kernel: &Arc<Kernel>,
-        stanza: Stanza,
-        session: Option<&Arc<Session>>,
-    ) -> Option<Ticket> {
-        if stanza.kind == Kind::Presence {
-            return None;
+        request: IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        let IqRequest { request: Request::Set, payload, from, ref to, .. } = request else {
+            return Err(StanzaError::service_unavailable(""));
+        };
+        match (payload.name(), payload.ns()) {
+            ("pubsub", ns::PUBSUB) => self.publish(kernel, &request),
+            ("command", ns::COMMANDS) => {
+                let asked = Command::parse(payload).map_err(CommandError::from_parse)?;
+                let account = kernel.local_account(from).await?;
+                Ok(commands::run(kernel, &account, to, asked).await?.to_element().into())
+            }
+            ("register", ns::UNIFIED_PUSH) => {
+                let account = kernel.local_account(from).await?;
+                let answer = unified::register(kernel, &account, from, host(to.as_str()), payload);
+                answer.await.map(IqAnswer::from)
+            }
+            _ => Err(StanzaError::service_unavailable("")),
         }
-        let set = stanza.iq_type() == Some(IqType::Set);
-        let pubsub = stanza.child("pubsub", ns::PUBSUB).filter(|_| set);
-        let begun = match pubsub.map(|pubsub| self.publication(pubsub)) {
-            None => {
-                let answer = answer(kernel, &stanza).await.map(Some);
-                reply(kernel, session, &stanza, answer).await;
-                return None;
-            }
-            Some(begun) => begun,
-        };
-        let (publication, flight) = match begun {
-            Ok(begun) => begun,
-            Err(error) => {
-                reply(kernel, session, &stanza, Err(error)).await;
-                return None;
-            }
-        };
-        let (inner, kernel) = (Arc::clone(&self.inner), Arc::clone(kernel));
-        let session = session.cloned();
-        let publish = async move {
-            let answer = inner.publish(&kernel, publication).await;
-            drop(flight);
-            reply(&kernel, session.as_ref(), &stanza, answer.map(|()| None)).await;
-        };
-        #[expect(clippy::disallowed_methods, reason = "nobody is to wait for a push service")]
-        tokio::spawn(publish);
-        None
     }
 }
 
@@ -149,40 +135,29 @@ fn host(domain: &str) -> &str {
     domain.strip_prefix(LABEL).and_then(|rest| rest.strip_prefix('.')).unwrap_or(domain)
 }
 
-async fn reply(
-    kernel: &Arc<Kernel>,
-    session: Option<&Arc<Session>>,
-    stanza: &Stanza,
-    answer: Result<Option<Element>, StanzaError>,
-) {
-    match answer {
-        Ok(payload) => kernel.answer(session, stanza.result(payload)).await,
-        Err(error) => kernel.refuse(session, stanza, &error).await,
-    }
-}
-
-/// Whatever is not published.
-async fn answer(kernel: &Arc<Kernel>, stanza: &Stanza) -> Result<Element, StanzaError> {
-    let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
-        return Err(StanzaError::bad_request(""));
-    };
-    let payload = stanza.children().next().filter(|_| to.local().is_none() && to.is_bare());
-    let Some(payload) = payload.filter(|_| stanza.iq_type() == Some(IqType::Set)) else {
-        return Err(StanzaError::service_unavailable(""));
-    };
-    if payload.is("command", ns::COMMANDS) {
-        let asked = Command::parse(payload).map_err(CommandError::from_parse)?;
-        let account = kernel.local_account(from).await?;
-        return Ok(commands::run(kernel, &account, &to.bare(), asked).await?.to_element());
-    }
-    if payload.is("register", ns::UNIFIED_PUSH) {
-        let account = kernel.local_account(from).await?;
-        return unified::register(kernel, &account, from, host(to.as_str()), payload).await;
-    }
-    Err(StanzaError::service_unavailable(""))
-}
-
 impl AppServer {
+    /// Answers when the push service has.
+    fn publish(
+        &self,
+        kernel: &Arc<Kernel>,
+        request: &IqRequest<'_>,
+    ) -> Result<IqAnswer, StanzaError> {
+        let (publication, flight) = self.publication(request.payload)?;
+        let (inner, kernel) = (Arc::clone(&self.inner), Arc::clone(kernel));
+        let (stanza, session) = (request.stanza.clone(), request.session.cloned());
+        let publish = async move {
+            let published = inner.publish(&kernel, publication).await;
+            drop(flight);
+            match published {
+                Ok(()) => kernel.answer(session.as_ref(), stanza.result(None)).await,
+                Err(error) => kernel.refuse(session.as_ref(), &stanza, &error).await,
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "nobody is to wait for a push service")]
+        tokio::spawn(publish);
+        Ok(IqAnswer::Later)
+    }
+
     /// With its place among those that are under way.
     fn publication(&self, pubsub: &Element) -> Result<(Publication, flights::Flight), StanzaError> {
         let publication = Publication::parse(pubsub)?;

@@ -178,3 +178,25 @@ fn user_agent(id: &str) -> String {
 fn identifier(success: &Element) -> String {
     success.child("authorization-identifier", ns::SASL2).unwrap().text().into_owned()
 }
+
+#[tokio::test]
+async fn a_steady_flow_of_what_nobody_keeps_is_not_acknowledged_one_by_one() {
+    let world = World::start().await;
+    let bind = "<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3'/></bind>";
+    let (mut client, success) = world.log_in(&plain(PASSWORD, bind)).await;
+    let own = identifier(&success);
+    assert!(client.hear().await.is("features", ns::STREAM));
+    let message = |type_: &str| {
+        format!("<message xmlns='jabber:client' type='{type_}' to='{own}'><body>x</body></message>")
+    };
+    assert_eq!(client.ask(&message("headline")).await.name(), "message");
+    assert!(client.hear().await.is("r", ns::SM), "after a pause at once");
+    for _ in 0..5 {
+        assert_eq!(client.ask(&message("headline")).await.name(), "message");
+    }
+    assert!(client.hear().await.is("r", ns::SM), "nothing stays unasked");
+    for _ in 0..2 {
+        assert_eq!(client.ask(&message("chat")).await.name(), "message");
+        assert!(client.hear().await.is("r", ns::SM), "what would be sent twice at once");
+    }
+}

@@ -70,6 +70,8 @@ pub(crate) async fn rooms_are_listed_in_pages_by_domain(database: &Database) {
     };
     assert_eq!(listed("", 2).await, ["a@rooms.example", "b@rooms.example"]);
     assert_eq!(listed("b@rooms.example", 2).await, ["c@rooms.example"]);
+    let all = rooms.of_domain("rooms.example", "b@rooms.example", 2).await.unwrap();
+    assert_eq!(all, [room("c@rooms.example", 1, 1), hidden]);
 }
 
 pub(crate) async fn affiliations_are_found_and_pruned(database: &Database) {

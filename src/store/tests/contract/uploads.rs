@@ -66,6 +66,12 @@ pub(crate) async fn stored_once_and_shared(database: &Database) {
     assert_eq!(first.content, second.content);
     assert_eq!(first.content.unwrap().blob, "first");
     assert_eq!(find("third").await.content.unwrap().blob, "third");
+    let of_juliet = async |after, limit| -> Vec<String> {
+        let files = uploads.of_account(JULIET, after, limit).await.unwrap();
+        files.into_iter().map(|upload| upload.token).collect()
+    };
+    assert_eq!(of_juliet("", 1).await, ["second"]);
+    assert_eq!(of_juliet("second", 9).await, ["third"]);
 
     assert_eq!(uploads.remove_account(ROMEO).await.unwrap(), 3);
     assert_eq!(uploads.find("first").await.unwrap(), None);

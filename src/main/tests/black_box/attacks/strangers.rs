@@ -84,7 +84,8 @@ async fn drip(mut stream: TcpStream) -> String {
             () = drops => Ok(()),
         }
     };
-    let ended = tokio::time::timeout(PATIENCE, dripping).await;
+    // Thousands share what a busy machine has left.
+    let ended = tokio::time::timeout(5 * PATIENCE, dripping).await;
     ended.expect("the server ends it").ok();
     String::from_utf8_lossy(&said).into_owned()
 }

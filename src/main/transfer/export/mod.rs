@@ -1,4 +1,8 @@
-//! Writes a file of XEP-0227 (version 1.1), account by account.
+//! Writes a file of XEP-0227 (version 1.1), account by account and room by room.
+
+mod elements;
+mod rooms;
+mod uploads;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -6,48 +10,78 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use wello_store::{
-    Account, AccountFilter, AccountStatus, Anchor, DocumentKey, Query, RosterItem, ScramKeys, Store,
-};
-use wello_stream::sasl::{ScramHash, encoding};
+use wello_kernel::clock::Clock;
+use wello_kernel::config::Config;
+use wello_kernel::files::Files;
+use wello_store::{Account, AccountFilter, Anchor, DocumentKey, Query, Store};
 use wello_wire::ns;
 use wello_wire::xml::{Element, write_attribute, write_element};
 
-use super::{NS_ACCOUNT, NS_PRIVACY, eventing};
+use self::uploads::Folder;
+use super::eventing;
 
 /// Accounts, or messages of one, held in memory.
 const PAGE: u32 = 200;
-
-/// The privacy list that says whom an account blocks.
-const LIST: &str = "blocked";
+/// Messages after which the operator hears that it goes on.
+const PROGRESS: u64 = 50_000;
 
 struct Export<'a> {
+    config: &'a Config,
     store: &'a Store,
+    files: Files,
+    /// Where uploaded files go.
+    folder: Folder,
     out: BufWriter<File>,
-    accounts: u64,
-    messages: u64,
+    counts: Counts,
 }
 
-/// Writes all accounts, or those of one domain, into a new file that only its owner can read.
-/// Returns what is in it.
-pub async fn export(store: &Store, path: &Path, domain: Option<&str>) -> anyhow::Result<String> {
+#[derive(Default)]
+struct Counts {
+    accounts: u64,
+    rooms: u64,
+    messages: u64,
+    files: u64,
+    missing: u64,
+}
+
+/// Writes the hosts of the configuration, or one of them, into a new file that only its owner can
+/// read, and uploaded files beside it. Returns what is there.
+pub async fn export(
+    config: &Config,
+    store: &Store,
+    path: &Path,
+    domain: Option<&str>,
+) -> anyhow::Result<String> {
     if path.exists() {
         bail!("{} exists already: name a new file", path.display());
     }
+    let folder = Folder::beside(path)?;
     // Under another name until it is whole.
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".unfinished");
     let _ = std::fs::remove_file(&unfinished);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished);
     let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
-    let mut export = Export { store, out: BufWriter::new(file), accounts: 0, messages: 0 };
+    let mut export = Export {
+        config,
+        store,
+        files: Files::open(config, store, Clock::System)?,
+        folder,
+        out: BufWriter::new(file),
+        counts: Counts::default(),
+    };
     let written = export.all(domain).await.with_context(|| path.display().to_string());
     if let Err(error) = written {
         let _ = std::fs::remove_file(&unfinished);
+        export.folder.remove();
         return Err(error);
     }
     std::fs::rename(&unfinished, path)?;
-    Ok(format!("{} accounts, {} messages", export.accounts, export.messages))
+    let Counts { accounts, rooms, messages, files, missing } = export.counts;
+    if missing > 0 {
+        bail!("{} is written, but {missing} uploaded files could not be read", path.display());
+    }
+    Ok(format!("{accounts} accounts, {rooms} rooms, {messages} messages, {files} uploaded files"))
 }
 
 impl Export<'_> {
@@ -55,21 +89,23 @@ impl Export<'_> {
         let root =
             format!("<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='{}'>", ns::PIE);
         self.raw(&root)?;
-        let filter =
-            AccountFilter { domain: domain.map(str::to_owned), ..AccountFilter::default() };
-        let mut host: Option<String> = None;
+        for host in self.config.domains() {
+            if domain.is_none_or(|domain| domain == host) {
+                self.host(host).await?;
+            }
+        }
+        self.raw("\n</server-data>\n")?;
+        self.out.flush()?;
+        Ok(self.out.get_ref().sync_all()?)
+    }
+
+    async fn host(&mut self, host: &str) -> anyhow::Result<()> {
+        self.open_tag("host", &[("jid", host)])?;
+        let filter = AccountFilter { domain: Some(host.to_owned()), ..AccountFilter::default() };
         let mut after: Option<String> = None;
         loop {
             let page = self.store.accounts.list(&filter, after.as_deref(), PAGE).await?;
             for account in &page {
-                // They are ordered by domain.
-                if host.as_ref() != Some(&account.domain) {
-                    if host.is_some() {
-                        self.raw("\n</host>")?;
-                    }
-                    self.open_tag("host", "jid", &account.domain)?;
-                    host = Some(account.domain.clone());
-                }
                 self.account(account).await?;
             }
             match page.last() {
@@ -77,25 +113,22 @@ impl Export<'_> {
                 None => break,
             }
         }
-        if host.is_some() {
-            self.raw("\n</host>")?;
-        }
-        self.raw("\n</server-data>\n")?;
-        self.out.flush()?;
-        Ok(self.out.get_ref().sync_all()?)
+        self.rooms(host).await?;
+        self.raw("\n</host>")
     }
 
     async fn account(&mut self, account: &Account) -> anyhow::Result<()> {
         let jid = account.jid();
-        self.open_tag("user", "name", &account.local)?;
-        self.element(&profile(account))?;
+        self.open_tag("user", &[("name", &account.local)])?;
+        let last = self.store.last.get(&jid).await?;
+        self.element(&elements::profile(account, last.as_ref()))?;
         if let Some((credentials, _)) = self.store.accounts.credentials(&jid).await? {
             for keys in &credentials.scram {
-                self.element(&scram(keys))?;
+                self.element(&elements::scram(keys))?;
             }
         }
         let roster = self.store.roster.load(&jid).await?;
-        let items = roster.items.iter().map(contact);
+        let items = roster.items.iter().map(elements::contact);
         self.element(&Element::new("query", ns::ROSTER).with_children(items))?;
         for request in self.store.roster.requests(&jid).await? {
             self.stored(&request.stanza)?;
@@ -104,11 +137,15 @@ impl Export<'_> {
         self.eventing(&jid).await?;
         let blocked = self.store.blocking.list(&jid).await?;
         if !blocked.is_empty() {
-            self.element(&privacy(&blocked))?;
+            self.element(&elements::privacy(&blocked))?;
         }
+        if let Some(prefs) = self.store.archive.prefs(&jid).await? {
+            self.element(&elements::preferences(&prefs))?;
+        }
+        self.uploads(&jid).await?;
         self.offline(&jid).await?;
         self.archive(&jid).await?;
-        self.accounts += 1;
+        self.counts.accounts += 1;
         self.raw("\n</user>")
     }
 
@@ -160,7 +197,7 @@ impl Export<'_> {
                     .with_attr("from", domain)
                     .with_attr("stamp", message.time.to_string());
                 self.element(&stanza.with_child(delay))?;
-                self.messages += 1;
+                self.count_message();
             }
             match page.last() {
                 Some(last) => after = Some(last.id),
@@ -189,7 +226,7 @@ impl Export<'_> {
                     .with_attr("id", message.id.to_string())
                     .with_child(forwarded);
                 self.element(&result)?;
-                self.messages += 1;
+                self.count_message();
             }
             match page.last() {
                 Some(last) if !page.complete => anchor = Anchor::After(last),
@@ -213,9 +250,19 @@ impl Export<'_> {
         Ok(self.out.write_all(&bytes)?)
     }
 
-    fn open_tag(&mut self, tag: &str, attribute: &str, value: &str) -> anyhow::Result<()> {
+    fn count_message(&mut self) {
+        self.counts.messages += 1;
+        if self.counts.messages.is_multiple_of(PROGRESS) {
+            let Counts { accounts, messages, .. } = self.counts;
+            eprintln!("{accounts} accounts, {messages} messages so far");
+        }
+    }
+
+    fn open_tag(&mut self, tag: &str, attributes: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut bytes = format!("\n<{tag}").into_bytes();
-        write_attribute(&mut bytes, attribute, value);
+        for (name, value) in attributes {
+            write_attribute(&mut bytes, name, value);
+        }
         bytes.push(b'>');
         Ok(self.out.write_all(&bytes)?)
     }
@@ -227,66 +274,4 @@ impl Export<'_> {
 
 fn parsed(xml: &[u8]) -> Option<Element> {
     str::from_utf8(xml).ok()?.parse().ok()
-}
-
-fn profile(account: &Account) -> Element {
-    let status = Some(account.status).filter(|status| *status != AccountStatus::Active);
-    Element::new("account", NS_ACCOUNT)
-        .with_attr("role", account.role.as_str())
-        .with_attr_opt("status", status.map(AccountStatus::as_str))
-        .with_attr("created", account.created.to_string())
-        .with_attr_opt("display-name", account.display_name.as_deref())
-        .with_attr_opt("email", account.email.as_deref())
-}
-
-/// Section 4.3. Of the keys for several ways to prepare a password the first is that of RFC 5802,
-/// and others know no more than one.
-fn scram(keys: &ScramKeys) -> Element {
-    let hash = ScramHash::ALL.into_iter().find(|hash| hash.mechanism_name() == keys.mechanism);
-    let length = hash.map_or(usize::MAX, ScramHash::output_len);
-    let key = |name: &'static str, bytes: &[u8]| {
-        let first = &bytes[..bytes.len().min(length)];
-        Element::new(name, ns::PIE_SCRAM).with_text(encoding::encode(first))
-    };
-    Element::new("scram-credentials", ns::PIE_SCRAM)
-        .with_attr("mechanism", keys.mechanism.as_str())
-        .with_child(
-            Element::new("iter-count", ns::PIE_SCRAM).with_text(keys.iterations.to_string()),
-        )
-        .with_child(Element::new("salt", ns::PIE_SCRAM).with_text(encoding::encode(&keys.salt)))
-        .with_child(key("server-key", &keys.server_key))
-        .with_child(key("stored-key", &keys.stored_key))
-}
-
-fn contact(item: &RosterItem) -> Element {
-    let groups = item.groups.iter();
-    let groups = groups.map(|group| Element::new("group", ns::ROSTER).with_text(group.as_str()));
-    Element::new("item", ns::ROSTER)
-        .with_attr("jid", item.jid.as_str())
-        .with_attr_opt("name", item.name.as_deref())
-        .with_attr("subscription", item.subscription.as_str())
-        .with_attr_opt("ask", item.ask.then_some("subscribe"))
-        .with_attr_opt("approved", item.approved.then_some("true"))
-        .with_children(groups)
-}
-
-/// Section 4.7: blocking is written as a privacy list, which is what the specification knows.
-fn privacy(blocked: &[String]) -> Element {
-    let deny = |(order, jid): (usize, &String)| {
-        Element::new("item", NS_PRIVACY)
-            .with_attr("type", "jid")
-            .with_attr("value", jid.as_str())
-            .with_attr("action", "deny")
-            .with_attr("order", (order + 1).to_string())
-    };
-    let others = Element::new("item", NS_PRIVACY)
-        .with_attr("action", "allow")
-        .with_attr("order", (blocked.len() + 1).to_string());
-    let list = Element::new("list", NS_PRIVACY)
-        .with_attr("name", LIST)
-        .with_children(blocked.iter().enumerate().map(deny))
-        .with_child(others);
-    Element::new("query", NS_PRIVACY)
-        .with_child(Element::new("default", NS_PRIVACY).with_attr("name", LIST))
-        .with_child(list)
 }

@@ -1,6 +1,8 @@
 //! Reads tables as Lua programs write them down. Nothing is executed: only literals are known.
 
-use thiserror::Error;
+use std::io::BufRead;
+
+use super::super::syntax::{Cursor, PieceError, Pieces, SyntaxError};
 
 /// Tables within each other; stanzas of a server with usual limits stay far below.
 const MAX_DEPTH: usize = 200;
@@ -18,14 +20,6 @@ pub enum Value {
 /// Entries in their order; those without a key are numbered from 1, as in Lua.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table(pub Vec<(Value, Value)>);
-
-/// Why the text was not understood.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("line {line}: {reason}")]
-pub struct SyntaxError {
-    pub line: usize,
-    pub reason: &'static str,
-}
 
 impl Value {
     pub fn text(&self) -> Option<&str> {
@@ -84,81 +78,77 @@ impl Table {
 
 /// Reads `return VALUE;`.
 pub fn parse_return(text: &[u8]) -> Result<Value, SyntaxError> {
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser(Cursor::new(text));
     if !parser.word("return") {
-        return Err(parser.error("expected `return`"));
+        return Err(parser.0.error("expected `return`"));
     }
     let value = parser.value(0)?;
-    parser.skip(b';');
-    parser.space();
-    if parser.at < text.len() {
-        return Err(parser.error("something follows the value"));
-    }
+    parser.end()?;
     Ok(value)
 }
 
 /// Reads `item(VALUE);` again and again.
-pub struct Items<'a>(Parser<'a>);
+pub struct Items<R>(Pieces<R>);
 
-impl<'a> Items<'a> {
-    pub fn new(text: &'a [u8]) -> Items<'a> {
-        Items(Parser { text, at: 0 })
+impl<R: BufRead> Items<R> {
+    pub fn new(reader: R) -> Items<R> {
+        // What is within an item is indented.
+        Items(Pieces::new(reader, |line| line.ends_with(b")") || line.ends_with(b");")))
     }
 }
 
-impl Iterator for Items<'_> {
-    type Item = Result<Value, SyntaxError>;
+impl<R: BufRead> Iterator for Items<R> {
+    type Item = Result<Value, PieceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let parser = &mut self.0;
-        parser.space();
-        if parser.at >= parser.text.len() {
-            return None;
-        }
-        let item = parser.item();
-        if item.is_err() {
-            parser.at = parser.text.len();
-        }
-        Some(item)
+        self.0.next(parse_item)
     }
 }
 
-struct Parser<'a> {
-    text: &'a [u8],
-    at: usize,
+fn parse_item(text: &[u8]) -> Result<Value, SyntaxError> {
+    let mut parser = Parser(Cursor::new(text));
+    if !parser.word("item") || !parser.skip(b'(') {
+        return Err(parser.0.error("expected `item(`"));
+    }
+    let value = parser.value(0)?;
+    if !parser.skip(b')') {
+        return Err(parser.0.error("expected `)`"));
+    }
+    parser.end()?;
+    Ok(value)
 }
 
+struct Parser<'a>(Cursor<'a>);
+
 impl Parser<'_> {
-    fn item(&mut self) -> Result<Value, SyntaxError> {
-        if !self.word("item") || !self.skip(b'(') {
-            return Err(self.error("expected `item(`"));
-        }
-        let value = self.value(0)?;
-        if !self.skip(b')') {
-            return Err(self.error("expected `)`"));
-        }
+    /// Nothing but a semicolon may follow.
+    fn end(&mut self) -> Result<(), SyntaxError> {
         self.skip(b';');
-        Ok(value)
+        self.space();
+        match self.0.is_at_end() {
+            true => Ok(()),
+            false => Err(self.0.error("something follows the value")),
+        }
     }
 
     fn value(&mut self, depth: usize) -> Result<Value, SyntaxError> {
         self.space();
-        match self.peek() {
+        match self.0.peek() {
             Some(b'{') => Ok(Value::Table(self.table(depth)?)),
             Some(quote @ (b'"' | b'\'')) => Ok(Value::Text(self.text(quote)?)),
             Some(b'-' | b'0'..=b'9' | b'.') => self.number(),
             _ if self.word("nil") => Ok(Value::Nil),
             _ if self.word("true") => Ok(Value::Boolean(true)),
             _ if self.word("false") => Ok(Value::Boolean(false)),
-            _ => Err(self.error("expected a value")),
+            _ => Err(self.0.error("expected a value")),
         }
     }
 
     fn table(&mut self, depth: usize) -> Result<Table, SyntaxError> {
         if depth >= MAX_DEPTH {
-            return Err(self.error("too many tables within each other"));
+            return Err(self.0.error("too many tables within each other"));
         }
-        self.at += 1;
+        self.0.at += 1;
         let mut entries = Vec::new();
         let mut number = 0.0;
         while !self.skip(b'}') {
@@ -169,8 +159,8 @@ impl Parser<'_> {
                 Value::Number(number)
             });
             entries.push((key, value));
-            if !self.skip(b',') && !self.skip(b';') && self.peek() != Some(b'}') {
-                return Err(self.error("expected `,`, `;` or `}`"));
+            if !self.skip(b',') && !self.skip(b';') && self.0.peek() != Some(b'}') {
+                return Err(self.0.error("expected `,`, `;` or `}`"));
             }
         }
         Ok(Table(entries))
@@ -182,54 +172,57 @@ impl Parser<'_> {
         if self.skip(b'[') {
             let key = self.value(depth + 1)?;
             if !self.skip(b']') || !self.skip(b'=') {
-                return Err(self.error("expected `] =`"));
+                return Err(self.0.error("expected `] =`"));
             }
             return Ok(Some(key));
         }
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        let length = self.text[self.at..].iter().take_while(|byte| is_name(byte)).count();
-        let name = self.text[self.at..self.at + length].to_vec();
-        let start = self.at;
-        self.at += length;
-        if length > 0 && self.skip(b'=') {
+        let start = self.0.at;
+        let name = self.0.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !name.is_empty() && self.skip(b'=') {
             // Its bytes are ASCII.
-            return Ok(Some(Value::Text(String::from_utf8_lossy(&name).into_owned())));
+            return Ok(Some(Value::Text(String::from_utf8_lossy(name).into_owned())));
         }
-        self.at = start;
+        self.0.at = start;
         Ok(None)
     }
 
     fn number(&mut self) -> Result<Value, SyntaxError> {
-        let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-');
-        let length = self.text[self.at..].iter().take_while(|byte| part(byte)).count();
-        let digits = &self.text[self.at..self.at + length];
-        let number =
-            str::from_utf8(digits).ok().and_then(|digits| match digits.strip_prefix("0x") {
-                Some(hex) => u32::from_str_radix(hex, 16).ok().map(f64::from),
-                None => digits.parse::<f64>().ok().filter(|number| number.is_finite()),
-            });
-        let number = number.ok_or_else(|| self.error("not a number"))?;
-        self.at += length;
-        Ok(Value::Number(number))
+        let start = self.0.at;
+        let part = |byte: u8| byte.is_ascii_alphanumeric() || b".+-".contains(&byte);
+        let number = str::from_utf8(self.0.take_while(part)).ok();
+        let number = number.and_then(|digits| match digits.strip_prefix("0x") {
+            Some(hex) => u32::from_str_radix(hex, 16).ok().map(f64::from),
+            None => digits.parse::<f64>().ok().filter(|number| number.is_finite()),
+        });
+        number.map(Value::Number).ok_or_else(|| {
+            self.0.at = start;
+            self.0.error("not a number")
+        })
     }
 
     fn text(&mut self, quote: u8) -> Result<String, SyntaxError> {
-        self.at += 1;
+        self.0.at += 1;
         let mut bytes = Vec::new();
         loop {
-            let Some(byte) = self.take() else { return Err(self.error("a text does not end")) };
+            let Some(byte) = self.0.take() else { return Err(self.0.error("a text does not end")) };
             match byte {
                 b'\\' => self.escape(&mut bytes)?,
-                b'\n' => return Err(self.error("a text does not end in its line")),
+                b'\n' => {
+                    self.0.at -= 1;
+                    return Err(self.0.error("a text does not end in its line"));
+                }
                 byte if byte == quote => break,
                 byte => bytes.push(byte),
             }
         }
-        String::from_utf8(bytes).map_err(|_| self.error("a text is not UTF-8"))
+        String::from_utf8(bytes).map_err(|_| {
+            self.0.at -= 1;
+            self.0.error("a text is not UTF-8")
+        })
     }
 
     fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<(), SyntaxError> {
-        let Some(byte) = self.take() else { return Err(self.error("a text does not end")) };
+        let Some(byte) = self.0.take() else { return Err(self.0.error("a text does not end")) };
         bytes.push(match byte {
             b'a' => 7,
             b'b' => 8,
@@ -241,73 +234,58 @@ impl Parser<'_> {
             b'\\' | b'"' | b'\'' => byte,
             b'x' => self.digits(2, 2, 16)?,
             b'0'..=b'9' => {
-                self.at -= 1;
+                self.0.at -= 1;
                 self.digits(1, 3, 10)?
             }
-            _ => return Err(self.error("unknown escape in a text")),
+            _ => {
+                self.0.at -= 1;
+                return Err(self.0.error("unknown escape in a text"));
+            }
         });
         Ok(())
     }
 
     fn digits(&mut self, least: usize, most: usize, radix: u32) -> Result<u8, SyntaxError> {
-        let rest = &self.text[self.at..];
+        let rest = self.0.rest();
         let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
         let length = rest.iter().take(most).take_while(|byte| is_digit(byte)).count();
         let number = str::from_utf8(&rest[..length]).ok();
         let number = number.filter(|_| length >= least);
         let number = number.and_then(|digits| u8::from_str_radix(digits, radix).ok());
-        let number = number.ok_or_else(|| self.error("unknown escape in a text"))?;
-        self.at += length;
+        let number = number.ok_or_else(|| self.0.error("unknown escape in a text"))?;
+        self.0.at += length;
         Ok(number)
     }
 
     /// Skips white space and comments.
     fn space(&mut self) {
         loop {
-            while self.peek().is_some_and(|byte| byte.is_ascii_whitespace()) {
-                self.at += 1;
-            }
-            if !self.text[self.at..].starts_with(b"--") {
+            self.0.take_while(|byte| byte.is_ascii_whitespace());
+            if !self.0.rest().starts_with(b"--") {
                 return;
             }
-            let rest = &self.text[self.at..];
-            self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+            self.0.take_while(|byte| byte != b'\n');
         }
     }
 
     fn skip(&mut self, byte: u8) -> bool {
         self.space();
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
+        let found = self.0.peek() == Some(byte);
+        self.0.at += usize::from(found);
         found
     }
 
     fn word(&mut self, word: &str) -> bool {
         self.space();
-        let rest = &self.text[self.at..];
+        let rest = self.0.rest();
         let follows = rest.get(word.len()).copied().unwrap_or(b' ');
         let found = rest.starts_with(word.as_bytes())
             && !follows.is_ascii_alphanumeric()
             && follows != b'_';
         if found {
-            self.at += word.len();
+            self.0.at += word.len();
         }
         found
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    fn take(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn error(&self, reason: &'static str) -> SyntaxError {
-        let before = &self.text[..self.at.min(self.text.len())];
-        SyntaxError { line: before.iter().filter(|byte| **byte == b'\n').count() + 1, reason }
     }
 }
 
@@ -368,12 +346,15 @@ mod tests {
     }
 
     #[test]
-    fn items_end_at_the_first_that_is_broken() {
-        let items: Vec<_> = Items::new(b"item({1});\nitem(2)\nitem(;\nitem(3)").collect();
-        assert_eq!(items.len(), 3);
-        assert_eq!(items[1], Ok(Value::Number(2.0)));
-        assert_eq!(items[2].as_ref().unwrap_err().line, 3);
-        assert_eq!(Items::new(b"\n-- none\n").count(), 0);
+    fn a_broken_item_does_not_take_others_with_it() {
+        let text = b"item({1});\nitem(\n\t2)\nitem(;);\nitem({ \"a\\\n);\" })";
+        let items: Vec<_> = Items::new(&text[..]).collect();
+        assert_eq!(items.len(), 4);
+        assert_eq!(items[1].as_ref().unwrap(), &Value::Number(2.0));
+        assert!(items[2].as_ref().unwrap_err().to_string().contains("line 4"));
+        let last = items[3].as_ref().unwrap().table().unwrap();
+        assert_eq!(last.list().next().unwrap().text(), Some("a\n);"));
+        assert_eq!(Items::new(&b"\n\n"[..]).count(), 0);
     }
 
     fn written(value: &Value) -> String {
@@ -418,7 +399,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_return(&bytes);
-            for item in Items::new(&bytes) {
+            for item in Items::new(&bytes[..]) {
                 prop_assert!(item.is_err() || bytes.contains(&b'('));
             }
         }

@@ -1,6 +1,10 @@
 //! Two servers in memory, and one that lies.
 
+mod bidi;
+mod management;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use wello_wire::error::{StanzaError, StreamCondition};
 use wello_wire::jid::Jid;
@@ -18,14 +22,21 @@ fn pair(from: &str, to: &str) -> Pair {
 }
 
 fn settings(domains: &[&str]) -> Arc<Settings> {
+    Arc::new(plain_settings(domains))
+}
+
+/// As streams were before XEP-0288.
+fn plain_settings(domains: &[&str]) -> Settings {
     let limits_before_login = Limits { stanza_bytes: 8192, elements: 32, ..Limits::default() };
-    Arc::new(Settings {
+    Settings {
         domains: domains.iter().map(|name| domain(name)).collect(),
         secret: DialbackSecret::random(),
         limits_before_login,
         limits: Limits { stanza_bytes: 512 * 1024, ..Limits::default() },
         pairs: 3,
-    })
+        bidi: false,
+        resumption: Duration::from_secs(60),
+    }
 }
 
 const DIALBACK: Welcome = Welcome { external: false, dialback: true };
@@ -39,6 +50,10 @@ struct Accepted {
     claims: Vec<Verification>,
     stanzas: Vec<Stanza>,
     authenticated: Vec<Pair>,
+    /// By which id it may be resumed, and who may.
+    managed: Option<(String, Owner)>,
+    /// What is there to be resumed.
+    kept: Option<(String, Owner, Former)>,
     closed: bool,
 }
 
@@ -51,6 +66,8 @@ impl Accepted {
             claims: Vec::new(),
             stanzas: Vec::new(),
             authenticated: Vec::new(),
+            managed: None,
+            kept: None,
             closed: false,
         }
     }
@@ -59,6 +76,14 @@ impl Accepted {
     fn take(&mut self, bytes: &[u8]) -> String {
         let mut rest = bytes;
         loop {
+            while let Some(exchanged) = self.stream.exchange().poll() {
+                match exchanged {
+                    Exchanged::Stanza(stanza) => self.stanzas.push(stanza),
+                    Exchanged::Claim(claim) => self.claims.push(claim),
+                    Exchanged::AcknowledgementWanted => acknowledge(self.stream.exchange()),
+                    other => panic!("{other:?} on a stream that others opened"),
+                }
+            }
             while let Some(action) = self.stream.poll_action() {
                 match action {
                     IncomingAction::StartTls => {
@@ -70,8 +95,15 @@ impl Accepted {
                         self.stream.handle_welcome(Ok(self.welcome));
                     }
                     IncomingAction::Authenticated(pair) => self.authenticated.push(pair),
-                    IncomingAction::Verify(claim) => self.claims.push(claim),
-                    IncomingAction::Stanza(stanza) => self.stanzas.push(stanza),
+                    IncomingAction::Managed { id, owner } => self.managed = Some((id, owner)),
+                    IncomingAction::Resume { id, owner } => {
+                        let wanted = (id, owner);
+                        let kept = self
+                            .kept
+                            .take_if(|(id, owner, _)| (&wanted.0, &wanted.1) == (&*id, &*owner));
+                        self.stream.handle_resumption(kept.map(|(_, _, former)| former));
+                    }
+                    IncomingAction::Goodbye => self.stream.close(),
                     IncomingAction::Close => self.closed = true,
                 }
             }
@@ -91,18 +123,25 @@ impl Accepted {
 struct Opened {
     stream: Outgoing,
     actions: Vec<OutgoingAction>,
+    exchanged: Vec<Exchanged>,
 }
 
 impl Opened {
     fn new(settings: &Arc<Settings>, pair: Pair) -> Opened {
         let both = Negotiable { external: true, dialback: true };
         let stream = Outgoing::new(Arc::clone(settings), pair, both, false);
-        Opened { stream, actions: Vec::new() }
+        Opened { stream, actions: Vec::new(), exchanged: Vec::new() }
     }
 
     fn take(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         loop {
+            while let Some(exchanged) = self.stream.exchange().poll() {
+                match exchanged {
+                    Exchanged::AcknowledgementWanted => acknowledge(self.stream.exchange()),
+                    other => self.exchanged.push(other),
+                }
+            }
             while let Some(action) = self.stream.poll_action() {
                 if action == OutgoingAction::StartTls {
                     rest = &[];
@@ -111,12 +150,16 @@ impl Opened {
                     self.actions.push(action);
                 }
             }
-            if rest.is_empty() {
+            if rest.is_empty() || self.stream.is_refused() {
                 return;
             }
             self.stream.handle_bytes(&mut rest);
         }
     }
+}
+
+fn acknowledge(exchange: &mut Exchange) {
+    exchange.acknowledge(exchange.handled());
 }
 
 /// Lets both talk until neither has anything to say.
@@ -131,12 +174,22 @@ fn talk(opened: &mut Opened, accepted: &mut Accepted) {
     }
 }
 
+/// The same as [`talk`], the other one having something to say first.
+fn talk_from(accepted: &mut Accepted, opened: &mut Opened) {
+    opened.take(&accepted.stream.output().take());
+    talk(opened, accepted);
+}
+
 fn message(from: &str, to: &str) -> Stanza {
+    saying(from, to, "Hi")
+}
+
+fn saying(from: &str, to: &str, body: &str) -> Stanza {
     let jid = |text: &str| text.parse::<Jid>().unwrap();
     Stanza::message(MessageType::Chat)
         .with_from(jid(from))
         .with_to(jid(to))
-        .with_child(Element::new("body", wello_wire::ns::CLIENT).with_text("Hi"))
+        .with_child(Element::new("body", wello_wire::ns::CLIENT).with_text(body))
 }
 
 const ROMEO: &str = "romeo@a.example/x";
@@ -153,10 +206,10 @@ fn a_certificate_opens_the_way() {
     talk(&mut opened, &mut accepted);
     assert_eq!(opened.actions, [OutgoingAction::Ready]);
     assert_eq!(accepted.authenticated, [pair("a.example", "b.example")]);
-    opened.stream.send(&message(ROMEO, JULIET));
+    opened.stream.exchange().send(message(ROMEO, JULIET));
     let written = opened.stream.output().take();
     let text = String::from_utf8(written.clone()).unwrap();
-    assert!(!text.contains("xmlns"), "the namespace is the stream's: {text}");
+    assert!(text.starts_with("<message from") && !text.contains("xmlns"), "{text}");
     accepted.take(&written);
     assert_eq!(accepted.stanzas[0].body().as_deref(), Some("Hi"), "in jabber:client again");
 }
@@ -181,7 +234,7 @@ fn dialback_through_the_authoritative_server() {
     assert!(answering.claims.is_empty() && answering.stream.pairs().is_empty());
 
     accepted.stream.handle_verdict(&claim.pair, &Verdict::Valid);
-    opened.take(&accepted.stream.output().take());
+    talk_from(&mut accepted, &mut opened);
     assert_eq!(opened.actions, [OutgoingAction::Ready]);
 }
 

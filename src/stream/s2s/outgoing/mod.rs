@@ -1,20 +1,22 @@
 //! A stream that we open to another server.
 
+mod managing;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use wello_wire::error::{StreamCondition, StreamError};
 use wello_wire::ns;
-use wello_wire::stanza::Stanza;
 use wello_wire::xml::{Element, StreamEvent};
 
 use super::dialback::{self, Dialback};
+use super::exchange::{Exchange, Former, Remains};
 use super::{Pair, Settings, Verdict, Verification};
 use crate::c2s::read_failure;
-use crate::framing::{Framing, Input, Output};
+use crate::framing::Output;
 use crate::sasl::encoding;
 
-/// What the driver does next.
+/// What the driver does next. What the stream brings comes from [`Outgoing::exchange`].
 #[derive(Debug, PartialEq)]
 pub enum OutgoingAction {
     /// Send what is pending, drop what was read and not handled, do the TLS handshake, then call
@@ -26,6 +28,8 @@ pub enum OutgoingAction {
     Refused(Refusal),
     /// The answer to [`Outgoing::verify`].
     Verified(Verification, Verdict),
+    /// The other server closes its stream. Acknowledge what it sent, then call [`Outgoing::close`].
+    Goodbye,
     /// Send what is pending and close the connection. The error is the other server's, or ours.
     Close(Option<StreamError>),
 }
@@ -51,18 +55,24 @@ pub struct Outgoing {
     settings: Arc<Settings>,
     pair: Pair,
     negotiable: Negotiable,
-    input: Input,
-    output: Output,
+    exchange: Exchange,
     actions: VecDeque<OutgoingAction>,
     phase: Phase,
     secure: bool,
     /// The other server's name for the stream.
     id: String,
     offered: Negotiable,
+    /// It may send stanzas on this stream, too (XEP-0288).
+    bidirectional: bool,
+    /// The other server offers stream management.
+    manageable: bool,
+    /// A stream that is to be gone on with.
+    former: Option<Former>,
     /// There is something to send.
     wanted: bool,
-    /// By our certificate.
+    /// The other server knows who we are, by our certificate or otherwise.
     proved: bool,
+    certified: bool,
     /// Not asked yet, and asked.
     questions: VecDeque<Verification>,
     asked: Vec<Verification>,
@@ -77,6 +87,8 @@ enum Phase {
     Negotiated,
     External,
     Dialback,
+    /// Stream management was asked for.
+    Managing,
     Ready,
     /// Good for questions alone.
     Refused,
@@ -92,14 +104,17 @@ impl Outgoing {
         secure: bool,
     ) -> Outgoing {
         let mut stream = Outgoing {
-            input: Input::new(Framing::Stream, settings.limits_before_login),
-            output: Output::of_server(ns::SERVER),
+            exchange: Exchange::new(Arc::clone(&settings)),
             actions: VecDeque::new(),
             phase: Phase::Opening,
             id: String::new(),
             offered: Negotiable::default(),
+            bidirectional: false,
+            manageable: false,
+            former: None,
             wanted: false,
             proved: false,
+            certified: false,
             questions: VecDeque::new(),
             asked: Vec::new(),
             settings,
@@ -111,10 +126,16 @@ impl Outgoing {
         stream
     }
 
-    /// Takes bytes off the front until there is an action to perform or nothing is left.
+    /// The stream of an earlier connection, to be gone on with if the other server lets us.
+    pub fn resume(&mut self, former: Former) {
+        self.former = Some(former);
+    }
+
+    /// Takes bytes off the front until there is something for the driver to do or nothing is left.
     pub fn handle_bytes(&mut self, bytes: &mut &[u8]) {
-        while self.actions.is_empty() && self.phase != Phase::Closed {
-            match self.input.read(bytes) {
+        while self.actions.is_empty() && !self.exchange.is_waiting() && self.phase != Phase::Closed
+        {
+            match self.exchange.read(bytes) {
                 Ok(Some(event)) => self.handle_event(event),
                 Ok(None) => return,
                 Err(error) => return self.fail(read_failure(error)),
@@ -129,8 +150,35 @@ impl Outgoing {
         self.actions.pop_front()
     }
 
+    pub fn exchange(&mut self) -> &mut Exchange {
+        &mut self.exchange
+    }
+
     pub fn output(&mut self) -> &mut Output {
-        &mut self.output
+        self.exchange.output()
+    }
+
+    /// What can be saved of it when its connection is gone.
+    pub fn take_remains(&mut self) -> Remains {
+        match self.former.take() {
+            // It has not come to that.
+            Some(former) => Remains { former: Some(former), unknown: Vec::new() },
+            None => self.exchange.take_remains(self.phase != Phase::Closed),
+        }
+    }
+
+    pub fn is_bidirectional(&self) -> bool {
+        self.bidirectional
+    }
+
+    /// Whether our certificate has proved who we are.
+    pub fn is_certified(&self) -> bool {
+        self.certified
+    }
+
+    /// Whether there is a stream to be gone on with.
+    pub fn is_resuming(&self) -> bool {
+        self.former.is_some()
     }
 
     pub fn is_ready(&self) -> bool {
@@ -148,7 +196,7 @@ impl Outgoing {
     }
 
     pub fn release_temporaries(&mut self) {
-        self.input.release_temporaries();
+        self.exchange.release_temporaries();
         self.actions.shrink_to_fit();
     }
 
@@ -173,45 +221,39 @@ impl Outgoing {
         self.ask();
     }
 
-    /// Sends a stanza of the pair; the stream has to be ready.
-    pub fn send(&mut self, stanza: &Stanza) {
-        self.output.write(|bytes, default_ns| stanza.write(bytes, default_ns));
-    }
-
-    /// Keeps the connection, and what lies between, from falling asleep (RFC 6120, section 4.6.1).
-    pub fn send_whitespace(&mut self) {
-        self.output.write(|bytes, _| bytes.push(b' '));
-    }
-
     pub fn fail(&mut self, error: StreamError) {
-        if self.output.is_open() {
-            self.output.element(&error.to_element());
+        if self.output().is_open() {
+            self.output().element(&error.to_element());
         }
         self.close(Some(error));
     }
 
     /// Ends the stream properly.
     pub fn close(&mut self, error: Option<StreamError>) {
-        self.output.footer();
+        self.output().footer();
         self.phase = Phase::Closed;
         self.actions.clear();
         self.actions.push_back(OutgoingAction::Close(error));
     }
 
     fn open(&mut self) {
-        self.input.restart();
-        self.output.restart();
+        self.exchange.restart();
         self.phase = Phase::Opening;
         let Pair { from, to } = &self.pair;
         let (from, to) = (from.as_str(), to.as_str());
-        self.output.header(&[("from", from), ("to", to), ("version", "1.0"), ("xml:lang", "en")]);
+        self.exchange.output().header(&[
+            ("from", from),
+            ("to", to),
+            ("version", "1.0"),
+            ("xml:lang", "en"),
+        ]);
     }
 
     fn handle_event(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::Open { header, default_ns } => self.handle_header(&header, &default_ns),
-            StreamEvent::Element(element) => self.handle_element(&element),
-            StreamEvent::Close => self.close(None),
+            StreamEvent::Element(element) => self.handle_element(element),
+            StreamEvent::Close => self.actions.push_back(OutgoingAction::Goodbye),
         }
     }
 
@@ -225,14 +267,15 @@ impl Outgoing {
         }
         // An empty id would make the same key of every stream; an error may follow, so it is not refused.
         self.id = header.attr("id").unwrap_or_default().to_owned();
+        self.exchange.set_lang(header.lang());
         self.phase = Phase::Features;
     }
 
-    fn handle_element(&mut self, element: &Element) {
+    fn handle_element(&mut self, element: Element) {
         match (element.name(), element.ns()) {
-            ("error", ns::STREAM) => self.close(Some(StreamError::from_element(element))),
+            ("error", ns::STREAM) => self.close(Some(StreamError::from_element(&element))),
             ("features", ns::STREAM) if self.phase == Phase::Features => {
-                self.handle_features(element);
+                self.handle_features(&element);
             }
             ("proceed", ns::TLS) if self.phase == Phase::StartingTls => {
                 self.actions.push_back(OutgoingAction::StartTls);
@@ -241,9 +284,19 @@ impl Outgoing {
                 self.refuse(Refusal::NoWay("it could not begin TLS"));
             }
             (_, ns::SASL) if self.phase == Phase::External => self.handle_sasl(element.name()),
-            (_, ns::DIALBACK) => self.handle_dialback(element),
-            // Stanzas come on the streams that the other server opens.
-            _ => self.fail(StreamCondition::NotAuthorized.into()),
+            (_, ns::DIALBACK) => self.handle_dialback(&element),
+            (_, ns::SM) if self.phase == Phase::Managing => self.handle_managed(&element),
+            // Stanzas come on the streams that the other server opens, or as it is allowed to.
+            _ => {
+                let handled = self.exchange.handle_element(element);
+                self.check(handled);
+            }
+        }
+    }
+
+    fn check(&mut self, outcome: Result<(), StreamError>) {
+        if let Err(error) = outcome {
+            self.fail(error);
         }
     }
 
@@ -253,10 +306,11 @@ impl Outgoing {
                 return self.refuse(Refusal::NoWay("it does not offer TLS"));
             }
             self.phase = Phase::StartingTls;
-            return self.output.element(&Element::new("starttls", ns::TLS));
+            return self.output().element(&Element::new("starttls", ns::TLS));
         }
+        self.manageable = features.child("sm", ns::SM).is_some();
         if self.proved {
-            return self.become_ready();
+            return self.manage();
         }
         let mechanisms = features.child("mechanisms", ns::SASL);
         let external = |list: &Element| list.children().any(|one| one.text().trim() == "EXTERNAL");
@@ -264,6 +318,8 @@ impl Outgoing {
             external: mechanisms.is_some_and(external),
             dialback: features.child("dialback", ns::DIALBACK_FEATURE).is_some(),
         };
+        let bidi = features.child("bidi", ns::BIDI_FEATURE).is_some();
+        self.bidirectional = bidi && self.settings.bidi;
         self.phase = Phase::Negotiated;
         match self.wanted {
             true => self.prove(),
@@ -274,20 +330,24 @@ impl Outgoing {
     fn prove(&mut self) {
         let both = Negotiable {
             external: self.negotiable.external && self.offered.external,
-            dialback: self.negotiable.dialback && self.offered.dialback,
+            dialback: self.negotiable.dialback && self.offered.dialback && !self.id.is_empty(),
         };
+        // XEP-0288, section 2: before anything is proved, and once.
+        if self.phase == Phase::Negotiated && self.bidirectional {
+            self.output().element(&Element::new("bidi", ns::BIDI));
+        }
         if both.external {
             self.phase = Phase::External;
             // Not "=": RFC 6120 wants an identity that differs from the stream's alone, but the server
             // software of before 2010 wants one in any case.
             let identity = encoding::encode(self.pair.from.as_str().as_bytes());
             let auth = Element::new("auth", ns::SASL).with_attr("mechanism", "EXTERNAL");
-            return self.output.element(&auth.with_text(identity));
+            return self.output().element(&auth.with_text(identity));
         }
-        if both.dialback && !self.id.is_empty() {
+        if both.dialback {
             self.phase = Phase::Dialback;
             let key = self.settings.secret.key(&self.pair, &self.id);
-            self.output.element(&dialback::claim(&self.pair, key));
+            self.exchange.output().element(&dialback::claim(&self.pair, key));
             return self.ask();
         }
         self.refuse(Refusal::NoWay(match (self.offered.external, self.offered.dialback) {
@@ -301,17 +361,25 @@ impl Outgoing {
     fn handle_sasl(&mut self, name: &str) {
         match name {
             "success" => {
-                self.proved = true;
+                self.certified = true;
+                self.become_proved();
                 self.open();
             }
             "failure" => {
                 // XEP-0178, section 3, item 12: dialback may still do.
                 self.offered.external = false;
-                self.phase = Phase::Negotiated;
                 self.prove();
             }
             // EXTERNAL has no challenges when it begins with a response.
-            _ => self.output.element(&Element::new("abort", ns::SASL)),
+            _ => self.output().element(&Element::new("abort", ns::SASL)),
+        }
+    }
+
+    /// The other server knows who we are. It has shown who it is when the connection was made.
+    fn become_proved(&mut self) {
+        self.proved = true;
+        if self.bidirectional {
+            self.exchange.admit(self.pair.reversed());
         }
     }
 
@@ -330,7 +398,7 @@ impl Outgoing {
     /// Asks what there is to ask, where that disturbs nothing.
     fn ask(&mut self) {
         let can_ask = match self.phase {
-            Phase::Negotiated | Phase::Dialback | Phase::Ready => true,
+            Phase::Negotiated | Phase::Dialback | Phase::Managing | Phase::Ready => true,
             Phase::Refused => self.secure && !self.id.is_empty(),
             _ => false,
         };
@@ -338,33 +406,65 @@ impl Outgoing {
             return;
         }
         for question in self.questions.drain(..) {
-            self.output.element(&dialback::question(&question));
+            self.exchange.output().element(&dialback::question(&question));
             self.asked.push(question);
         }
     }
 
     fn handle_dialback(&mut self, element: &Element) {
-        let Some(Dialback { is_verify, from, to, id, verdict: Some(verdict), .. }) =
-            Dialback::parse(element)
-        else {
+        let Some(dialback) = Dialback::parse(element) else {
             return self.fail(StreamCondition::NotAuthorized.into());
         };
-        if is_verify {
-            // Only what was asked on this stream is answered there (XEP-0220, section 3.1).
-            let is_answer = |asked: &Verification| {
-                asked.pair.from == from && asked.pair.to == to && Some(&asked.stream) == id.as_ref()
-            };
-            let Some(place) = self.asked.iter().position(is_answer) else { return };
-            let asked = self.asked.swap_remove(place);
-            self.actions.push_back(OutgoingAction::Verified(asked, verdict));
-            return;
+        match dialback.verdict.clone() {
+            Some(verdict) if dialback.is_verify => self.handle_answer(&dialback, verdict),
+            Some(verdict) => self.handle_result(&dialback, verdict),
+            None => self.handle_request(dialback),
         }
-        if self.phase != Phase::Dialback || from != self.pair.to || to != self.pair.from {
+    }
+
+    fn handle_answer(&mut self, answer: &Dialback, verdict: Verdict) {
+        // Only what was asked on this stream is answered there (XEP-0220, section 3.1).
+        let is_it = |asked: &Verification| {
+            asked.pair.from == answer.from
+                && asked.pair.to == answer.to
+                && Some(&asked.stream) == answer.id.as_ref()
+        };
+        let Some(place) = self.asked.iter().position(is_it) else { return };
+        let asked = self.asked.swap_remove(place);
+        self.actions.push_back(OutgoingAction::Verified(asked, verdict));
+    }
+
+    fn handle_result(&mut self, result: &Dialback, verdict: Verdict) {
+        let is_ours = result.from == self.pair.to && result.to == self.pair.from;
+        if self.phase != Phase::Dialback || !is_ours {
             return;
         }
         match verdict {
-            Verdict::Valid => self.become_ready(),
+            Verdict::Valid => {
+                self.become_proved();
+                self.manage();
+            }
             other => self.refuse(Refusal::Dialback(other)),
+        }
+    }
+
+    /// XEP-0288, section 2: a server that may send proves further domains as on a stream of its own.
+    fn handle_request(&mut self, request: Dialback) {
+        if !self.bidirectional || !self.proved {
+            return self.fail(StreamCondition::NotAuthorized.into());
+        }
+        let handled = match request.is_verify {
+            true => self.exchange.answer_question(request),
+            false => self.exchange.handle_claim(request, &self.id, None),
+        };
+        self.check(handled);
+    }
+
+    /// The answer to [`Exchanged::Claim`](super::Exchanged::Claim), at any time.
+    pub fn handle_verdict(&mut self, pair: &Pair, verdict: &Verdict) {
+        if self.phase != Phase::Closed {
+            let concluded = self.exchange.conclude(pair, verdict);
+            self.check(concluded);
         }
     }
 }

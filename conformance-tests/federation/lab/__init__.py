@@ -1,0 +1,1 @@
+"""Servers, their network and what happens in it."""

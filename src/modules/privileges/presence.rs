@@ -1,0 +1,156 @@
+//! Who is there, for components that may know (section 7).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use wello_kernel::Kernel;
+use wello_kernel::config::{Component, PresencePrivilege};
+use wello_kernel::hooks::SessionEvents;
+use wello_kernel::sessions::{Session, SessionId};
+use wello_store::Subscription;
+use wello_wire::jid::{FullJid, Jid};
+use wello_wire::stanza::{PresenceType, Stanza};
+
+use super::Privileges;
+
+/// What components have been told, so that each is told once.
+#[derive(Default)]
+pub(super) struct Audience {
+    /// Devices of accounts here that are available.
+    sessions: Mutex<HashSet<SessionId>>,
+    /// Contacts elsewhere of the accounts of a host, with the last presence that came from them.
+    contacts: Mutex<HashMap<(String, Jid), Stanza>>,
+}
+
+/// More contacts are told of as often as their presence comes, and not to components that connect later.
+const MAX_CONTACTS: usize = 50_000;
+
+#[async_trait]
+impl SessionEvents for Privileges {
+    /// Section 7.1: initial presence, and no change of it.
+    async fn available(&self, kernel: &Arc<Kernel>, session: &Arc<Session>) {
+        let is_initial = self.audience.sessions.lock().insert(session.id);
+        if let Some(presence) = session.presence().filter(|_| is_initial) {
+            tell(kernel, &session.jid, &presence).await;
+        }
+    }
+
+    async fn unavailable(&self, kernel: &Arc<Kernel>, session: &Arc<Session>, last: &Stanza) {
+        if self.audience.sessions.lock().remove(&session.id) {
+            tell(kernel, &session.jid, &last.clone().with_from(session.jid.clone())).await;
+        }
+    }
+}
+
+/// Tells all components that know of the accounts of the device's host.
+async fn tell(kernel: &Arc<Kernel>, device: &FullJid, presence: &Stanza) {
+    for component in &kernel.config.component {
+        if sees(component, device.domain(), PresencePrivilege::ManagedEntity)
+            && let Ok(to) = component.domain.parse::<Jid>()
+        {
+            kernel.tell_component(presence.clone().with_to(to)).await;
+        }
+    }
+}
+
+fn sees(component: &Component, host: &str, least: PresencePrivilege) -> bool {
+    component.privileges.presence >= least && component.manages(host)
+}
+
+impl Audience {
+    /// Section 8: everybody who is there, for a component that has just come.
+    pub(super) fn present(&self, kernel: &Kernel, component: &Component) -> Vec<Stanza> {
+        let Ok(to) = component.domain.parse::<Jid>() else { return Vec::new() };
+        let mut present = Vec::new();
+        if component.privileges.presence >= PresencePrivilege::ManagedEntity {
+            let sessions = kernel.sessions.all();
+            let managed = sessions.iter().filter(|one| component.manages(one.jid.domain()));
+            present.extend(managed.filter_map(|session| session.presence()));
+        }
+        if component.privileges.presence >= PresencePrivilege::Roster {
+            let contacts = self.contacts.lock();
+            let managed = contacts.iter().filter(|((host, _), _)| component.manages(host));
+            present.extend(managed.map(|(_, presence)| presence.clone()));
+        }
+        present.into_iter().map(|presence| presence.with_to(to.clone())).collect()
+    }
+
+    /// Presence that comes to an account: section 7.4 if it is that of a contact elsewhere.
+    pub(super) async fn handle_contact(&self, kernel: &Arc<Kernel>, stanza: &Stanza) {
+        let available = match stanza.presence_type() {
+            Some(PresenceType::Available) => true,
+            Some(PresenceType::Unavailable) => false,
+            _ => return,
+        };
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
+        let is_elsewhere = !from.is_bare()
+            && !kernel.hosts.contains(from.domain())
+            && !kernel.hooks().services.contains_key(from.domain());
+        let concerned = |component: &&Component| {
+            component.domain != from.domain()
+                && sees(component, to.domain(), PresencePrivilege::Roster)
+        };
+        let mut components = kernel.config.component.iter().filter(concerned).peekable();
+        if !is_elsewhere || components.peek().is_none() || !is_contact(kernel, to, from).await {
+            return;
+        }
+        if !self.is_news(to.domain(), from, stanza, available) {
+            return;
+        }
+        for component in components {
+            let Ok(to) = component.domain.parse::<Jid>() else { continue };
+            kernel.tell_component(stanza.clone().with_to(to)).await;
+        }
+    }
+
+    /// Section 8, rule 2: what several accounts are told is passed on once.
+    fn is_news(&self, host: &str, from: &Jid, stanza: &Stanza, available: bool) -> bool {
+        let mut contacts = self.contacts.lock();
+        let contact = (host.to_owned(), from.clone());
+        if !available {
+            return contacts.remove(&contact).is_some();
+        }
+        let mut seen = stanza.clone();
+        seen.to = None;
+        let before = contacts.get(&contact);
+        if before.is_some_and(|before| before.to_bytes() == seen.to_bytes()) {
+            return false;
+        }
+        if before.is_some() || contacts.len() < MAX_CONTACTS {
+            contacts.insert(contact, seen);
+        }
+        true
+    }
+}
+
+/// Whether the account sees the presence of whoever it comes from.
+async fn is_contact(kernel: &Kernel, account: &Jid, from: &Jid) -> bool {
+    let entry = kernel.store.roster.entry(account.bare_str(), from.bare_str()).await;
+    let item = entry.ok().and_then(|entry| entry.item);
+    item.is_some_and(|item| matches!(item.subscription, Subscription::To | Subscription::Both))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_presence_is_news_once() {
+        let audience = Audience::default();
+        let presence = |to: &str, show: &str| {
+            let text = format!(
+                "<presence xmlns='jabber:client' from='c@d/e' to='{to}'><show>{show}</show>\
+                 </presence>"
+            );
+            Stanza::from_element(text.parse().unwrap()).unwrap()
+        };
+        let from: Jid = "c@d/e".parse().unwrap();
+        assert!(audience.is_news("b", &from, &presence("a@b", "away"), true));
+        assert!(!audience.is_news("b", &from, &presence("x@b", "away"), true));
+        assert!(audience.is_news("b", &from, &presence("a@b", "dnd"), true));
+        assert!(audience.is_news("b", &from, &presence("a@b", ""), false));
+        assert!(!audience.is_news("b", &from, &presence("x@b", ""), false));
+    }
+}

@@ -1,0 +1,219 @@
+//! The stanzas of a stream in both directions, whichever server opened it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use wello_store::StoreError;
+use wello_stream::s2s::{Exchange, Exchanged, Former, Pair, Remains, Verdict, Verification};
+use wello_wire::error::StanzaError;
+
+use super::S2sServer;
+use super::outbox::Charge;
+use super::policy;
+use crate::ledger::Ledger;
+
+/// Stanzas that are written in one go.
+const WRITE_BATCH_BYTES: usize = 64 * 1024;
+/// How long the other server may take to acknowledge something: longer than its disk ever takes, and
+/// shorter than TCP needs to find out that nobody is there.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// For what is not on stable storage yet when a stream ends.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What goes on on a stream between its task and the rest of the server.
+pub struct Traffic {
+    server: Arc<S2sServer>,
+    /// What the other server showed in the handshake.
+    certificates: Vec<CertificateDer<'static>>,
+    ledger: Ledger,
+    verdicts: FuturesUnordered<BoxFuture<'static, (Pair, Verdict)>>,
+    /// What is sent here.
+    charges: Vec<Charge>,
+    woken: Arc<Notify>,
+    /// What the other server has acknowledged, and until when there has to be more.
+    acknowledged: u32,
+    answer_by: Option<Instant>,
+}
+
+/// Why a task that waited has something to do.
+pub enum Wake {
+    /// Something is to be sent.
+    Work,
+    /// A claim has been verified.
+    Concluded(Pair, Verdict),
+    /// The other server does not acknowledge what it gets.
+    Overdue,
+}
+
+impl Traffic {
+    pub fn new(server: Arc<S2sServer>, woken: Arc<Notify>) -> Traffic {
+        Traffic {
+            certificates: Vec::new(),
+            ledger: Ledger::default(),
+            verdicts: FuturesUnordered::new(),
+            charges: Vec::new(),
+            woken,
+            acknowledged: 0,
+            answer_by: None,
+            server,
+        }
+    }
+
+    /// The other server has shown these.
+    pub fn certify(&mut self, certificates: Vec<CertificateDer<'static>>) {
+        self.certificates = certificates;
+    }
+
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// Sends what is in an outbox.
+    pub fn serve(&mut self, charge: Charge) {
+        self.charges.push(charge.moved(&self.woken));
+    }
+
+    pub fn woken(&self) -> &Arc<Notify> {
+        &self.woken
+    }
+
+    /// Ends the service of all outboxes.
+    pub fn take_charges(&mut self) -> Vec<Charge> {
+        std::mem::take(&mut self.charges)
+    }
+
+    /// Handles what the stream has brought. Returns what became of a claim if that is known at once.
+    pub async fn receive(
+        &mut self,
+        exchanged: Exchanged,
+        exchange: &Exchange,
+    ) -> Option<(Pair, Verdict)> {
+        match exchanged {
+            Exchanged::Stanza(stanza) => {
+                let ticket = self.server.kernel.handle_remote(stanza).await;
+                if let Some(ticket) = ticket.filter(|_| exchange.is_managed()) {
+                    self.ledger.remember(ticket, exchange.handled());
+                }
+            }
+            Exchanged::AcknowledgementWanted => self.ledger.ask(exchange.handled()),
+            Exchanged::Claim(claim) => return self.verify(claim),
+            Exchanged::Unhandled(stanzas) => {
+                // Only streams of our own are gone on with by us, and they serve one outbox.
+                if let Some(charge) = self.charges.first() {
+                    charge.put_back(stanzas);
+                }
+            }
+            Exchanged::Unknown(stanzas) => self.server.give_back_lost(stanzas).await,
+        }
+        None
+    }
+
+    fn verify(&mut self, claim: Verification) -> Option<(Pair, Verdict)> {
+        let server = Arc::clone(&self.server);
+        let (verdict, reason) = server.judge(&claim.pair.from);
+        let trusted = server.trusts(&self.certificates, &claim.pair.from).is_ok();
+        let refused = |text| Some(Verdict::Unknown(StanzaError::policy_violation(text)));
+        let at_once = match verdict {
+            policy::Verdict::Denied => {
+                tracing::debug!(pair = %claim.pair, reason, "turned away");
+                refused("this server does not talk to yours")
+            }
+            // XEP-0344: a certificate says more than DNS.
+            _ if trusted => Some(Verdict::Valid),
+            policy::Verdict::Certificate => refused("a valid certificate is required"),
+            policy::Verdict::Either => None,
+        };
+        let pair = claim.pair.clone();
+        match at_once {
+            Some(verdict) => Some((pair, verdict)),
+            None => {
+                self.verdicts.push(Box::pin(async move { (pair, server.verify(claim).await) }));
+                None
+            }
+        }
+    }
+
+    /// Puts what waits into the output, as much as is written in one go; `true` if there is more.
+    pub fn drain(&mut self, exchange: &mut Exchange) -> bool {
+        let mut more = false;
+        for charge in &self.charges {
+            for stanza in charge.take(WRITE_BATCH_BYTES) {
+                self.server.kernel.metrics.remote_stanzas_sent.count(stanza.kind);
+                exchange.send(stanza);
+            }
+            more |= charge.has_stanzas();
+        }
+        exchange.request_acknowledgement(!more);
+        self.watch(exchange);
+        more
+    }
+
+    /// Keeps account of what the other server acknowledges.
+    fn watch(&mut self, exchange: &Exchange) {
+        let held = exchange.unacknowledged_bytes();
+        self.charges.iter().for_each(|charge| charge.hold(held));
+        let progress = exchange.acknowledged() != self.acknowledged;
+        self.acknowledged = exchange.acknowledged();
+        if held == 0 {
+            self.answer_by = None;
+        } else if progress || self.answer_by.is_none() {
+            self.answer_by = Some(Instant::now() + ANSWER_TIMEOUT);
+        }
+    }
+
+    /// Acknowledges what is on stable storage, if the other server asked.
+    pub fn settle(&mut self, exchange: &mut Exchange) -> Result<(), StoreError> {
+        if let Some(durable) = self.ledger.settle(exchange.handled())? {
+            exchange.acknowledge(durable);
+        }
+        Ok(())
+    }
+
+    /// Acknowledges everything, before the stream is closed (XEP-0198, section 4).
+    pub async fn part(&mut self, exchange: &mut Exchange) {
+        if exchange.is_managed() && self.settled().await {
+            exchange.acknowledge(exchange.handled());
+        }
+    }
+
+    async fn settled(&mut self) -> bool {
+        timeout(SETTLE_TIMEOUT, self.ledger.settled()).await.unwrap_or(false)
+    }
+
+    /// What can be gone on with of a stream that has ended. Tells the senders of what is lost.
+    pub async fn salvage(&mut self, remains: Remains) -> Option<Former> {
+        let Remains { former, mut unknown } = remains;
+        // The other server may be told that something was handled only if that is true.
+        let settled = self.settled().await;
+        let former = match (former, settled) {
+            (Some(former), false) => {
+                unknown.extend(former.into_unacknowledged());
+                None
+            }
+            (former, _) => former,
+        };
+        self.server.give_back_lost(unknown).await;
+        former
+    }
+
+    /// Waits until there is something to do. May be dropped and called again.
+    pub async fn wait(&mut self) -> Wake {
+        let overdue = async {
+            match self.answer_by {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.woken.notified() => Wake::Work,
+            () = self.ledger.progress() => Wake::Work,
+            Some((pair, verdict)) = self.verdicts.next() => Wake::Concluded(pair, verdict),
+            () = overdue => Wake::Overdue,
+        }
+    }
+}
