@@ -93,7 +93,8 @@ impl Kernel {
         let guests = config.guest_domains();
         let files = Files::open(&config, &store, clock.clone()).map_err(std::io::Error::other)?;
         let blocklist = Blocklist::open(&config.blocklists.files);
-        let blocklist = blocklist.map_err(std::io::Error::other)?;
+        let named = |error| std::io::Error::other(format!("blocklists.files: {error}"));
+        let blocklist = blocklist.map_err(named)?;
         Ok(Arc::new(Kernel {
             hosts: config.domains().into_iter().map(str::to_owned).chain(guests).collect(),
             config,
