@@ -23,14 +23,14 @@ use wello_wire::xml::Element;
 /// Remembers which clients are to be told when their credentials come to an end.
 #[derive(Default)]
 pub struct ExternalServices {
-    told: Mutex<HashMap<FullJid, Told>>,
+    /// By client and type of service.
+    told: Mutex<HashMap<(FullJid, String), Told>>,
 }
 
 /// What a session was last told of the services of a type.
 #[derive(Clone)]
 struct Told {
     host: Jid,
-    kind: String,
     expires: Timestamp,
 }
 
@@ -113,26 +113,25 @@ impl ExternalServices {
     /// Section 3.2: whoever has asked for services of a type can be told what changes.
     fn remember(&self, session: &Session, host: Jid, kind: String, services: &[Service]) {
         let Some(expires) = first_end(services, &kind) else { return };
-        self.told.lock().insert(session.jid.clone(), Told { host, kind, expires });
+        self.told.lock().insert((session.jid.clone(), kind), Told { host, expires });
     }
 
-    async fn renew(&self, kernel: &Arc<Kernel>, client: FullJid, told: Told) {
-        let account = client.bare();
-        let services = kernel.external_services(&account);
-        let push = Element::new("services", ns::EXTDISCO)
-            .with_attr("type", told.kind.as_str())
-            .with_children(
+    async fn renew(&self, kernel: &Arc<Kernel>, asked: (FullJid, String), host: Jid) {
+        let (client, kind) = &asked;
+        let services = kernel.external_services(&client.bare());
+        let push =
+            Element::new("services", ns::EXTDISCO).with_attr("type", kind.as_str()).with_children(
                 services
                     .iter()
-                    .filter(|service| service.kind == told.kind)
+                    .filter(|service| service.kind == *kind)
                     .map(|service| service.to_element().with_attr("action", "modify")),
             );
-        if let Some(expires) = first_end(&services, &told.kind)
-            && let Some(known) = self.told.lock().get_mut(&client)
+        if let Some(expires) = first_end(&services, kind)
+            && let Some(known) = self.told.lock().get_mut(&asked)
         {
             known.expires = expires;
         }
-        let iq = Stanza::iq(IqType::Set, random_id()).with_from(told.host).with_to(client);
+        let iq = Stanza::iq(IqType::Set, random_id()).with_from(host).with_to(asked.0);
         kernel.route(iq.with_child(push)).await;
     }
 }
@@ -140,7 +139,7 @@ impl ExternalServices {
 #[async_trait]
 impl SessionEvents for ExternalServices {
     async fn ended(&self, _kernel: &Arc<Kernel>, session: &Arc<Session>) {
-        self.told.lock().remove(&session.jid);
+        self.told.lock().retain(|(client, _), _| *client != session.jid);
     }
 }
 
@@ -152,12 +151,12 @@ impl Chore for ExternalServices {
 
     async fn run(&self, kernel: &Arc<Kernel>) {
         let limit = kernel.clock.now().saturating_add(AHEAD);
-        let ending = |(client, told): (&FullJid, &Told)| {
-            (told.expires < limit).then(|| (client.clone(), told.clone()))
+        let ending = |(asked, told): (&(FullJid, String), &Told)| {
+            (told.expires < limit).then(|| (asked.clone(), told.host.clone()))
         };
         let ending: Vec<_> = self.told.lock().iter().filter_map(ending).collect();
-        for (client, told) in ending {
-            self.renew(kernel, client, told).await;
+        for (asked, host) in ending {
+            self.renew(kernel, asked, host).await;
         }
     }
 }

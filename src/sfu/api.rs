@@ -205,6 +205,13 @@ pub enum Command {
         mid: Mid,
         layer: Option<Rid>,
     },
+    /// How many cameras of those who have spoken last the receiver wants, not counting what it sends
+    /// itself by these legs; `None`: as many as everybody gets.
+    Watch {
+        leg: LegId,
+        speakers: Option<usize>,
+        own: Vec<LegId>,
+    },
     Close {
         leg: LegId,
     },

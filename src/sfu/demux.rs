@@ -26,6 +26,7 @@ pub enum Kind<'a> {
 }
 
 const STUN_HEADER: usize = 20;
+const RTP_HEADER: usize = 12;
 const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
 const USERNAME: u16 = 0x0006;
@@ -59,6 +60,14 @@ fn stun(datagram: &[u8]) -> Option<Kind<'_>> {
         }
         rest = tail.get(length.next_multiple_of(4)..)?;
     }
+}
+
+/// The source of a media packet (RFC 3550, section 5.1); reports, which look like it, have other
+/// types (RFC 5761, section 4).
+pub fn source(datagram: &[u8]) -> Option<u32> {
+    let (head, source) = datagram.get(..RTP_HEADER)?.split_last_chunk::<4>()?;
+    let is_media = matches!(head[0], 128..=191) && !matches!(head[1], 192..=223);
+    is_media.then(|| u32::from_be_bytes(*source))
 }
 
 /// Where the legs are.
@@ -152,6 +161,17 @@ mod tests {
         assert_eq!(kind(&[128, 0]), Kind::Secured);
         assert_eq!(kind(&[70, 0]), Kind::Foreign);
         assert_eq!(kind(&[]), Kind::Foreign);
+    }
+
+    #[test]
+    fn media_packets_have_a_source() {
+        let mut packet = [128, 96, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 9];
+        assert_eq!(source(&packet), Some(0x0102));
+        assert_eq!(source(&packet[..11]), None);
+        // A sender report, and a connectivity check.
+        packet[1] = 200;
+        assert_eq!(source(&packet), None);
+        assert_eq!(source(&check("ours:theirs")), None);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Leg<P> {
     pub connected: bool,
     /// From the opening until media could pass.
     pub joined_after: Option<Duration>,
+    /// How much of the conference it wants to see, if not all that there is.
+    pub view: Option<View>,
     /// It has something to send.
     pub dirty: bool,
     /// The earliest of its entries among the timers.
@@ -30,6 +32,13 @@ pub struct Leg<P> {
     pub trials: Trials,
     /// When it is given up, unless a check succeeds before.
     patience: Option<Instant>,
+}
+
+/// A wish for the cameras of so many who have spoken last.
+pub struct View {
+    pub speakers: usize,
+    /// The legs by which its client sends.
+    pub own: Vec<LegId>,
 }
 
 /// What its network carries.
@@ -63,6 +72,7 @@ impl<P> Leg<P> {
             outputs: Vec::new(),
             connected: false,
             joined_after: None,
+            view: None,
             dirty: false,
             timer: None,
             opened: now,

@@ -23,6 +23,8 @@ pub struct Output {
     pub leg: LegId,
     pub source: u32,
     pub paused: bool,
+    /// Its receiver looks at others.
+    pub hidden: bool,
     /// The place of the best layer that the receiver wants.
     pub most: Option<usize>,
     /// How often the layer has changed.
@@ -75,6 +77,7 @@ impl Output {
             leg,
             source: spec.source,
             paused: false,
+            hidden: false,
             most: None,
             switches: 0,
             media: spec.media,
@@ -92,6 +95,7 @@ impl Output {
             leg: LegId(0),
             source: 0,
             paused: false,
+            hidden: false,
             most: None,
             switches: 0,
             media: if codec == Codec::Opus { Media::Audio } else { Media::Video },
@@ -144,6 +148,11 @@ impl Output {
         reason
     }
 
+    /// Whether its receiver does not want it now.
+    pub fn is_idle(&self) -> bool {
+        self.paused || self.hidden
+    }
+
     /// From now on nothing is sent; it begins again with a picture that stands alone.
     pub fn interrupt(&mut self) {
         self.current = None;
@@ -166,7 +175,10 @@ impl Output {
             return Verdict::Drop;
         };
         let pt = *pt;
-        if self.paused {
+        if self.hidden {
+            self.interrupt();
+        }
+        if self.is_idle() {
             return Verdict::Drop;
         }
         let header = bitstream::header(codec, &packet.payload);
@@ -302,6 +314,7 @@ mod tests {
             marker: true,
             marks: Marks::default(),
             arrived,
+            captured: None,
             payload: payload[..].into(),
         }
     }

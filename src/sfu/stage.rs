@@ -30,9 +30,10 @@ impl Stage {
         }
     }
 
-    /// Whether it is among so many that have spoken last; 0: all are.
-    pub fn shows(&self, leg: LegId, places: usize) -> bool {
-        places == 0 || !self.order.iter().skip(places).any(|known| *known == leg)
+    /// Whether it is among so many that have spoken last, if those are not counted who look on.
+    pub fn shows(&self, leg: LegId, places: usize, onlookers: &[LegId]) -> bool {
+        let others = self.order.iter().filter(|known| !onlookers.contains(known));
+        !others.skip(places).any(|known| *known == leg)
     }
 }
 
@@ -45,7 +46,7 @@ mod tests {
         let mut stage = Stage::default();
         (1..=4).for_each(|leg| stage.enter(LegId(leg)));
         let seen = |stage: &Stage, places| {
-            (1..=5).filter(|leg| stage.shows(LegId(*leg), places)).collect::<Vec<u64>>()
+            (1..=5).filter(|leg| stage.shows(LegId(*leg), places, &[])).collect::<Vec<u64>>()
         };
         // 5 is a screen.
         assert_eq!(seen(&stage, 2), [1, 2, 5]);
@@ -53,10 +54,12 @@ mod tests {
         assert_eq!(seen(&stage, 2), [1, 4, 5]);
         stage.speaks(LegId(3));
         assert_eq!(seen(&stage, 2), [3, 4, 5]);
+        // 3 sees others than itself.
+        assert!(stage.shows(LegId(1), 2, &[LegId(3)]) && !stage.shows(LegId(2), 2, &[LegId(3)]));
         stage.leave(LegId(4));
         stage.enter(LegId(3));
         // 4 is on no stage any more.
         assert_eq!(seen(&stage, 2), [1, 3, 4, 5]);
-        assert_eq!(seen(&stage, 0), [1, 2, 3, 4, 5]);
+        assert_eq!(seen(&stage, 0), [4, 5]);
     }
 }

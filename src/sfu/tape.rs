@@ -20,6 +20,8 @@ pub struct Taped {
     /// It ends a picture.
     pub marker: bool,
     pub arrived: Instant,
+    /// By the clock of its sender, in microseconds since 1970, once he has told of it.
+    pub captured: Option<i64>,
     pub payload: Arc<[u8]>,
 }
 

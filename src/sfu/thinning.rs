@@ -170,6 +170,7 @@ mod tests {
             marker: false,
             marks: Marks::default(),
             arrived: Instant::now(),
+            captured: None,
             payload: [][..].into(),
         }
     }

@@ -63,6 +63,21 @@ export const tests = {
     }
   },
 
+  "who comes by a link that is taken back is out": async (t) => {
+    const [romeo] = await council(t, ["romeo"]);
+    const link = await guestLink(romeo);
+    const ann = await t.browser.device({ user: "Ann" }, {}, link);
+    await ann.page.getByLabel("Your name").fill("Ann");
+    await enter(ann);
+    await romeo.button("Links for guests").click();
+    const listed = romeo.page.getByRole("dialog");
+    await listed.getByText(`by ${romeo.account.user}@`).waitFor();
+    await t.picture(romeo.page, "guest-links");
+    await listed.getByRole("button", { name: "Take back" }).click();
+    await listed.getByText("There are no links.").waitFor();
+    await romeo.page.locator(`[data-nick="Ann"]`).waitFor({ state: "detached" });
+  },
+
   "a link that is not valid says so": async (t) => {
     const link = `${t.server.origin}/join/hall@conference.localhost#guessed`;
     const ann = await t.browser.device({ user: "Ann" }, {}, link);

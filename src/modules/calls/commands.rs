@@ -14,15 +14,17 @@ use wello_wire::xml::Element;
 
 use super::Calls;
 use super::figures::FIGURES;
-use super::recording::{START, STOP};
+use super::recording::{PAUSE, RESUME, START, STOP};
 
 /// Invites everybody in the room into the conference.
 const RING: &str = "urn:wello:calls:0#ring";
 /// All commands, and what they are called.
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 6] = [
     (RING, "Ring everybody"),
     (FIGURES, "How the participants do"),
     (START, "Record the call"),
+    (PAUSE, "Pause the recording"),
+    (RESUME, "Go on with the recording"),
     (STOP, "End the recording"),
 ];
 
@@ -45,6 +47,8 @@ impl Calls {
             RING => self.ring_for(kernel, from, to).await?,
             FIGURES => form = Some(self.figures_for(kernel, from, to).await?),
             START => self.start_recording(kernel, from, to).await?,
+            PAUSE => self.pause_recording(kernel, from, to).await?,
+            RESUME => self.resume_recording(kernel, from, to).await?,
             STOP => self.stop_recording(kernel, from, to).await?,
             _ => return Err(StanzaError::item_not_found("no such command")),
         }
@@ -95,7 +99,7 @@ impl Calls {
             name: Some(name.to_owned()),
         };
         let works = |(node, _): &(&str, &str)| {
-            ![START, STOP].contains(node) || self.recordings.are_allowed()
+            ![START, PAUSE, RESUME, STOP].contains(node) || self.recordings.are_allowed()
         };
         let items = match node.as_deref() {
             Some(ns::COMMANDS) => COMMANDS.into_iter().filter(works).map(item).collect(),

@@ -77,8 +77,7 @@ impl Shard {
             }
             self.take_datagrams(&mut socket, now);
             self.engine.handle_timeout(now);
-            self.engine.flush(now);
-            self.send(&mut socket, &streams);
+            self.send(&mut socket, &streams, now);
             self.record();
             self.tell();
             if now >= figures {
@@ -119,8 +118,8 @@ impl Shard {
         }
     }
 
-    fn send(&mut self, socket: &mut Open, streams: &Streams) {
-        while let Some(outgoing) = self.engine.poll_outgoing() {
+    fn send(&mut self, socket: &mut Open, streams: &Streams, now: Instant) {
+        while let Some(outgoing) = self.engine.poll_outgoing(now) {
             let Outgoing { transport, destination, ref contents, .. } = outgoing;
             match transport {
                 Transport::Udp => socket.send(&outgoing),

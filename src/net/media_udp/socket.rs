@@ -113,11 +113,7 @@ impl Open {
             let mut chunks = self.buffers.chunks_mut(MESSAGE);
             let mut slices: [IoSliceMut<'_>; MESSAGES] =
                 std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-            let received = self.socket.try_io(Interest::READABLE, || {
-                self.state.recv((&self.socket).into(), &mut slices, &mut metas)
-            });
-            // Errors that come back from where we sent to (ICMP) are of no use here.
-            let Ok(count) = received else { return };
+            let count = read(&self.socket, &self.state, &mut slices, &mut metas);
             for (meta, buffer) in metas[..count].iter().zip(self.buffers.chunks(MESSAGE)) {
                 let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
                 let to = meta.dst_ip.unwrap_or(self.local.ip()).to_canonical();
@@ -171,6 +167,22 @@ impl Open {
             _ => address,
         }
     }
+}
+
+/// Messages that were there. Fewer than there was room for were all: the socket is not asked once
+/// more to say so. Errors that come back from where we sent to (ICMP) are of no use here.
+fn read(
+    socket: &UdpSocket,
+    state: &UdpSocketState,
+    slices: &mut [IoSliceMut<'_>],
+    metas: &mut [RecvMeta],
+) -> usize {
+    let mut count = 0;
+    let _ = socket.try_io(Interest::READABLE, || {
+        count = state.recv(socket.into(), slices, metas)?;
+        if count < MESSAGES { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    count
 }
 
 impl Burst {

@@ -8,7 +8,7 @@ use crate::api::{
     Command, Credentials, Event, LegId, LegSpec, Media, Mid, OutputSpec, Rid, TrackId, TrackSpec,
     Why,
 };
-use crate::leg::{Leg, Sent};
+use crate::leg::{Leg, Sent, View};
 use crate::output::Output;
 use crate::peer::Peer;
 use crate::track::Track;
@@ -38,6 +38,11 @@ impl<P: Peer> Engine<P> {
                 self.change_output(leg, &mid, |track_layers, output| {
                     output.most = layer.as_ref().and_then(track_layers);
                 });
+            }
+            Command::Watch { leg, speakers, own } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    leg.view = speakers.map(|speakers| View { speakers, own });
+                }
             }
             Command::Close { leg } => self.close(leg, None),
         }

@@ -52,7 +52,7 @@ impl<P: Peer> Engine<P> {
 fn demand(tracks: &HashMap<TrackId, Track>, leg: LegId, sent: &Sent, now: Instant) -> Demand {
     let track = tracks.get(&sent.track).filter(|track| track.forwarded && !track.held_back);
     let output = track.and_then(|track| Some((track, track.output(leg, sent.source)?)));
-    let Some((track, output)) = output.filter(|(_, output)| !output.paused) else {
+    let Some((track, output)) = output.filter(|(_, output)| !output.is_idle()) else {
         return Demand::default();
     };
     match track.media {

@@ -29,8 +29,8 @@ pub use figures::Totals;
 
 /// The engine of one shard: all legs of a conference are in the same one.
 ///
-/// After each call of a `handle_…` what has to be sent waits in [`Engine::poll_outgoing`], once
-/// [`Engine::flush`] has been called; several datagrams may be handled before it.
+/// After each call of a `handle_…` what has to be sent waits in [`Engine::poll_outgoing`]; several
+/// datagrams may be handled before it.
 pub struct Engine<P: Peer = WebRtc> {
     common: P::Common,
     here: Vec<SocketAddr>,
@@ -152,17 +152,16 @@ impl<P: Peer> Engine<P> {
         self.directory.at((transport, client)).is_some()
     }
 
-    /// Sends what was written since the last time.
-    pub fn flush(&mut self, now: Instant) {
-        while let Some(id) = self.dirty.pop() {
+    /// Leg by leg what was written to it: the first ones have it while others are still encrypted.
+    pub fn poll_outgoing(&mut self, now: Instant) -> Option<Outgoing> {
+        while self.outgoing.is_empty()
+            && let Some(id) = self.dirty.pop()
+        {
             if let Some(leg) = self.legs.get_mut(&id) {
                 leg.dirty = false;
                 self.drive(id, now);
             }
         }
-    }
-
-    pub fn poll_outgoing(&mut self) -> Option<Outgoing> {
         self.outgoing.pop_front()
     }
 
@@ -248,11 +247,17 @@ impl<P: Peer> Engine<P> {
             return track.hold_back();
         }
         track.held_back = false;
+        let stage = self.conferences.get(&track.conference).map(|conference| &conference.stage);
         let mut outputs = std::mem::take(&mut track.outputs);
         for output in &mut outputs {
             let Some(leg) = self.legs.get_mut(&output.leg).filter(|leg| leg.connected) else {
                 continue;
             };
+            output.hidden =
+                track.media == Media::Video
+                    && leg.view.as_ref().zip(stage).is_some_and(|(view, stage)| {
+                        !stage.shows(track.leg, view.speakers, &view.own)
+                    });
             let target = track.target(output.ceiling(), now);
             match output.take(packet, codec, target) {
                 Verdict::Send(sending) => {
@@ -293,7 +298,10 @@ impl<P: Peer> Engine<P> {
         let Some(conference) = self.conferences.get(&track.conference) else { return false };
         match track.media {
             Media::Audio => conference.speakers.is_idle(id),
-            Media::Video => !conference.stage.shows(track.leg, self.limits.last_speakers),
+            Media::Video => {
+                let places = self.limits.last_speakers;
+                places > 0 && !conference.stage.shows(track.leg, places, &[])
+            }
         }
     }
 

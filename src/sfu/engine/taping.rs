@@ -43,6 +43,7 @@ impl<P: Peer> Engine<P> {
                     timestamp: sending.timestamp,
                     marker: sending.marker,
                     arrived: sending.arrived,
+                    captured: packet.captured,
                     payload: sending.payload,
                 };
                 self.totals.untaped += u64::from(!self.tape.push(taped));

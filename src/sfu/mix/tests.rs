@@ -44,6 +44,7 @@ impl Singer {
             marker: false,
             marks: Marks::default(),
             arrived: now,
+            captured: None,
             payload: payload.into(),
         };
         (LegId(self.id), packet)

@@ -79,6 +79,7 @@ impl Said {
             marker: self.begins,
             marks: Marks::default(),
             arrived: now,
+            captured: None,
             payload: self.payload.into(),
         }
     }

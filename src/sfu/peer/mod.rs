@@ -139,6 +139,9 @@ pub struct Packet {
     pub marker: bool,
     pub marks: Marks,
     pub arrived: Instant,
+    /// When it was captured by the clock of its sender, in microseconds since 1970, as his last
+    /// report says (RFC 3550, section 6.4.1).
+    pub captured: Option<i64>,
     pub payload: Arc<[u8]>,
 }
 

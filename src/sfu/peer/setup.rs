@@ -41,7 +41,7 @@ pub fn configure(identity: &Identity, spec: &LegSpec) -> RtcConfig {
 
 /// Estimation doubles the cost of a packet. So it is for clients that only receive on a leg and that
 /// report on each packet, which the signalling agrees on where there are layers to choose from.
-fn is_estimated(spec: &LegSpec) -> bool {
+pub fn is_estimated(spec: &LegSpec) -> bool {
     let reports = spec.extensions.iter().any(|(_, uri)| uri == TRANSPORT_CC);
     reports && spec.tracks.is_empty()
 }

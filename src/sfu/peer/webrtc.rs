@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::config::{CryptoProvider, DtlsCert};
@@ -13,11 +13,12 @@ use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, VideoOrientation, V
 use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
 use super::figures::Gathered;
-use super::setup::{FIRST_ESTIMATE, configure};
+use super::setup::{FIRST_ESTIMATE, configure, is_estimated};
 use super::{
     Datagram, Marks, Outgoing, Packet, Peer, PeerError, Polled, Report, Sending, Transport,
 };
 use crate::api::{Credentials, Fingerprint, LegSpec, Media, OutputSpec, Rid, TrackId, TrackSpec};
+use crate::demux;
 
 pub use super::setup::{AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC};
 
@@ -68,6 +69,20 @@ pub struct WebRtc {
     /// The client reports, so that estimates are more than what was assumed.
     reports: bool,
     aspired: u64,
+    pending: Pending,
+    /// Packets are paced: after each one time has to pass, be it none.
+    paced: bool,
+    now: Instant,
+}
+
+/// What str0m may still have to say. To be asked costs it as much as a packet does, so it is not
+/// asked where the answer is known.
+#[derive(Clone, Copy)]
+enum Pending {
+    /// Whatever follows from a datagram, a command or a timer.
+    Anything,
+    /// What was written since it said that nothing is due until then. Packets come last of all.
+    Packets { left: usize, until: Instant },
 }
 
 struct Known {
@@ -113,6 +128,9 @@ impl Peer for WebRtc {
             gathered: Gathered::default(),
             reports: false,
             aspired: 0,
+            pending: Pending::Anything,
+            paced: is_estimated(spec),
+            now,
         };
         for track in &spec.tracks {
             leg.add_track(track)?;
@@ -130,6 +148,8 @@ impl Peer for WebRtc {
     fn receive(&mut self, datagram: &Datagram<'_>, now: Instant) -> Result<(), PeerError> {
         match received(datagram) {
             Some(receive) => {
+                self.pending = Pending::Anything;
+                self.now = now;
                 let handled = self.rtc.handle_input(Input::Receive(now, receive));
                 handled.map_err(|error| self.failed(&error))
             }
@@ -138,33 +158,50 @@ impl Peer for WebRtc {
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), PeerError> {
-        self.rtc.handle_input(Input::Timeout(now)).map_err(|error| self.failed(&error))
+        match self.pending {
+            Pending::Packets { left: 0, until } if now < until => return Ok(()),
+            Pending::Packets { until, .. } if now < until => {}
+            Pending::Packets { .. } | Pending::Anything => self.pending = Pending::Anything,
+        }
+        self.now = now;
+        self.pass_time()
     }
 
     fn poll(&mut self) -> Result<Polled, PeerError> {
+        if let Pending::Packets { left: 0, until } = self.pending {
+            return Ok(Polled::Until(until));
+        }
         let output = self.rtc.poll_output().map_err(|error| self.failed(&error))?;
         Ok(match output {
-            Output::Timeout(until) => Polled::Until(until),
-            Output::Transmit(transmit) => Polled::Send(Outgoing {
-                transport: match transmit.proto {
-                    Protocol::Udp => Transport::Udp,
-                    Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => Transport::Tcp,
-                },
-                source: transmit.source,
-                destination: transmit.destination,
-                contents: transmit.contents.into(),
-            }),
+            Output::Timeout(until) => {
+                self.pending = Pending::Packets { left: 0, until };
+                Polled::Until(until)
+            }
+            Output::Transmit(transmit) => {
+                self.count(&transmit.contents)?;
+                Polled::Send(Outgoing {
+                    transport: match transmit.proto {
+                        Protocol::Udp => Transport::Udp,
+                        Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => Transport::Tcp,
+                    },
+                    source: transmit.source,
+                    destination: transmit.destination,
+                    contents: transmit.contents.into(),
+                })
+            }
             Output::Event(event) => self.event(event),
         })
     }
 
     fn restart(&mut self, local: &Credentials, remote: &Credentials) {
+        self.pending = Pending::Anything;
         let mut direct = self.rtc.direct_api();
         direct.set_local_ice_credentials(credentials(local));
         direct.set_remote_ice_credentials(credentials(remote));
     }
 
     fn add_track(&mut self, track: &TrackSpec) -> Result<(), PeerError> {
+        self.pending = Pending::Anything;
         // As it is read from header extensions.
         let mid = self.unused(StrMid::from(track.mid.as_str()))?;
         let mut direct = self.rtc.direct_api();
@@ -183,6 +220,7 @@ impl Peer for WebRtc {
     }
 
     fn remove_track(&mut self, track: TrackId) {
+        self.pending = Pending::Anything;
         if let Some(place) = self.tracks.iter().position(|known| known.track == track) {
             let known = self.tracks.swap_remove(place);
             self.rtc.direct_api().remove_media(known.mid);
@@ -190,6 +228,7 @@ impl Peer for WebRtc {
     }
 
     fn add_output(&mut self, output: &OutputSpec) -> Result<(), PeerError> {
+        self.pending = Pending::Anything;
         let (source, rtx) = (Ssrc::from(output.source), output.rtx.map(Ssrc::from));
         let taken = self.outputs.iter().any(|(_, known, _)| *known == source);
         if taken {
@@ -216,6 +255,7 @@ impl Peer for WebRtc {
     }
 
     fn remove_output(&mut self, source: u32) {
+        self.pending = Pending::Anything;
         let place = self.outputs.iter().position(|(_, known, _)| **known == source);
         if let Some(place) = place {
             let (mid, ..) = self.outputs.swap_remove(place);
@@ -224,6 +264,7 @@ impl Peer for WebRtc {
     }
 
     fn request_keyframe(&mut self, track: TrackId, layer: usize) {
+        self.pending = Pending::Anything;
         let Some(known) = self.tracks.iter().find(|known| known.track == track) else { return };
         let (mid, rid) = (known.mid, known.layers.get(layer).copied());
         if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(mid, rid) {
@@ -263,6 +304,9 @@ impl Peer for WebRtc {
             write = write.vp8_patch(patch);
         }
         stream.write_rtp(write);
+        if let Pending::Packets { left, .. } = &mut self.pending {
+            *left += 1;
+        }
     }
 
     fn aspire(&mut self, rate: u64) {
@@ -270,6 +314,7 @@ impl Peer for WebRtc {
         let rate = rate.next_multiple_of(ASPIRED_STEP);
         if self.aspired != rate {
             self.aspired = rate;
+            self.pending = Pending::Anything;
             self.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(rate));
         }
     }
@@ -283,6 +328,7 @@ impl WebRtc {
     /// For clients, in tests and measurements: the engine itself never calls an address that it was
     /// only told of.
     pub fn call(&mut self, address: SocketAddr) {
+        self.pending = Pending::Anything;
         if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
             self.rtc.add_remote_candidate(candidate);
         }
@@ -291,12 +337,14 @@ impl WebRtc {
     /// For clients in tests: the same by TCP.
     #[cfg(test)]
     pub(crate) fn add_remote_connection(&mut self, address: SocketAddr) {
+        self.pending = Pending::Anything;
         let candidate = Candidate::builder().tcp().host(address).tcptype(TcpType::Passive);
         self.rtc.add_remote_candidate(candidate.build().unwrap());
     }
 
     /// For clients likewise: a layer that is sent. Their media section is declared by the first.
     pub fn add_layer(&mut self, mid: &crate::api::Mid, layer: &Rid, source: u32) {
+        self.pending = Pending::Anything;
         let mid = StrMid::from_array(padded(mid.as_str()));
         let is_new = self.rtc.media(mid).is_none();
         let mut direct = self.rtc.direct_api();
@@ -305,6 +353,24 @@ impl WebRtc {
         }
         direct.declare_stream_tx(source.into(), None, mid, Some(rid(layer)));
         self.outputs.push((mid, source.into(), None));
+    }
+
+    fn pass_time(&mut self) -> Result<(), PeerError> {
+        let handled = self.rtc.handle_input(Input::Timeout(self.now));
+        handled.map_err(|error| self.failed(&error))
+    }
+
+    /// A datagram leaves; if it is one that was written, the next one may follow.
+    fn count(&mut self, datagram: &[u8]) -> Result<(), PeerError> {
+        let Pending::Packets { left, .. } = &mut self.pending else { return Ok(()) };
+        let source = demux::source(datagram);
+        if source.is_some_and(|source| self.outputs.iter().any(|(_, ours, _)| **ours == source)) {
+            *left = left.saturating_sub(1);
+            if *left > 0 && self.paced {
+                return self.pass_time();
+            }
+        }
+        Ok(())
     }
 
     fn event(&mut self, event: Event) -> Polled {
@@ -374,6 +440,7 @@ impl WebRtc {
                 orientation: values.video_orientation.map(|turned| turned as u8),
             },
             arrived: packet.timestamp,
+            captured: captured(&packet, clock(self.rtc.media(mid))),
             payload: packet.payload,
         })
     }
@@ -390,6 +457,20 @@ impl WebRtc {
         tracing::debug!(%error, connected = self.connected, "transport of a leg failed");
         if self.connected { PeerError::Transport } else { PeerError::Handshake }
     }
+}
+
+/// `clock`: of its timestamps, in Hz.
+fn captured(packet: &RtpPacket, clock: u32) -> Option<i64> {
+    let report = packet.last_sender_info?;
+    let reported = match report.ntp_time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).ok()?,
+        // Who has no clock counts from when it was switched on.
+        Err(before) => -i64::try_from(before.duration().as_micros()).ok()?,
+    };
+    // What is kept of it is extended by how often it has wrapped.
+    let then = report.rtp_time.numer() as u32;
+    let ticks = i64::from(packet.header.timestamp.wrapping_sub(then) as i32);
+    reported.checked_add(ticks * 1_000_000 / i64::from(clock))
 }
 
 /// Of RTP timestamps, in Hz.

@@ -151,8 +151,7 @@ impl World {
             self.deliver_by(outgoing.transport, outgoing.source, &outgoing.contents);
         }
         self.engine.handle_timeout(self.now);
-        self.engine.flush(self.now);
-        while let Some(outgoing) = self.engine.poll_outgoing() {
+        while let Some(outgoing) = self.engine.poll_outgoing(self.now) {
             self.sent += 1;
             if self.loss.is_some_and(|every| self.sent.is_multiple_of(every)) {
                 continue;

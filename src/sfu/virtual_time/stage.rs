@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::client::FRAME;
 use super::{World, output, track_id};
-use crate::api::{Media, OutputSpec};
+use crate::api::{Command, LegId, Media, OutputSpec};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -62,6 +62,28 @@ fn those_who_have_spoken_last_are_seen() {
     talk(&mut world, 3, 1, SECOND);
     let seen = received(&mut world, 3, Media::Video);
     assert!(seen[0] == 0 && seen[1] >= 48 && seen[2] >= 48, "{seen:?}");
+}
+
+#[test]
+fn a_receiver_sees_as_many_as_it_wants() {
+    let mut world = crowd(3, 0);
+    let watch = |world: &mut World, speakers| {
+        let (leg, own) = (LegId(3), vec![LegId(2)]);
+        world.engine.handle_command(Command::Watch { leg, speakers, own }, world.now);
+        world.clients[3].got.clear();
+        talk(world, 3, 1, SECOND * 2);
+        received(world, 3, Media::Video)
+    };
+    talk(&mut world, 3, 1, SECOND * 2);
+    let seen = watch(&mut world, Some(1));
+    // The one that is sent by its own client counts neither as seen nor as hidden.
+    assert!(seen[0] == 0 && seen[1] >= 95, "{seen:?}");
+    let seen = watch(&mut world, Some(0));
+    assert_eq!(seen[..2], [0, 0]);
+    let heard = received(&mut world, 3, Media::Audio);
+    assert!(heard.iter().all(|count| *count >= 95), "{heard:?}");
+    let seen = watch(&mut world, None);
+    assert!(seen.iter().all(|count| *count >= 95), "{seen:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ import { Icon } from "../ui/Icon";
 import { Composer } from "./Composer";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { ControlBar, Round } from "./ControlBar";
-import { GuestLinkButton } from "./GuestLinkButton";
+import { GuestLinkButtons } from "./GuestLinkButtons";
 import { MessageList } from "./MessageList";
 import { Video } from "./Video";
 
@@ -61,7 +61,7 @@ export function MeetingStage({ room, onLeave }: { room: string; onLeave: () => v
         <h1 ref={heading} tabIndex={-1} class="min-w-0 flex-1 truncate font-semibold outline-none">
           {name}
         </h1>
-        <GuestLinkButton room={room} />
+        <GuestLinkButtons room={room} />
         {!guest && (
           <IconButton icon="copy" label={t("meet.copy")} class="hover:bg-gray-700" onClick={copy} />
         )}

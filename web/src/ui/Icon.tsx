@@ -15,6 +15,7 @@ const PATHS = {
   focus: "M4 4h16v11H4zM4 18h4v2H4zM10 18h4v2h-4zM16 18h4v2h-4z",
   hangUp: "M3 14c0-6 18-6 18 0v2.5l-5-1V13c-3-1-5-1-8 0v2.5l-5 1z",
   leave: "M10 4H4v16h6M9 12h11M16 8l4 4-4 4",
+  link: "M10 14a4 4 0 0 0 6 0l4-4a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-4 4a4 4 0 0 0 6 6l1-1",
   microphone: "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3M5 11a7 7 0 0 0 14 0M12 18v3",
   microphoneOff:
     "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3M5 11a7 7 0 0 0 14 0M12 18v3M3 3l18 18",

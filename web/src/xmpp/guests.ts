@@ -6,6 +6,16 @@ import { children, form, formValues, xml } from "./xml";
 /** People without an account: docs/protocols/guests.md. */
 
 const CREATE = `${ns.guests}#create-link`;
+const LIST = `${ns.guests}#links`;
+const REVOKE = `${ns.guests}#revoke-link`;
+
+/** A link that holds, without what makes it one. */
+export interface GuestLink {
+  id: string;
+  expires: Date;
+  /** Who has made it. */
+  by: string;
+}
 
 /** Whether a room lets us make links for guests. */
 export async function mayInviteGuests(session: Session, room: string): Promise<boolean> {
@@ -15,11 +25,35 @@ export async function mayInviteGuests(session: Session, room: string): Promise<b
 
 /** The address of a page on which whoever has it comes into the room. */
 export async function makeGuestLink(session: Session, room: string): Promise<string> {
-  const attributes = { xmlns: ns.commands, node: CREATE, action: "execute" };
-  const answer = await session.set(xml("command", attributes, form(ns.guests, {})), room);
-  const url = formValues(children(answer, "x")[0]).get("url")?.[0];
+  const url = (await run(session, room, CREATE)).get("url")?.[0];
   if (!url) throw new Error("no link");
   return url;
+}
+
+/** The links of a room, the one that ends first before the others. */
+export async function guestLinks(session: Session, room: string): Promise<GuestLink[]> {
+  const lines = (await run(session, room, LIST)).get("links") ?? [];
+  return readLinks(lines);
+}
+
+export function readLinks(lines: string[]): GuestLink[] {
+  const links = lines.flatMap((line) => {
+    const [id, expires, by] = line.split(" ");
+    return id && expires && by ? [{ id, expires: new Date(expires), by }] : [];
+  });
+  return links.sort((one, other) => one.expires.getTime() - other.expires.getTime());
+}
+
+/** Takes a link back; who came by it is put out. */
+export async function revokeGuestLink(session: Session, room: string, id: string): Promise<void> {
+  await run(session, room, REVOKE, { id });
+}
+
+/** Has the room run a command at once (XEP-0050). */
+async function run(session: Session, room: string, node: string, fields = {}) {
+  const attributes = { xmlns: ns.commands, node, action: "execute" };
+  const answer = await session.set(xml("command", attributes, form(ns.guests, fields)), room);
+  return formValues(children(answer, "x")[0]);
 }
 
 /** What a link is good for. */

@@ -10,6 +10,7 @@ mod participant;
 mod peer;
 mod plain;
 mod recording;
+mod relay;
 mod sdp;
 #[path = "../black_box/server.rs"]
 #[allow(dead_code)]
@@ -21,7 +22,7 @@ use wello_wire::ns;
 use wello_wire::payload::jingle::{Action, Condition, Jingle};
 use wello_wire::xml::Element;
 
-use participant::{FOCUS, Participant, ROOM};
+use participant::{FOCUS, Participant, ROOM, Way};
 use server::Server;
 
 const CALLS: &str = "[calls]\naddresses = [\"127.0.0.1\"]\n";
@@ -55,7 +56,7 @@ async fn two_hear_and_see_each_other() {
 async fn who_is_reached_by_tcp_alone_takes_part() {
     let server = serve(&["juliet", "romeo"]).await;
     let mut juliet = Participant::enter(&server, "juliet").await;
-    juliet.only_tcp = true;
+    juliet.way = Way::OnlyTcp;
     juliet.unlock().await;
     juliet.call().await;
     let mut romeo = Participant::enter(&server, "romeo").await;

@@ -1,15 +1,19 @@
 //! Somebody with a client of XMPP, in a room, who joins its call.
 
 mod dialects;
+mod floods;
+mod layers;
+mod network;
 mod trouble;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wello_wire::ns;
-use wello_wire::payload::jingle::{Action, Jingle, Senders};
+use wello_wire::payload::jingle::{Action, Candidate, Jingle, Senders};
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
@@ -23,14 +27,21 @@ pub const ROOM: &str = "hall@conference.localhost";
 pub const FOCUS: &str = "hall@calls.localhost";
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Which ways to the server it learns of.
+pub enum Way {
+    All,
+    OnlyTcp,
+    /// What is there passes datagrams on.
+    Through(SocketAddr),
+}
+
 pub struct Participant {
     pub client: Client,
     name: String,
     /// The address that it calls.
     at: String,
     peers: Vec<Peer>,
-    /// It learns of no other ways to the server.
-    pub only_tcp: bool,
+    pub way: Way,
     heard: mpsc::Receiver<Heard>,
     hearing: mpsc::Sender<Heard>,
     /// What the focus has sent and nobody has looked at.
@@ -58,10 +69,10 @@ impl Participant {
     /// Somebody who is in no room.
     async fn log_in(server: &Server, name: &str) -> Participant {
         let client = Client::login(server, name, "one").await.unwrap();
-        let (hearing, heard) = mpsc::channel(64);
+        let (hearing, heard) = mpsc::channel(4096);
         let (name, at, waiting) = (name.to_owned(), FOCUS.to_owned(), Vec::new());
-        let (peers, only_tcp) = (Vec::new(), false);
-        Participant { client, name, at, peers, only_tcp, heard, hearing, waiting }
+        let (peers, way) = (Vec::new(), Way::All);
+        Participant { client, name, at, peers, way, heard, hearing, waiting }
     }
 
     /// Opens a new room to others, as it is.
@@ -151,8 +162,8 @@ impl Participant {
         self.answer("try").await
     }
 
-    /// Takes what the focus offers of another one.
-    pub async fn receive(&mut self, from: &str) {
+    /// Takes what the focus offers of another one; returns the offer.
+    pub async fn receive(&mut self, from: &str) -> Jingle {
         let offer = self.jingle(Action::SessionInitiate).await;
         let occupant = format!("{ROOM}/{from}");
         let tag = offer.others.iter().find(|other| other.is("stream", ns::CALLS)).unwrap();
@@ -164,6 +175,7 @@ impl Participant {
         self.say(&jingle).await;
         peer.connected().await;
         self.peers.push(peer);
+        offer
     }
 
     /// Waits until something of somebody has come.
@@ -245,14 +257,28 @@ impl Participant {
             self.client.send(&result).await.unwrap();
             let Some(jingle) = stanza.child("jingle", ns::JINGLE) else { continue };
             let mut jingle = Jingle::parse(jingle).unwrap();
-            if self.only_tcp {
-                let transports = jingle.contents.iter_mut().flat_map(|all| &mut all.transport);
-                transports.for_each(|all| all.candidates.retain(|one| one.protocol == "tcp"));
-            }
+            let transports = jingle.contents.iter_mut().flat_map(|all| &mut all.transport);
+            transports.for_each(|all| self.way.narrow(&mut all.candidates));
             if jingle.action == action {
                 return jingle;
             }
             self.waiting.push(jingle);
+        }
+    }
+}
+
+impl Way {
+    fn narrow(&self, candidates: &mut Vec<Candidate>) {
+        match *self {
+            Way::All => {}
+            Way::OnlyTcp => candidates.retain(|one| one.protocol == "tcp"),
+            Way::Through(relay) => {
+                candidates.retain(|one| one.protocol == "udp");
+                for candidate in candidates {
+                    candidate.address = Some(relay.ip());
+                    candidate.port = relay.port();
+                }
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability,
+    RtpCodecKind,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -48,6 +49,10 @@ const OPUS: Codec = Codec {
 };
 const VP8: Codec =
     Codec { kind: RtpCodecKind::Video, mime: "video/VP8", clock_rate: 90_000, channels: 0, pt: 96 };
+
+/// By these packets name their content and their layer (RFC 9143, RFC 8852).
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 
 pub struct Peer {
     connection: Arc<dyn PeerConnection>,
@@ -100,10 +105,28 @@ pub fn picture_of(name: &str) -> Payloads {
     Box::new(move || picture.clone())
 }
 
+/// Pictures that stand alone, ending with their numbers.
+pub fn numbered() -> Payloads {
+    let mut number = 0_u32;
+    Box::new(move || {
+        number += 1;
+        [&[0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0][..], &number.to_be_bytes()].concat()
+    })
+}
+
+/// Of a picture of [`numbered`].
+pub fn number_of(picture: &[u8]) -> u32 {
+    u32::from_be_bytes(*picture.last_chunk().unwrap())
+}
+
 impl Peer {
     pub async fn new(heard: mpsc::Sender<Heard>) -> Peer {
         let mut media = MediaEngine::default();
         media.register_default_codecs().unwrap();
+        for uri in [MID, RID].map(str::to_owned) {
+            let names = RTCRtpHeaderExtensionCapability { uri };
+            media.register_header_extension(names, RtpCodecKind::Video, None).unwrap();
+        }
         let registry = register_default_interceptors(Registry::new(), &mut media).unwrap();
         let (gathered, on_gathered) = oneshot::channel();
         let (connected, on_connected) = oneshot::channel();
@@ -142,6 +165,22 @@ impl Peer {
         self.send(&VP8, name, picture).await;
         let offer = self.connection.create_offer(None).await.unwrap();
         self.connection.set_local_description(offer).await.unwrap();
+        self.description().await
+    }
+
+    /// An offer of a camera in layers, whose pictures end with their names.
+    pub async fn offer_layers(&mut self, name: &str, layers: &[&str]) -> String {
+        let first = source(&VP8, name);
+        let sources: Vec<(u32, &str)> = (first..).zip(layers.iter().copied()).collect();
+        let track = self.add(&VP8, name, &sources).await;
+        let offer = self.connection.create_offer(None).await.unwrap();
+        let (mid, rid) = (extension(&offer.sdp, MID), extension(&offer.sdp, RID));
+        self.connection.set_local_description(offer).await.unwrap();
+        for (ssrc, layer) in sources {
+            // It is the only content.
+            let names = vec![(mid, "0".to_owned()), (rid, layer.to_owned())];
+            self.play(&track, &VP8, ssrc, names, picture_of(layer));
+        }
         self.description().await
     }
 
@@ -196,39 +235,64 @@ impl Peer {
         self.connection.local_description().await.unwrap().sdp
     }
 
-    async fn send(&self, codec: &Codec, name: &str, mut payloads: Payloads) {
-        let Codec { kind, mime, clock_rate, channels, pt } = *codec;
-        let ssrc = u32::from(pt) * 1000 + u32::from(name.as_bytes()[0]);
-        let track = MediaStreamTrack::new(
+    async fn send(&self, codec: &Codec, name: &str, payloads: Payloads) {
+        let ssrc = source(codec, name);
+        let track = self.add(codec, name, &[(ssrc, "")]).await;
+        self.play(&track, codec, ssrc, Vec::new(), payloads);
+    }
+
+    /// Adds something that is sent, with its sources and the names of their layers.
+    async fn add(
+        &self,
+        codec: &Codec,
+        name: &str,
+        sources: &[(u32, &str)],
+    ) -> Arc<TrackLocalStaticRTP> {
+        let Codec { kind, mime, clock_rate, channels, .. } = *codec;
+        let encodings = sources.iter().map(|(ssrc, rid)| RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                rid: (*rid).to_owned(),
+                ssrc: Some(*ssrc),
+                ..Default::default()
+            },
+            codec: RTCRtpCodec {
+                mime_type: mime.to_owned(),
+                clock_rate,
+                channels,
+                sdp_fmtp_line: String::new(),
+                rtcp_feedback: Vec::new(),
+            },
+            ..Default::default()
+        });
+        let track = Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
             format!("stream-{name}"),
             format!("track-{kind}"),
             format!("label-{kind}"),
             kind,
-            vec![RTCRtpEncodingParameters {
-                rtp_coding_parameters: RTCRtpCodingParameters {
-                    ssrc: Some(ssrc),
-                    ..Default::default()
-                },
-                codec: RTCRtpCodec {
-                    mime_type: mime.to_owned(),
-                    clock_rate,
-                    channels,
-                    sdp_fmtp_line: String::new(),
-                    rtcp_feedback: Vec::new(),
-                },
-                ..Default::default()
-            }],
-        );
-        let track = Arc::new(TrackLocalStaticRTP::new(track));
+            encodings.collect(),
+        )));
         self.connection.add_track(Arc::clone(&track) as Arc<dyn TrackLocal>).await.unwrap();
-        let stop = Arc::clone(&self.stop);
+        track
+    }
+
+    /// Sends a packet each 20 ms, with these header extensions.
+    fn play(
+        &self,
+        track: &Arc<TrackLocalStaticRTP>,
+        codec: &Codec,
+        ssrc: u32,
+        extensions: Vec<(u8, String)>,
+        mut payloads: Payloads,
+    ) {
+        let Codec { clock_rate, pt, .. } = *codec;
+        let (track, stop) = (Arc::clone(track), Arc::clone(&self.stop));
         tokio::spawn(async move {
             let mut frames = tokio::time::interval(Duration::from_millis(20));
             let mut number = 0_u16;
             while !stop.load(Ordering::Relaxed) {
                 frames.tick().await;
                 number = number.wrapping_add(1);
-                let header = rtp::header::Header {
+                let mut header = rtp::header::Header {
                     version: 2,
                     marker: true,
                     payload_type: pt,
@@ -237,10 +301,24 @@ impl Peer {
                     ssrc,
                     ..Default::default()
                 };
+                for (id, value) in &extensions {
+                    header.set_extension(*id, value.clone().into()).unwrap();
+                }
                 let packet = rtp::Packet { header, payload: payloads().into() };
                 // Before it is connected there is nowhere to send to.
                 let _ = track.write_rtp(packet).await;
             }
         });
     }
+}
+
+fn source(codec: &Codec, name: &str) -> u32 {
+    u32::from(codec.pt) * 1000 + u32::from(name.as_bytes()[0])
+}
+
+/// The number of a header extension in an offer (RFC 8285, section 5).
+fn extension(sdp: &str, uri: &str) -> u8 {
+    let mut lines = sdp.lines().filter_map(|line| line.strip_prefix("a=extmap:"));
+    let line = lines.find(|line| line.ends_with(uri)).unwrap();
+    line.split_once(' ').unwrap().0.parse().unwrap()
 }

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use crate::client::Client;
 use crate::participant::{FOCUS, Participant};
 use crate::serve;
 use crate::server::Server;
@@ -57,6 +60,31 @@ fn can_look() -> bool {
     Command::new("ffprobe").arg("-version").output().is_ok()
 }
 
+/// Waits until nothing of recordings lies about any more.
+async fn picked_up(server: &Server) {
+    let folder = server.data().join("recordings");
+    let mut looks = tokio::time::interval(Duration::from_millis(200));
+    let gone = async {
+        while std::fs::read_dir(&folder).unwrap().next().is_some() {
+            looks.tick().await;
+        }
+    };
+    // It is looked for a minute after the start.
+    timeout(Duration::from_secs(240), gone).await.expect("it is stored in time");
+}
+
+/// The manifest of a recording, by the message that tells where it is.
+async fn manifest(server: &Server, client: &mut Client) -> Value {
+    let posted = loop {
+        let message = client.find("<message").await.unwrap();
+        if message.contains("jabber:x:oob") {
+            break message;
+        }
+    };
+    let url = posted.split_once("<url>").unwrap().1.split_once("</url>").unwrap().0;
+    serde_json::from_slice(&fetch(server, url).await).unwrap()
+}
+
 /// What a player finds in a file.
 fn look(file: &Path) -> Value {
     let found = Command::new("ffprobe")
@@ -98,14 +126,7 @@ async fn a_recording_can_be_played() {
     assert!(told.contains("<recording") && told.contains("being recorded"), "{told}");
     watch(&mut romeo).await;
     command(&mut juliet, "stop-recording").await;
-    let posted = loop {
-        let message = romeo.client.find("<message").await.unwrap();
-        if message.contains("jabber:x:oob") {
-            break message;
-        }
-    };
-    let url = posted.split_once("<url>").unwrap().1.split_once("</url>").unwrap().0;
-    let manifest: Value = serde_json::from_slice(&fetch(&server, url).await).unwrap();
+    let manifest = manifest(&server, &mut romeo.client).await;
     assert_eq!(manifest["dropped"], 0);
     let files = manifest["files"].as_array().unwrap();
     let of = |nick: &str| {
@@ -127,7 +148,7 @@ async fn a_recording_can_be_played() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_leaves_what_was_written() {
+async fn what_a_crash_leaves_is_played_and_stored_after_the_next_start() {
     if !can_look() {
         return;
     }
@@ -138,9 +159,9 @@ async fn a_crash_leaves_what_was_written() {
     server.kill().await;
     let recordings = std::fs::read_dir(server.data().join("recordings")).unwrap();
     let folder = recordings.map(|entry| entry.unwrap().path()).next().unwrap();
-    let manifest = std::fs::read(folder.join("manifest.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    let files: Vec<PathBuf> = manifest["files"]
+    let left = std::fs::read(folder.join("manifest.json")).unwrap();
+    let left: Value = serde_json::from_slice(&left).unwrap();
+    let files: Vec<PathBuf> = left["files"]
         .as_array()
         .unwrap()
         .iter()
@@ -151,6 +172,42 @@ async fn a_crash_leaves_what_was_written() {
     assert_eq!(codecs(&found), ["vp8", "opus"]);
     let packets: usize = found["streams"][0]["nb_read_packets"].as_str().unwrap().parse().unwrap();
     assert!(packets > PICTURES / 3, "{packets}");
+    let hers = std::fs::read(&files[0]).unwrap();
+
+    server.launch().await;
+    picked_up(&server).await;
+    // The room was gone with the server: whoever began it is told.
+    let mut client = Client::login(&server, "juliet", "one").await.unwrap();
+    client.send("<presence/>").await.unwrap();
+    let stored = manifest(&server, &mut client).await;
+    assert_eq!(stored["id"], left["id"]);
+    let name = files[0].file_name().unwrap().to_str().unwrap();
+    let part = stored["files"].as_array().unwrap().iter().find(|file| file["name"] == name);
+    assert_eq!(fetch(&server, part.unwrap()["url"].as_str().unwrap()).await, hers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_written_in_a_pause() {
+    let server = serve(&["juliet", "romeo"]).await;
+    let (mut juliet, mut romeo) = call(&server).await;
+    command(&mut juliet, "start-recording").await;
+    watch(&mut romeo).await;
+    command(&mut juliet, "pause-recording").await;
+    watch(&mut romeo).await;
+    command(&mut juliet, "resume-recording").await;
+    watch(&mut romeo).await;
+    command(&mut juliet, "stop-recording").await;
+    let manifest = manifest(&server, &mut romeo.client).await;
+    let [pause] = &manifest["pauses"].as_array().unwrap()[..] else { panic!("{manifest}") };
+    let (from, to) = (pause["from_ms"].as_u64().unwrap(), pause["to_ms"].as_u64().unwrap());
+    assert!(to > from + 2000, "{pause}");
+    for file in manifest["files"].as_array().unwrap() {
+        let begin = file["offset_ms"].as_u64().unwrap();
+        let end = begin + file["duration_ms"].as_u64().unwrap();
+        // What has waited for something missing is a little earlier or later.
+        assert!(end < from + 1000 || begin + 1000 > to, "{file} {pause}");
+    }
+    assert_eq!(manifest["files"].as_array().unwrap().len(), 4, "{manifest}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

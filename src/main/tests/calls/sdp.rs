@@ -93,6 +93,8 @@ fn read(description: &mut Description, line: &str) {
                 description.sources.push(Source { ssrc, parameters: Vec::new() });
             }
         }
+        // From the worst to the best, as this client writes them.
+        "rid" => description.layers.push(head.to_owned()),
         "ssrc-group" => description.groups.push(SourceGroup {
             semantics: head.to_owned(),
             sources: rest.split(' ').map(|ssrc| ssrc.parse().unwrap()).collect(),
@@ -156,6 +158,12 @@ fn write_content(sdp: &mut String, content: &Content, direction: &str) {
     }
     for extension in &description.extensions {
         line(format!("a=extmap:{} {}", extension.id, extension.uri));
+    }
+    for layer in &description.layers {
+        line(format!("a=rid:{layer} recv"));
+    }
+    if !description.layers.is_empty() {
+        line(format!("a=simulcast:recv {}", description.layers.join(";")));
     }
     for group in &description.groups {
         let sources: Vec<String> = group.sources.iter().map(u32::to_string).collect();

@@ -37,7 +37,7 @@ impl Conference {
             Action::SessionInfo if is_up && !jingle.others.iter().any(is_wish) => {
                 self.inform(jid, jingle, dice, fx)
             }
-            Action::SessionInfo => self.choose_layer(jid, jingle, fx),
+            Action::SessionInfo => self.wish(jid, jingle, fx),
             Action::TransportInfo => self.transport_info(jid, jingle, dice, fx),
             Action::ContentAdd => self.add_contents(jid, jingle, dice, fx),
             Action::ContentRemove if gets => self.refuse_contents(jid, jingle, fx),
@@ -157,24 +157,22 @@ impl Conference {
         }
     }
 
-    /// Which layer a receiver wants at the most.
-    fn choose_layer(
+    /// What a receiver wants of all that there is.
+    fn wish(
         &mut self,
         jid: &FullJid,
         jingle: &Jingle,
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
-        let person = self.people.get(jid).ok_or_else(unknown_session)?;
+        let person = self.people.get_mut(jid).ok_or_else(unknown_session)?;
         let mut known = jingle.others.is_empty();
         for wish in &jingle.others {
             known |= is_wish(wish) || wish.ns() == ns::JINGLE_RTP_INFO;
-            if !is_wish(wish) {
-                continue;
-            }
-            let (name, layer) = (wish.attr("name"), wish.attr("rid").and_then(Rid::new));
-            let downs = person.downs.iter().filter(|down| down.sid == jingle.sid);
-            for (leg, mid) in downs.flat_map(|down| down.layered(name)) {
-                fx.media.push(Command::Limit { leg, mid, layer: layer.clone() });
+            if is_view(wish) {
+                person.view = speakers(wish)?;
+                person.tell_view(fx);
+            } else if is_wish(wish) {
+                person.choose_layer(&jingle.sid, wish, fx);
             }
         }
         if known { Ok(()) } else { Err(unsupported_info()) }
@@ -324,6 +322,15 @@ impl Person {
         downs.flat_map(|down| &down.contents).any(|got| got.is_in(jingle))
     }
 
+    /// Which layer it wants at the most.
+    fn choose_layer(&self, sid: &str, wish: &Element, fx: &mut Effects) {
+        let (name, layer) = (wish.attr("name"), wish.attr("rid").and_then(Rid::new));
+        let downs = self.downs.iter().filter(|down| down.sid == sid);
+        for (leg, mid) in downs.flat_map(|down| down.layered(name)) {
+            fx.media.push(Command::Limit { leg, mid, layer: layer.clone() });
+        }
+    }
+
     /// The transport that a request is about and the name of its first content; remembers its new
     /// credentials.
     fn renew(&mut self, jingle: &Jingle, local: &Credentials) -> Option<(LegId, Mid)> {
@@ -353,7 +360,17 @@ impl Down {
 
 /// COMPAT: voice.channel names no content, and no namespace that could be looked up.
 fn is_wish(info: &Element) -> bool {
-    info.is("layer", ns::CALLS) || info.name() == "ridrequest"
+    info.is("layer", ns::CALLS) || info.name() == "ridrequest" || is_view(info)
+}
+
+fn is_view(info: &Element) -> bool {
+    info.is("last-n", ns::CALLS)
+}
+
+/// Without a number it is as many as everybody sees.
+fn speakers(view: &Element) -> Result<Option<usize>, StanzaError> {
+    let count = view.attr("count").map(str::parse).transpose();
+    count.map_err(|_| StanzaError::bad_request("how many speakers?"))
 }
 
 fn wish(jingle: &Jingle, mid: &Mid) -> Option<Senders> {

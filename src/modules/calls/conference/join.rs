@@ -56,6 +56,9 @@ impl Conference {
             self.people.entry(guest.jid.clone()).or_insert_with(|| Person::new(caller.clone()));
         person.guest = guest.clone();
         person.ups.push(up);
+        if person.view.is_some() {
+            person.tell_view(fx);
+        }
         self.accept(&guest.jid, &offer.side, &local, dice, fx);
         if is_new {
             self.offer_others(&guest.jid, dice, fx);
@@ -218,7 +221,7 @@ impl Person {
     pub(super) fn new(caller: Caller) -> Person {
         let Caller { guest, dialect, called } = caller;
         let (ups, downs) = (Vec::new(), Vec::new());
-        Person { guest, dialect, called, ups, downs, offered: 0, plain: None }
+        Person { guest, dialect, called, ups, downs, offered: 0, plain: None, view: None }
     }
 
     /// The answer to a content that it sends.

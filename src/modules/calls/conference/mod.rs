@@ -102,6 +102,8 @@ pub struct Person {
     offered: u64,
     /// It gets all others as one.
     plain: Option<Plain>,
+    /// Of how many who have spoken last it wants to see the cameras.
+    view: Option<usize>,
 }
 
 /// A session by which somebody sends.
@@ -182,6 +184,15 @@ impl Person {
         let up = self.ups.iter().find(|up| up.leg == leg);
         let plain = || self.plain.as_ref().filter(|plain| plain.has(leg)).and(self.ups.first());
         up.or_else(plain).map(|up| up.sid.as_str())
+    }
+
+    /// Has the engine know how many cameras it wants to see.
+    fn tell_view(&self, fx: &mut Effects) {
+        let own: Vec<LegId> = self.ups.iter().map(|up| up.leg).collect();
+        let open = self.downs.iter().filter(|down| down.open);
+        let watch =
+            |down: &Down| Command::Watch { leg: down.leg, speakers: self.view, own: own.clone() };
+        fx.media.extend(open.map(watch));
     }
 
     /// The session that it has joined by.

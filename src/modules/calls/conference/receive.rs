@@ -47,6 +47,9 @@ impl Conference {
             ),
         }
         let leg = down.leg;
+        if person.view.is_some() {
+            person.tell_view(fx);
+        }
         self.tell_muted(jid, leg, &taken, dice, fx);
         self.ask(jid, dice, fx);
         Ok(())

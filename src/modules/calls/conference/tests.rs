@@ -1,5 +1,6 @@
 mod dialects;
 mod plain;
+mod view;
 
 use wello_sfu::api::{Command, Fingerprint, LegSpec, Rid, TrackId, Why};
 use wello_wire::error::Condition as ErrorCondition;

@@ -13,6 +13,9 @@ use super::{av1, h264, vpx};
 const MAX_WAITING: usize = 256;
 /// How long they wait: what is sent again takes a round trip.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// By how much sound and picture of one sender may have been apart on their way. What is more is a
+/// mistake of his clock.
+const MAX_SKEW: Duration = Duration::from_secs(2);
 /// Bytes of the largest picture.
 const MAX_PICTURE: usize = 4 * 1024 * 1024;
 
@@ -39,6 +42,8 @@ pub struct Assembly {
     timestamp: Option<u32>,
     /// Of the last picture that stood alone.
     kind: Option<Kind>,
+    /// By how many microseconds its sender's clock is ahead of the recording.
+    ahead: Option<i64>,
 }
 
 /// A picture that is not complete.
@@ -60,6 +65,16 @@ impl Assembly {
             unfinished: Unfinished::default(),
             timestamp: None,
             kind: None,
+            ahead: None,
+        }
+    }
+
+    /// Sound and pictures of a stream go together by the clock of their sender, which his reports
+    /// tell. `ahead`: by how much it is ahead of the recording, for the whole stream.
+    pub fn synchronise(&mut self, packet: &Taped, start: Instant, ahead: &mut Option<i64>) {
+        if let Some(captured) = packet.captured {
+            let at = self.time(packet, start);
+            self.ahead = Some(*ahead.get_or_insert(captured - micros(at)));
         }
     }
 
@@ -69,7 +84,8 @@ impl Assembly {
             return Vec::new();
         }
         if packet.codec != self.codec {
-            *self = Assembly { origin: self.origin, ..Assembly::new(packet.codec) };
+            let Assembly { origin, ahead, .. } = *self;
+            *self = Assembly { origin, ahead, ..Assembly::new(packet.codec) };
         }
         let now = packet.arrived;
         self.waiting.insert(packet.seq, packet);
@@ -166,8 +182,16 @@ impl Assembly {
         }
     }
 
-    /// When the first packet came, and from then on as the sender counts.
+    /// By the sender's clock, where that is known and can be.
     fn time(&mut self, packet: &Taped, start: Instant) -> Duration {
+        let counted = self.counted(packet, start);
+        let told = packet.captured.zip(self.ahead).map(|(captured, ahead)| captured - ahead);
+        let told = told.and_then(|told| u64::try_from(told).ok()).map(Duration::from_micros);
+        told.filter(|told| told.abs_diff(counted) <= MAX_SKEW).unwrap_or(counted)
+    }
+
+    /// When the first packet came, and from then on as the sender counts.
+    fn counted(&mut self, packet: &Taped, start: Instant) -> Duration {
         let arrived = packet.arrived.saturating_duration_since(start);
         let (begin, first) = *self.origin.get_or_insert((arrived, packet.timestamp));
         let clock = if self.codec == Codec::Opus { 48_000 } else { 90_000 };
@@ -176,6 +200,10 @@ impl Assembly {
         let passed = Duration::from_micros(u64::from(ticks.unsigned_abs()) * 1_000_000 / clock);
         if ticks < 0 { begin.saturating_sub(passed) } else { begin + passed }
     }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn fits(units: &[Vec<u8>]) -> bool {
@@ -203,6 +231,7 @@ pub(super) mod tests {
             timestamp: timestamp as u32,
             marker: seq % 2 == 1,
             arrived,
+            captured: None,
             payload: payload.into(),
         }
     }
@@ -256,6 +285,30 @@ pub(super) mod tests {
         // Too late.
         let [late, _] = picture(2, false, start + PATIENCE);
         assert!(assembly.push(late, start).is_empty());
+    }
+
+    #[test]
+    fn sound_and_pictures_go_together_by_the_clock_of_their_sender() {
+        let (start, mut ahead) = (now(), None);
+        let mut take = |assembly: &mut Assembly, packet: Taped, captured| {
+            let packet = Taped { captured, ..packet };
+            assembly.synchronise(&packet, start, &mut ahead);
+            assembly.push(packet, start)
+        };
+        let mut pictures = Assembly::new(Codec::Vp8);
+        let [first, second] = picture(0, true, start + Duration::from_millis(100));
+        take(&mut pictures, first, Some(5_000_000));
+        let shown = take(&mut pictures, second, Some(5_000_000));
+        assert_eq!(shown[0].at, Duration::from_millis(100));
+        // What was said at the same time has taken longer, and nobody knows it yet.
+        let (mut sound, later) = (Assembly::new(Codec::Opus), start + Duration::from_millis(400));
+        let heard = take(&mut sound, packet(Codec::Opus, 0, &[0xf8, 1], later), None);
+        assert_eq!(heard[0].at, Duration::from_millis(400));
+        let heard = take(&mut sound, packet(Codec::Opus, 1, &[0xf8, 1], later), Some(5_020_000));
+        assert_eq!(heard[0].at, Duration::from_millis(120));
+        // A clock that is set to another time is not believed.
+        let heard = take(&mut sound, packet(Codec::Opus, 2, &[0xf8, 1], later), Some(9_000_000));
+        assert_eq!(heard[0].at, Duration::from_millis(440));
     }
 
     #[test]

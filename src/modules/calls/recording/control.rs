@@ -24,6 +24,8 @@ use super::storing::notice;
 use super::writer::{Limits, Queue, Writer};
 
 pub const START: &str = "urn:wello:calls:0#start-recording";
+pub const PAUSE: &str = "urn:wello:calls:0#pause-recording";
+pub const RESUME: &str = "urn:wello:calls:0#resume-recording";
 pub const STOP: &str = "urn:wello:calls:0#stop-recording";
 /// What was left behind by a crash is looked for this often.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -50,13 +52,42 @@ impl Calls {
             begun: kernel.clock.now().to_string(),
             files: Vec::new(),
             speakers: Vec::new(),
+            pauses: Vec::new(),
             dropped: 0,
         };
         kernel.media.record_by(Arc::clone(&self.recordings) as _);
         let queue = self.recordings.begin(id, &manifest.id);
         let queue = queue.ok_or_else(|| StanzaError::conflict("recorded already, or no place"))?;
         self.write(kernel, (id, &room), manifest, queue);
-        self.tell_recorded(kernel, &room, true).await;
+        self.tell_recorded(kernel, &room, Turn::Begun).await;
+        Ok(())
+    }
+
+    pub(in crate::calls) async fn pause_recording(
+        &self,
+        kernel: &Arc<Kernel>,
+        from: &Jid,
+        focus: &Jid,
+    ) -> Result<(), StanzaError> {
+        let (room, id) = self.recorded(from, focus)?;
+        if !id.is_some_and(|id| self.recordings.pause(id)) {
+            return Err(StanzaError::unexpected_request("nothing is recorded at the moment"));
+        }
+        self.tell_recorded(kernel, &room, Turn::Paused).await;
+        Ok(())
+    }
+
+    pub(in crate::calls) async fn resume_recording(
+        &self,
+        kernel: &Arc<Kernel>,
+        from: &Jid,
+        focus: &Jid,
+    ) -> Result<(), StanzaError> {
+        let (room, id) = self.recorded(from, focus)?;
+        if !id.is_some_and(|id| self.recordings.resume(id)) {
+            return Err(StanzaError::unexpected_request("no recording is paused"));
+        }
+        self.tell_recorded(kernel, &room, Turn::Resumed).await;
         Ok(())
     }
 
@@ -66,13 +97,23 @@ impl Calls {
         from: &Jid,
         focus: &Jid,
     ) -> Result<(), StanzaError> {
-        let (room, _) = self.moderator(from, focus)?;
-        let id = self.conferences.lock().get(&room).map(|conference| conference.id);
+        let (room, id) = self.recorded(from, focus)?;
         if !id.is_some_and(|id| self.recordings.stop(id)) {
             return Err(StanzaError::unexpected_request("the call is not recorded"));
         }
-        self.tell_recorded(kernel, &room, false).await;
+        self.tell_recorded(kernel, &room, Turn::Ended).await;
         Ok(())
+    }
+
+    /// The conference that somebody may record, if there is one.
+    fn recorded(
+        &self,
+        from: &Jid,
+        focus: &Jid,
+    ) -> Result<(BareJid, Option<ConferenceId>), StanzaError> {
+        let (room, _) = self.moderator(from, focus)?;
+        let id = self.conferences.lock().get(&room).map(|conference| conference.id);
+        Ok((room, id))
     }
 
     /// Who may have a room recorded: a moderator who is in it.
@@ -114,7 +155,7 @@ impl Calls {
             }
             // It may have ended by itself.
             if this.recordings.stop(id) {
-                this.tell_recorded(&kernel, &room, false).await;
+                this.tell_recorded(&kernel, &room, Turn::Ended).await;
             }
             this.deliver(&kernel, folder).await;
             this.recordings.release(&name);
@@ -124,18 +165,40 @@ impl Calls {
     }
 
     /// Everybody in the call and in the room is told, whether or not he looks at the roster.
-    async fn tell_recorded(&self, kernel: &Arc<Kernel>, room: &BareJid, on: bool) {
+    async fn tell_recorded(&self, kernel: &Arc<Kernel>, room: &BareJid, turn: Turn) {
+        let on = matches!(turn, Turn::Begun | Turn::Resumed);
         let told = self.on(kernel, room, None, move |conference, dice, fx| {
             conference.record(on, dice, fx);
             Ok(())
         });
         // The conference may have ended.
         let _ = told.await;
-        let text = if on { "This call is being recorded." } else { "The recording has ended." };
-        let state = Element::new("recording", ns::CALLS).with_attr("active", on.to_string());
-        let message = notice(MessageType::Groupchat, text, None).with_child(state);
+        let state = Element::new("recording", ns::CALLS)
+            .with_attr("active", on.to_string())
+            .with_attr_opt("paused", (turn == Turn::Paused).then_some("true"));
+        let message = notice(MessageType::Groupchat, turn.text(), None).with_child(state);
         if let Err(error) = self.muc.say(kernel, room, message).await {
             tracing::warn!(%room, %error, "a recording could not be told of in the room");
+        }
+    }
+}
+
+/// What a recording has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Begun,
+    Paused,
+    Resumed,
+    Ended,
+}
+
+impl Turn {
+    fn text(self) -> &'static str {
+        match self {
+            Turn::Begun => "This call is being recorded.",
+            Turn::Paused => "The recording is paused.",
+            Turn::Resumed => "The recording goes on.",
+            Turn::Ended => "The recording has ended.",
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Manifest {
     pub begun: String,
     pub files: Vec<Part>,
     pub speakers: Vec<Speaker>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
     /// Packets that were not written because the disk was too slow.
     pub dropped: u64,
 }
@@ -37,6 +39,13 @@ pub struct Part {
     /// Where it is, once it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+/// Nothing was recorded between these times.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    pub from_ms: u64,
+    pub to_ms: u64,
 }
 
 /// From this time on somebody speaks.

@@ -28,7 +28,7 @@ use wello_sfu::tape::Taped;
 
 use self::writer::Queue;
 
-pub use self::control::{Leftovers, START, STOP};
+pub use self::control::{Leftovers, PAUSE, RESUME, START, STOP};
 pub use self::writer::Origin;
 
 /// Those that are written now.
@@ -45,6 +45,7 @@ pub struct Recordings {
 struct Running {
     queue: Arc<Queue>,
     origins: HashMap<TrackId, Origin>,
+    paused: bool,
 }
 
 impl Recordings {
@@ -77,6 +78,24 @@ impl Recordings {
         stopped.inspect(|running| running.queue.stop()).is_some()
     }
 
+    /// Nothing is written until it is resumed. `false` when nothing was.
+    fn pause(&self, id: ConferenceId) -> bool {
+        let mut running = self.running.lock();
+        let Some(running) = running.get_mut(&id).filter(|running| !running.paused) else {
+            return false;
+        };
+        running.paused = true;
+        running.queue.pause();
+        true
+    }
+
+    /// `false` when it is not paused.
+    fn resume(&self, id: ConferenceId) -> bool {
+        let mut running = self.running.lock();
+        let paused = running.get_mut(&id).filter(|running| running.paused);
+        paused.map(|running| running.paused = false).is_some()
+    }
+
     /// Whether there may be any.
     pub fn are_allowed(&self) -> bool {
         self.most > 0
@@ -91,7 +110,7 @@ impl Recordings {
         self.claim(id);
         let queue = Arc::<Queue>::default();
         let origins = HashMap::new();
-        running.insert(conference, Running { queue: Arc::clone(&queue), origins });
+        running.insert(conference, Running { queue: Arc::clone(&queue), origins, paused: false });
         Some(queue)
     }
 
@@ -107,7 +126,10 @@ impl Recordings {
 
 impl TapeRecorder for Recordings {
     fn take(&self, packet: Taped) {
-        if let Some(running) = self.running.lock().get(&packet.conference) {
+        let running = self.running.lock();
+        // Some may have been on their way when it was paused.
+        let running = running.get(&packet.conference).filter(|running| !running.paused);
+        if let Some(running) = running {
             running.queue.packet(packet);
         }
     }

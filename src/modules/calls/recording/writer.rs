@@ -11,7 +11,7 @@ use wello_sfu::tape::Taped;
 
 use super::assembly::Assembly;
 use super::file::Files;
-use super::manifest::{Manifest, Part, Speaker};
+use super::manifest::{Manifest, Part, Pause, Speaker};
 
 /// Bytes that may wait for the disk: some seconds of a large conference.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
@@ -30,6 +30,7 @@ enum Note {
     /// What tracks there are.
     Origins(HashMap<TrackId, Origin>),
     Speaks(String),
+    Pause,
     Stop,
 }
 
@@ -65,6 +66,10 @@ impl Queue {
 
     pub fn speaks(&self, occupant: &str) {
         self.note(Note::Speaks(occupant.to_owned()));
+    }
+
+    pub fn pause(&self) {
+        self.note(Note::Pause);
     }
 
     pub fn stop(&self) {
@@ -104,8 +109,12 @@ pub struct Writer {
     tracks: HashMap<TrackId, Assembly>,
     /// By stream.
     files: HashMap<String, Files>,
+    /// By stream: by how many microseconds its sender's clock is ahead of the recording.
+    clocks: HashMap<String, Option<i64>>,
     written: u64,
     times: Option<Times>,
+    /// Since when nothing is to be recorded, until the next packet.
+    paused: Option<u64>,
 }
 
 /// In bytes.
@@ -125,6 +134,14 @@ struct Times {
     flushed: Instant,
 }
 
+impl Times {
+    /// Milliseconds since the beginning.
+    fn passed(self) -> u64 {
+        let passed = self.last.saturating_duration_since(self.first);
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 impl Writer {
     /// Makes the folder.
     pub fn new(folder: PathBuf, manifest: Manifest, limits: Limits) -> io::Result<Writer> {
@@ -137,8 +154,10 @@ impl Writer {
             origins: HashMap::new(),
             tracks: HashMap::new(),
             files: HashMap::new(),
+            clocks: HashMap::new(),
             written: 0,
             times: None,
+            paused: None,
         })
     }
 
@@ -149,6 +168,7 @@ impl Writer {
                 Some(Note::Packet(packet)) => self.packet(packet)?,
                 Some(Note::Origins(origins)) => self.origins(origins)?,
                 Some(Note::Speaks(occupant)) => self.speaks(occupant),
+                Some(Note::Pause) => self.pause()?,
                 Some(Note::Stop) => break,
                 None => {}
             }
@@ -162,12 +182,18 @@ impl Writer {
         self.written += packet.payload.len() as u64;
         let times = self.times.get_or_insert(Times { first: now, last: now, flushed: now });
         times.last = now;
+        let to_ms = times.passed();
+        self.manifest.pauses.extend(self.paused.take().map(|from_ms| Pause { from_ms, to_ms }));
         let begun = times.first;
         let is_due = now >= times.flushed + FLUSH;
         if is_due {
             times.flushed = now;
         }
         let assembly = self.tracks.entry(track).or_insert_with(|| Assembly::new(codec));
+        let clock = self.origins.get(&track).and_then(|origin| self.clocks.get_mut(&origin.stream));
+        if let Some(clock) = clock {
+            assembly.synchronise(&packet, begun, clock);
+        }
         for frame in assembly.push(packet, begun) {
             // Nobody has said yet whose it is.
             let Some(origin) = self.origins.get(&track) else { continue };
@@ -185,15 +211,35 @@ impl Writer {
     }
 
     fn speaks(&mut self, occupant: String) {
-        let passed = self.times.map(|times| times.last.saturating_duration_since(times.first));
-        let at_ms = passed.map_or(0, |passed| passed.as_millis());
-        let at_ms = u64::try_from(at_ms).unwrap_or(u64::MAX);
+        let at_ms = self.times.map_or(0, Times::passed);
         self.manifest.speakers.push(Speaker { at_ms, occupant });
+    }
+
+    /// What there is goes into files, and what comes later into new ones.
+    fn pause(&mut self) -> io::Result<()> {
+        let Some(times) = self.times else { return Ok(()) };
+        self.paused = Some(times.passed());
+        for (track, mut assembly) in std::mem::take(&mut self.tracks) {
+            let origin = self.origins.get(&track);
+            let files = origin.and_then(|origin| self.files.get_mut(&origin.stream));
+            let Some(files) = files else { continue };
+            for frame in assembly.finish(times.first) {
+                self.manifest.files.extend(files.write(frame)?);
+            }
+        }
+        for files in self.files.values_mut() {
+            self.manifest.files.extend(files.finish()?);
+        }
+        self.save()
     }
 
     /// Tracks that are no more are written to their end.
     fn origins(&mut self, origins: HashMap<TrackId, Origin>) -> io::Result<()> {
         let before = std::mem::replace(&mut self.origins, origins);
+        let clocks = std::mem::take(&mut self.clocks);
+        let streams = self.origins.values().map(|origin| &origin.stream);
+        let known = |stream: &String| clocks.get(stream).copied().flatten();
+        self.clocks = streams.map(|stream| (stream.clone(), known(stream))).collect();
         for (track, origin) in before {
             if self.origins.contains_key(&track) {
                 continue;
@@ -248,6 +294,7 @@ mod tests {
             begun: "2026-11-21T18:00:00Z".to_owned(),
             files: Vec::new(),
             speakers: Vec::new(),
+            pauses: Vec::new(),
             dropped: 0,
         }
     }
@@ -277,6 +324,28 @@ mod tests {
         assert_eq!((told.files[0].name.as_str(), told.files[0].duration_ms), ("s1-1.ogg", 4000));
         assert_eq!(told.speakers, [Speaker { at_ms: 3980, occupant: "hall/juliet".to_owned() }]);
         assert_eq!(Manifest::read(&folder.path().join("r")).unwrap(), told);
+    }
+
+    #[test]
+    fn a_pause_ends_files_and_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (begun, queue) = (now(), Queue::default());
+        let writer = Writer::new(folder.path().join("r"), manifest(), LIMITS).unwrap();
+        queue.origins(origins(&[1]));
+        let sound = |seq| {
+            let at = begun + Duration::from_millis(seq * 20);
+            queue.packet(packet(Codec::Opus, seq, &[0xf8, 1, 2], at));
+        };
+        (0..200).for_each(sound);
+        queue.pause();
+        (300..400).for_each(sound);
+        queue.stop();
+        let told = writer.run(&queue).unwrap();
+        let parts: Vec<_> =
+            told.files.iter().map(|part| (part.name.as_str(), part.offset_ms)).collect();
+        assert_eq!(parts, [("s1-1.ogg", 0), ("s1-2.ogg", 6000)]);
+        assert_eq!(told.files[0].duration_ms, 4000);
+        assert_eq!(told.pauses, [Pause { from_ms: 3980, to_ms: 6000 }]);
     }
 
     #[test]

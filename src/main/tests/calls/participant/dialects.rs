@@ -8,8 +8,12 @@ const MOVIM: &str = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' \
     node='https://movim.eu/' ver='x'/>";
 
 impl Participant {
+    pub(super) async fn enter_as_movim(server: &Server, name: &str) -> Participant {
+        Participant::enter_with(server, name, MOVIM).await
+    }
+
     /// Takes contents that are offered within its own session, on a transport of their own.
-    async fn take_contents(&mut self) -> Jingle {
+    pub(super) async fn take_contents(&mut self) -> Jingle {
         let offer = self.jingle(Action::ContentAdd).await;
         let tag = offer.others.iter().find(|other| other.ns() == ns::JINGLE_PARTICIPANT);
         let mut peer = Peer::new(self.hearing.clone()).await;
@@ -24,7 +28,7 @@ impl Participant {
     }
 
     /// Takes the one session by which everything comes.
-    async fn take_all(&mut self) -> (Jingle, Peer) {
+    pub(super) async fn take_all(&mut self) -> (Jingle, Peer) {
         let offer = self.jingle(Action::SessionInitiate).await;
         let mut peer = Peer::new(self.hearing.clone()).await;
         let answer = peer.answer(sdp(&offer, "sendonly")).await;
@@ -48,7 +52,7 @@ impl Participant {
         self.say(&jingle).await;
     }
 
-    async fn hears_and_sees(&mut self, from: &str) {
+    pub(super) async fn hears_and_sees(&mut self, from: &str) {
         self.hears(RtpCodecKind::Audio, from).await;
         self.hears(RtpCodecKind::Video, from).await;
     }
@@ -70,7 +74,7 @@ pub async fn start(accounts: &[&str]) -> (Server, Participant) {
 async fn movim_and_others_hear_and_see_each_other() {
     let (server, mut juliet) = start(&["juliet", "romeo"]).await;
     juliet.call().await;
-    let mut romeo = Participant::enter_with(&server, "romeo", MOVIM).await;
+    let mut romeo = Participant::enter_as_movim(&server, "romeo").await;
     romeo.at = romeo.propose("up-romeo").await;
     romeo.call().await;
     let offer = romeo.take_contents().await;

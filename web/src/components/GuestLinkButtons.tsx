@@ -7,12 +7,14 @@ import { account } from "../state/stores";
 import { useStore } from "../state/use";
 import { IconButton } from "../ui/Button";
 import { makeGuestLink, mayInviteGuests } from "../xmpp/guests";
+import { GuestLinksDialog } from "./GuestLinksDialog";
 
-/** For those whom the room lets make links for people without an account. */
-export function GuestLinkButton({ room }: { room: string }) {
+/** For those whom the room lets make links for people without an account, and take them back. */
+export function GuestLinkButtons({ room }: { room: string }) {
   const guest = useStore(account, (state) => state.guest);
   const [permitted, setPermitted] = useState(false);
   const [busy, setBusy] = useState(false);
+  const [listed, setListed] = useState(false);
   useEffect(() => {
     if (guest) return;
     let asked = true;
@@ -41,12 +43,21 @@ export function GuestLinkButton({ room }: { room: string }) {
     }
   };
   return (
-    <IconButton
-      icon="userPlus"
-      label={t("guest.copy")}
-      class="hover:bg-gray-700"
-      disabled={busy}
-      onClick={() => void copy()}
-    />
+    <>
+      <IconButton
+        icon="userPlus"
+        label={t("guest.copy")}
+        class="hover:bg-gray-700"
+        disabled={busy}
+        onClick={() => void copy()}
+      />
+      <IconButton
+        icon="link"
+        label={t("guest.links")}
+        class="hover:bg-gray-700"
+        onClick={() => setListed(true)}
+      />
+      {listed && <GuestLinksDialog room={room} onClose={() => setListed(false)} />}
+    </>
   );
 }
