@@ -91,8 +91,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     }
     modules.push(Arc::new(offline::Offline::new(&config.offline)));
     modules.push(Arc::new(retention::Retention));
-    // Its guard is the last one: what it takes, all others have let pass.
-    modules.push(Arc::new(moved::Moved::default()));
     if config.uploads.enabled {
         modules.push(Arc::new(ptt::Ptt::default()));
     }
@@ -112,5 +110,7 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     // After those that refuse, and after all whose features it replaces.
     modules.push(Arc::new(privileges::Privileges::new(config)));
     modules.push(Arc::new(delegation::Delegation::new(config)));
+    // Its guard is the last one: what it takes, all others have let pass.
+    modules.push(Arc::new(moved::Moved::default()));
     modules
 }
