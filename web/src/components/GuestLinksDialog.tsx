@@ -29,7 +29,7 @@ export function GuestLinksDialog({ room, onClose }: { room: string; onClose: () 
         {links?.map((link) => (
           <li key={link.id} class="flex items-center justify-between gap-4">
             <span class="min-w-0 break-words">{described(link)}</span>
-            <Button look="outline" onClick={() => void revoke(link)}>
+            <Button look="outline" class="shrink-0" onClick={() => void revoke(link)}>
               {t("guest.revoke")}
             </Button>
           </li>
