@@ -267,7 +267,15 @@ impl Task {
             return ControlFlow::Continue(());
         }
         let write = self.socket.write(self.stream.output(), &mut self.buffer);
-        match timeout(WRITE_TIMEOUT, write).await {
+        let written = tokio::select! {
+            written = timeout(WRITE_TIMEOUT, write) => written,
+            // Nobody reads here any more.
+            heir = asked(&mut self.registration) => {
+                self.heir = heir;
+                return ControlFlow::Break(());
+            }
+        };
+        match written {
             Ok(Ok(())) => {
                 self.stream.exchange().handle_written();
                 ControlFlow::Continue(())
@@ -281,12 +289,6 @@ impl Task {
         self.stream.release_temporaries();
         let before = self.pending.len();
         let server = Arc::clone(&self.server);
-        let asked = async {
-            match &mut self.registration {
-                Some(registration) => registration.request().await,
-                None => std::future::pending().await,
-            }
-        };
         let (pace, socket, pending) = (&self.pace, &mut self.socket, &mut self.pending);
         let read = async {
             pace.ready().await;
@@ -298,7 +300,7 @@ impl Task {
                 Ok(false) | Err(_) => return ControlFlow::Break(()),
             },
             wake = self.traffic.wait() => return self.awake(wake),
-            heir = asked => {
+            heir = asked(&mut self.registration) => {
                 self.heir = heir;
                 return ControlFlow::Break(());
             }
@@ -336,5 +338,13 @@ impl Task {
         self.traffic.part(self.stream.exchange()).await;
         self.stream.fail(&StreamCondition::ConnectionTimeout.into());
         ControlFlow::Break(())
+    }
+}
+
+/// Waits until another connection asks for the stream. May be dropped and called again.
+async fn asked(registration: &mut Option<Registration>) -> Option<Request> {
+    match registration {
+        Some(registration) => registration.request().await,
+        None => std::future::pending().await,
     }
 }

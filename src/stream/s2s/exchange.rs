@@ -44,11 +44,6 @@ impl Former {
         self.management.unacknowledged().next().is_some()
     }
 
-    /// Bytes of stanzas that it holds.
-    pub fn queued_bytes(&self) -> usize {
-        self.management.queued_bytes()
-    }
-
     /// What is left if nobody resumes it.
     pub fn into_unacknowledged(self) -> Vec<Stanza> {
         self.management.into_unacknowledged().collect()

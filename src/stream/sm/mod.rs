@@ -33,9 +33,9 @@ pub struct StreamManagement {
     delivered: Vec<StoredCopy>,
 }
 
-/// The client acknowledged more than was sent (XEP-0198, section 4).
+/// The peer acknowledged more than was sent (XEP-0198, section 4).
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("client acknowledged {h} stanzas but only {sent} were sent")]
+#[error("{h} stanzas acknowledged but only {sent} sent")]
 pub struct HandledCountTooHigh {
     pub h: u32,
     pub sent: u32,
