@@ -21,8 +21,8 @@ pub(crate) const SQLITE: &[Script] = &[
         "subscription options",
         include_str!("../../migrations/sqlite/0010_subscription_options.sql"),
     ),
-    (13, "audit and lists", include_str!("../../migrations/sqlite/0013_audit_and_lists.sql")),
-    (14, "lookalikes", include_str!("../../migrations/sqlite/0014_lookalikes.sql")),
+    (11, "audit and lists", include_str!("../../migrations/sqlite/0011_audit_and_lists.sql")),
+    (12, "lookalikes", include_str!("../../migrations/sqlite/0012_lookalikes.sql")),
 ];
 
 pub(crate) const POSTGRES: &[Script] = &[
@@ -44,8 +44,8 @@ pub(crate) const POSTGRES: &[Script] = &[
         "subscription options",
         include_str!("../../migrations/postgres/0010_subscription_options.sql"),
     ),
-    (13, "audit and lists", include_str!("../../migrations/postgres/0013_audit_and_lists.sql")),
-    (14, "lookalikes", include_str!("../../migrations/postgres/0014_lookalikes.sql")),
+    (11, "audit and lists", include_str!("../../migrations/postgres/0011_audit_and_lists.sql")),
+    (12, "lookalikes", include_str!("../../migrations/postgres/0012_lookalikes.sql")),
 ];
 
 pub(crate) fn migrator(scripts: &[Script]) -> Migrator {
