@@ -26,11 +26,6 @@ use wello_kernel::config::Config;
 
 use cli::{CheckOther, Cli, Command};
 
-/// A connection that wakes for one stanza allocates and frees a dozen small things: a fifth of the work with the
-/// allocator of glibc.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const DEFAULT_FILE: &str = "./config.toml";
 
 fn main() -> ExitCode {
