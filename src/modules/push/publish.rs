@@ -37,6 +37,11 @@ impl Notice {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn bare(wake: Wake) -> Notice {
+        Notice { wake, sender: None, body: None, requests: None }
+    }
+
     pub(super) fn with_requests(self, count: usize) -> Notice {
         Notice { requests: Some(count), ..self }
     }

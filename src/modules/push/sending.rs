@@ -18,6 +18,8 @@ use super::publish::{Notice, Outcome, outcome};
 const MAX_UNDER_WAY: usize = 10_000;
 /// Devices whose unread messages are counted before all counts are forgotten.
 const MAX_COUNTS: usize = 100_000;
+/// Services that were ended lately before all of them are forgotten.
+const MAX_ENDED: usize = 1000;
 /// How long an app server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Before it is tried again within one sending.
@@ -36,10 +38,54 @@ fn key(service: &PushService) -> Key {
 
 #[derive(Default)]
 pub(super) struct Sending {
-    /// What waits until the notice under way has arrived.
-    under_way: Mutex<HashMap<Key, Option<Notice>>>,
+    lanes: Mutex<Lanes>,
     /// Messages since the device was last there.
     counts: Mutex<HashMap<Key, u32>>,
+}
+
+#[derive(Default)]
+struct Lanes {
+    /// What waits until the notice under way has arrived.
+    under_way: HashMap<Key, Option<Notice>>,
+    /// When services had been enabled that were ended. Who looked them up before may still mean them.
+    ended: HashMap<Key, Timestamp>,
+}
+
+impl Lanes {
+    /// Returns the notice if it is to be sent now.
+    fn enter(&mut self, key: &Key, enabled: Timestamp, notice: Notice) -> Option<Notice> {
+        if self.ended.get(key) == Some(&enabled) {
+            return None;
+        }
+        if let Some(waiting) = self.under_way.get_mut(key) {
+            *waiting = Some(match waiting.take() {
+                Some(earlier) => earlier.followed_by(notice),
+                None => notice,
+            });
+            return None;
+        }
+        if self.under_way.len() >= MAX_UNDER_WAY {
+            tracing::warn!(account = key.0, "too much is being pushed, one is left out");
+            return None;
+        }
+        self.under_way.insert(key.clone(), None);
+        Some(notice)
+    }
+
+    /// One was sent. Returns what came meanwhile; with nothing, or to a service that was ended, the sending is over.
+    fn leave(&mut self, key: &Key, enabled: Timestamp, goes_on: bool) -> Option<Notice> {
+        let next = self.under_way.get_mut(key).filter(|_| goes_on).and_then(Option::take);
+        if next.is_none() {
+            self.under_way.remove(key);
+        }
+        if !goes_on {
+            if self.ended.len() >= MAX_ENDED {
+                self.ended.clear();
+            }
+            self.ended.insert(key.clone(), enabled);
+        }
+        next
+    }
 }
 
 impl Sending {
@@ -54,44 +100,18 @@ impl Sending {
         if notice.is_message() {
             this.count(&key);
         }
-        {
-            let mut under_way = this.under_way.lock();
-            if let Some(waiting) = under_way.get_mut(&key) {
-                *waiting = Some(match waiting.take() {
-                    Some(earlier) => earlier.followed_by(notice),
-                    None => notice,
-                });
-                return;
-            }
-            if under_way.len() >= MAX_UNDER_WAY {
-                tracing::warn!(
-                    account = service.account,
-                    "too much is being pushed, one is left out"
-                );
-                return;
-            }
-            under_way.insert(key.clone(), None);
-        }
+        let entered = this.lanes.lock().enter(&key, service.enabled, notice);
+        let Some(notice) = entered else { return };
         let (this, kernel) = (Arc::clone(this), Arc::clone(kernel));
         let send = async move {
             let mut next = Some(notice);
             while let Some(notice) = next {
                 let goes_on = this.send(&kernel, &service, &key, &notice).await;
-                next = this.after(&key, goes_on);
+                next = this.lanes.lock().leave(&key, service.enabled, goes_on);
             }
         };
         #[expect(clippy::disallowed_methods, reason = "nobody is to wait for an app server")]
         tokio::spawn(send);
-    }
-
-    /// What came while the last one was sent; with nothing, or to a service that was ended, the sending is over.
-    fn after(&self, key: &Key, goes_on: bool) -> Option<Notice> {
-        let mut under_way = self.under_way.lock();
-        let next = under_way.get_mut(key).filter(|_| goes_on).and_then(Option::take);
-        if next.is_none() {
-            under_way.remove(key);
-        }
-        next
     }
 
     /// Whether the service may be told more.
@@ -218,6 +238,7 @@ mod tests {
 
     use tokio::time::Instant;
 
+    use super::super::wake::Wake;
     use super::*;
 
     /// The seconds at which it was tried, with how it ended.
@@ -242,6 +263,25 @@ mod tests {
         assert_eq!(tries(&[Later, Published]).await, (vec![0, 5], Published));
         assert_eq!(tries(&[Later, Never]).await, (vec![0, 5], Never));
         assert_eq!(tries(&[Later, Later, Later]).await, (vec![0, 5, 65], Later));
+    }
+
+    #[test]
+    fn one_notice_is_under_way_and_none_after_the_end() {
+        let (mut lanes, key) = (Lanes::default(), Key::default());
+        let (enabled, anew) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        let (message, call) = (Notice::bare(Wake::Message), Notice::bare(Wake::Call));
+        let enter = |lanes: &mut Lanes, enabled, notice: &Notice| {
+            lanes.enter(&key, enabled, notice.clone())
+        };
+        assert_eq!(enter(&mut lanes, enabled, &message), Some(message.clone()));
+        assert_eq!(enter(&mut lanes, enabled, &call), None);
+        assert_eq!(enter(&mut lanes, enabled, &message), None);
+        assert_eq!(lanes.leave(&key, enabled, true), Some(call.clone()), "the louder of two");
+        assert_eq!(enter(&mut lanes, enabled, &call), None);
+        assert_eq!(lanes.leave(&key, enabled, false), None);
+        assert_eq!(enter(&mut lanes, enabled, &call), None, "looked up before it was ended");
+        assert_eq!(enter(&mut lanes, anew, &call), Some(call));
+        assert_eq!(lanes.leave(&key, anew, true), None);
     }
 
     #[test]
