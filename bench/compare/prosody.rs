@@ -1,9 +1,8 @@
 //! Prosody 0.12 with its internal storage.
 
-use std::fmt::Write;
-
 use anyhow::Result;
 use tokio::process::Command;
+use wello_wire::hex;
 
 use super::server::{Federation, Launch, Setup};
 use crate::scram::{Keys, Mechanism};
@@ -33,21 +32,13 @@ fn write_accounts(setup: &Setup<'_>) -> Result<()> {
     let record = format!(
         "return {{ iteration_count = {ITERATIONS}, salt = \"{SALT}\", stored_key = \"{}\", \
          server_key = \"{}\" }};\n",
-        hex(&keys.stored),
-        hex(&keys.server),
+        hex::encode(&keys.stored),
+        hex::encode(&keys.server),
     );
     for account in setup.accounts {
         std::fs::write(folder.join(format!("{}.dat", account.user)), &record)?;
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn configuration(setup: &Setup<'_>) -> String {

@@ -200,6 +200,7 @@ fn read(sdp: &str) -> Result<Jingle> {
                 setup: Setup::from_name(one("a=setup:")?),
             }),
             candidates: all("a=candidate:").filter_map(candidate).collect(),
+            sctp: None,
         }),
     });
     Ok(jingle)

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use wello_sfu::api::{
-    Codec, ConferenceId, Credentials, Fingerprint, LegId, LegSpec, Media, Mid, OutputSpec, Payload,
-    Rid, TrackId, TrackSpec,
+    Codec, ConferenceId, Credentials, Data, Fingerprint, LegId, LegSpec, Media, Mid, OutputSpec,
+    Payload, Rid, TrackId, TrackSpec,
 };
 use wello_sfu::peer::webrtc::{MID, RID};
 use wello_wire::{
@@ -165,6 +165,7 @@ fn leg(theirs: &Jingle, side: &Side) -> Result<LegSpec> {
         extensions: Vec::new(),
         tracks: Vec::new(),
         outputs: Vec::new(),
+        data: Data::Off,
     })
 }
 
@@ -202,6 +203,7 @@ fn transport(side: &Side, setup: Setup) -> Transport {
             setup: Some(setup),
         }),
         candidates: Vec::new(),
+        sctp: None,
     }
 }
 

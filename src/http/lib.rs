@@ -8,6 +8,7 @@ mod home;
 mod host_meta;
 mod invite;
 mod page;
+pub mod posh;
 mod push;
 pub mod server;
 mod upload;

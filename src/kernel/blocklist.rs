@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
+use tokio::sync::Notify;
 use wello_wire::jid::Jid;
 
 /// The rules of all files, and when they were read.
@@ -16,6 +17,8 @@ pub struct Blocklist {
     rules: RwLock<Arc<Rules>>,
     /// When each file was last changed, as far as it has been read.
     read: Mutex<Vec<Option<SystemTime>>>,
+    /// They have been read.
+    reloaded: Notify,
 }
 
 /// Why a list is not used; what was read before stays in force.
@@ -38,34 +41,40 @@ impl Blocklist {
     /// Reads the files again. Blocks the thread while it reads.
     pub fn reload(&self) -> Result<(), BlocklistError> {
         // Before reading, so that what changes meanwhile is read next time.
-        let changed = self.changed();
+        let modified = self.modified();
         let mut rules = Rules::default();
         for path in &self.files {
             rules.read(path)?;
         }
         *self.rules.write() = Arc::new(rules);
-        *self.read.lock() = changed;
+        *self.read.lock() = modified;
+        self.reloaded.notify_one();
         Ok(())
     }
 
     /// Reads the files again if one of them has changed; whether it has. Blocks the thread.
     pub fn refresh(&self) -> Result<bool, BlocklistError> {
-        let changed = self.changed() != *self.read.lock();
+        let changed = self.modified() != *self.read.lock();
         if changed {
             self.reload()?;
         }
         Ok(changed)
     }
 
-    fn changed(&self) -> Vec<Option<SystemTime>> {
-        let changed =
+    fn modified(&self) -> Vec<Option<SystemTime>> {
+        let modified =
             |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
-        self.files.iter().map(changed).collect()
+        self.files.iter().map(modified).collect()
     }
 
     /// The rules that are in force now.
     pub fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read())
+    }
+
+    /// Waits until the files have been read once more since this last returned; one task can wait.
+    pub async fn reloaded(&self) {
+        self.reloaded.notified().await;
     }
 
     pub fn blocks_domain(&self, domain: &str) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use wello_wire::hex;
 use wello_wire::jid::BareJid;
 use wello_wire::payload::datetime::Timestamp;
 use wello_wire::payload::external_services::{Credentials, Service};
@@ -94,7 +95,7 @@ pub fn own(config: &Turn, secret: &str, ports: &OwnPorts) -> Vec<ExternalService
 fn issue(secret: &str, account: &BareJid, expires: Timestamp) -> Credentials {
     let expires = Timestamp::from_secs(expires.as_micros() / 1_000_000);
     let whose = mac(secret, &format!("account {account}"));
-    let whose: String = whose[..NAME_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
+    let whose = hex::encode(&whose[..NAME_BYTES]);
     let username = format!("{}:{whose}", expires.as_micros() / 1_000_000);
     let password = wello_stream::turn::issue(secret, &username);
     Credentials { username, password, expires: Some(expires) }

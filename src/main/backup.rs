@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use wello_kernel::config::Config;
 
+use crate::audit;
 use crate::serve::open_store;
 
 /// Copies the database into a new file, also while the server uses it.
@@ -17,6 +18,7 @@ pub async fn run(config: &Config, file: &Path) -> anyhow::Result<()> {
     }
     let store = open_store(config, None).await?;
     let done = store.backup(file).await.with_context(|| file.display().to_string());
+    let done = audit::record(&store, "backup", &file.display().to_string(), done).await;
     store.close().await;
     done?;
     println!("{} written", file.display());

@@ -47,9 +47,9 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Take over accounts and rooms from another server. May be repeated: what is here already stays.
+    /// Take over accounts, rooms and nodes from another server. May be repeated: what is here already stays.
     Import(ImportOptions),
-    /// Write all accounts and rooms into a new file of XEP-0227, and what users uploaded beside it.
+    /// Write all accounts, rooms and nodes into a new file of XEP-0227, and what users uploaded beside it.
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,
@@ -93,6 +93,9 @@ pub enum ImportFrom {
         /// Whose accounts are in a database that does not say it.
         #[arg(long, value_name = "HOST")]
         host: Option<String>,
+        /// The docroot of mod_http_upload, whose files come, too.
+        #[arg(long, value_name = "FOLDER")]
+        uploads: Option<PathBuf>,
     },
     /// The data of a Prosody: its data_path such as /var/lib/prosody, its SQLite file, or
     /// postgres://USER:PASSWORD@HOST/DATABASE.
@@ -103,6 +106,25 @@ pub enum ImportFrom {
         #[arg(long, value_name = "FOLDER")]
         data_path: Option<PathBuf>,
     },
+}
+
+impl ImportFrom {
+    /// What is done, and where what comes is from, without the password of a database.
+    pub fn described(&self) -> (&'static str, String) {
+        match self {
+            ImportFrom::Xep0227 { path } => ("import xep0227", path.display().to_string()),
+            ImportFrom::Ejabberd { from, .. } => ("import ejabberd", without_password(from)),
+            ImportFrom::Prosody { from, .. } => ("import prosody", without_password(from)),
+        }
+    }
+}
+
+/// Of the address of a database only what says where it is.
+fn without_password(from: &str) -> String {
+    let Some((scheme, rest)) = from.split_once("://") else { return from.to_owned() };
+    let place = rest.split('?').next().unwrap_or_default();
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    format!("{scheme}://{place}")
 }
 
 #[derive(Args)]

@@ -60,7 +60,10 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let restored = c2s.restore_sessions().await.context("stored sessions")?;
     let web = Web::new(Arc::clone(&kernel), Arc::clone(&c2s)).map_err(|error| anyhow!(error))?;
     let challenges = Arc::new(ChallengeStore::default());
-    let router = web.router().merge(wello_http::acme::router(Arc::clone(&challenges)));
+    let router = web
+        .router()
+        .merge(wello_http::acme::router(Arc::clone(&challenges)))
+        .merge(wello_http::posh::router(Arc::clone(&certificates)));
     // Such as a path that is too long for a socket: no reason to serve nobody.
     if let Err(error) = control::listen(&kernel, shutdown.clone()) {
         tracing::warn!("commands that change accounts do not reach this server: {error:#}");

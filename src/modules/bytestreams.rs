@@ -11,6 +11,7 @@ use wello_kernel::config::Config;
 use wello_kernel::hooks::{IqAnswer, IqRequest, Request, Service};
 use wello_kernel::module::{Module, Registrar, Spec, Status};
 use wello_wire::error::StanzaError;
+use wello_wire::hex;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::payload::disco::{DiscoInfo, Identity};
@@ -119,8 +120,7 @@ fn activate(kernel: &Kernel, requester: &Jid, query: &Element) -> Result<(), Sta
 
 /// Section 6.3.2: both sides name the stream by this.
 fn hash(sid: &str, requester: &Jid, target: &Jid) -> String {
-    let digest = Sha1::digest(format!("{sid}{requester}{target}"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha1::digest(format!("{sid}{requester}{target}")))
 }
 
 #[cfg(test)]

@@ -48,11 +48,8 @@ impl hooks::Rewrite for Forgery {
     fn rewrite(&self, kernel: &Kernel, passage: &mut Passage) {
         let services = &kernel.hooks().services;
         // An address that cannot be read proves nothing, so it counts as ours.
-        let is_ours = |address: &str| {
-            address.parse::<Jid>().map_or(true, |jid| {
-                kernel.hosts.contains(jid.domain()) || services.contains_key(jid.domain())
-            })
-        };
+        let is_ours =
+            |address: &str| address.parse::<Jid>().map_or(true, |jid| kernel.is_ours(&jid));
         // A service of ours, such as a room, gives ids itself.
         let giver = passage.stanza.from.as_ref();
         let giver = giver.filter(|from| services.contains_key(from.domain())).map(Jid::bare);

@@ -39,6 +39,7 @@ mod time;
 mod upload;
 mod vcard;
 mod version;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ use wello_kernel::module::Module;
 
 pub use archive::searchable_text;
 pub use muc::portable as rooms;
+pub use pubsub::service_of as pubsub_service;
 
 /// All features, in the order in which their hooks run.
 pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
@@ -83,9 +85,6 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
         Arc::new(commands::Commands::new(Arc::clone(&pubsub), Arc::clone(&strangers))),
         Arc::clone(&push) as _,
     ];
-    // The operator's word comes before that of users.
-    let lists = blocklists::Blocklists::new(config).map(|lists| Arc::new(lists) as _);
-    modules.splice(0..0, lists);
     if config.archive.enabled {
         modules.push(Arc::new(archive::Archive::default()));
     }
@@ -102,6 +101,9 @@ pub fn all(config: &Config) -> Vec<Arc<dyn Module>> {
     modules.extend(upload::Upload::new(config).map(|upload| Arc::new(upload) as _));
     modules.extend(push::app_server::AppServer::new(config).map(|server| Arc::new(server) as _));
     let muc = Arc::new(muc::Muc::new(config, blocking, strangers, push));
+    // The operator's word comes before that of users.
+    let lists = blocklists::Blocklists::new(config, Arc::clone(&muc));
+    modules.splice(0..0, lists.map(|lists| Arc::new(lists) as _));
     modules.push(Arc::clone(&muc) as _);
     if config.guests.enabled {
         modules.push(Arc::new(guests::Guests::new(Arc::clone(&muc))));

@@ -50,11 +50,10 @@ impl Permit for Pace {
         let Some(costly) = costly(stanza, &session.jid) else { return Ok(()) };
         let most = costly.most(&kernel.config.limits);
         let (key, now) = ((session.id, costly), kernel.clock.now());
-        if most > 0 && self.counts.count(&key, now) >= most {
-            return Err(StanzaError::resource_constraint(costly.complaint()));
+        match most == 0 || self.counts.admit(key, most, now) {
+            true => Ok(()),
+            false => Err(StanzaError::resource_constraint(costly.complaint())),
         }
-        self.counts.add(key, now);
-        Ok(())
     }
 }
 

@@ -140,11 +140,10 @@ impl Search {
 
     fn count(&self, kernel: &Kernel, account: &BareJid) -> Result<(), StanzaError> {
         let (key, now): (Box<str>, _) = (account.as_str().into(), kernel.clock.now());
-        if self.asked.count(&key, now) >= PER_MINUTE {
-            return Err(StanzaError::resource_constraint("too many searches, wait a minute"));
+        match self.asked.admit(key, PER_MINUTE, now) {
+            true => Ok(()),
+            false => Err(StanzaError::resource_constraint("too many searches, wait a minute")),
         }
-        self.asked.add(key, now);
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use wello_kernel::Kernel;
 use wello_kernel::config::Config;
@@ -24,8 +25,14 @@ use crate::version;
 
 pub struct ServerInfo {
     pubsub: Arc<PubSub>,
-    /// The hosts that are published: done when their node is there.
-    hosts: Vec<(BareJid, OnceCell<()>)>,
+    hosts: Vec<Published>,
+}
+
+/// A host that is published.
+struct Published {
+    host: BareJid,
+    /// Whether its node is there; of who was refused, until it is tried again.
+    attempt: Mutex<Arc<OnceCell<bool>>>,
 }
 
 const SPECS: &[Spec] = &[Spec {
@@ -46,7 +53,9 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 impl ServerInfo {
     pub(crate) fn new(config: &Config, pubsub: Arc<PubSub>) -> ServerInfo {
         let domains = config.domains().into_iter().filter(|_| config.serverinfo.publish);
-        let hosts = domains.filter_map(|domain| Some((domain.parse().ok()?, OnceCell::new())));
+        let hosts = domains.filter_map(|domain| {
+            Some(Published { host: domain.parse().ok()?, attempt: Mutex::default() })
+        });
         ServerInfo { pubsub, hosts: hosts.collect() }
     }
 }
@@ -77,25 +86,28 @@ impl Chore for ServerInfo {
     }
 
     async fn run(&self, kernel: &Arc<Kernel>) {
-        for (host, _) in &self.hosts {
-            self.is_published(kernel, host).await;
+        for published in &self.hosts {
+            published.forget_refusal();
+            self.is_published(kernel, &published.host).await;
         }
     }
 }
 
 impl ServerInfo {
-    /// Publishes what there is to tell of a host, unless that has been done.
+    /// Publishes what there is to tell of a host, unless that has been tried.
     async fn is_published(&self, kernel: &Arc<Kernel>, host: &BareJid) -> bool {
-        let Some((_, done)) = self.hosts.iter().find(|(known, _)| known == host) else {
+        let Some(published) = self.hosts.iter().find(|published| published.host == *host) else {
             return false;
         };
-        match done.get_or_try_init(|| self.publish(kernel, host)).await {
-            Ok(()) => true,
-            Err(refusal) => {
+        let attempt = Arc::clone(&published.attempt.lock());
+        let publish = async || {
+            let refusal = self.publish(kernel, host).await.err();
+            if let Some(refusal) = &refusal {
                 tracing::error!(%host, ?refusal, "server information not published");
-                false
             }
-        }
+            refusal.is_none()
+        };
+        *attempt.get_or_init(publish).await
     }
 
     async fn publish(&self, kernel: &Arc<Kernel>, host: &BareJid) -> Result<(), Refusal> {
@@ -104,6 +116,15 @@ impl ServerInfo {
         let nodes = nodes.map_err(|_| Refusal::NotFound("no such service"))?;
         nodes.make_default_node(NODE).await?;
         nodes.publish(NODE, Some(ITEM), document(host)).await
+    }
+}
+
+impl Published {
+    fn forget_refusal(&self) {
+        let mut attempt = self.attempt.lock();
+        if attempt.get() == Some(&false) {
+            *attempt = Arc::default();
+        }
     }
 }
 

@@ -117,6 +117,18 @@ pub struct LegSpec {
     pub extensions: Vec<(u8, String)>,
     pub tracks: Vec<TrackSpec>,
     pub outputs: Vec<OutputSpec>,
+    pub data: Data,
+}
+
+/// Whether data channels (RFC 8831) pass a leg.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Data {
+    #[default]
+    Off,
+    /// Its client gets what others write.
+    Reads,
+    /// Others get what its client writes, too.
+    Writes,
 }
 
 /// What the other side of a leg sends.
@@ -211,6 +223,11 @@ pub enum Command {
         leg: LegId,
         speakers: Option<usize>,
         own: Vec<LegId>,
+    },
+    /// Data channels once begun, or not any more.
+    Data {
+        leg: LegId,
+        data: Data,
     },
     Close {
         leg: LegId,

@@ -16,11 +16,12 @@ const MOST_PAUSE: Duration = Duration::from_secs(48);
 /// Estimates waver: so much of one is used to rise, in percent.
 const AMPLE: u64 = 85;
 
-/// A layer of simulcast and the temporal layers of it that are sent; the greater, the better.
+/// A layer of simulcast and the layers of it that are sent; the greater, the better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Step {
     pub layer: usize,
-    /// The highest one that is sent.
+    /// The highest ones that are sent.
+    pub spatial: u8,
     pub temporal: u8,
 }
 
@@ -213,7 +214,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn step(layer: usize, temporal: u8) -> Step {
-        Step { layer, temporal }
+        Step { layer, spatial: 0, temporal }
     }
 
     /// Two layers with two temporal ones each: 100, 150, 600 and 900 kbit/s.

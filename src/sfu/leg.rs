@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::{ConferenceId, LegId, LegSpec, Mid, Payload, TrackId};
+use crate::allowance::Allowance;
+use crate::api::{ConferenceId, Data, LegId, LegSpec, Mid, Payload, TrackId};
 use crate::choice::Trials;
 use crate::output::Output;
 
@@ -27,6 +28,11 @@ pub struct Leg<P> {
     pub dirty: bool,
     /// The earliest of its entries among the timers.
     pub timer: Option<Instant>,
+    pub data: Data,
+    /// For what its client writes on data channels.
+    pub allowance: Allowance,
+    /// Octets of messages that wait until its client takes them.
+    pub waiting: usize,
     opened: Instant,
     estimate: Option<Estimate>,
     pub trials: Trials,
@@ -75,6 +81,9 @@ impl<P> Leg<P> {
             view: None,
             dirty: false,
             timer: None,
+            data: Data::Off,
+            allowance: Allowance::new(now),
+            waiting: 0,
             opened: now,
             estimate: None,
             trials: Trials::default(),

@@ -1,10 +1,12 @@
 //! The media engine of conferences (a selective forwarding unit) as a state machine: datagrams,
 //! commands and the time go in, datagrams and events come out. It knows neither sockets nor XMPP.
 
+mod allowance;
 pub mod api;
 mod choice;
 mod demux;
 mod engine;
+mod ids;
 mod leg;
 mod meter;
 pub mod mix;

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use crate::api::{Codec, LegId, Media, OutputSpec};
 use crate::choice::{Choice, Reason, Room, Step, decide};
-use crate::peer::bitstream::{self, Vp8Numbers};
+use crate::peer::bitstream::{Header, Vp8Numbers};
 use crate::peer::{Packet, Sending};
-use crate::thinning::{ALL, Shift, Thinning};
+use crate::thinning::{Highest, Shift, Thinning};
 
 /// Clock rates of RTP timestamps (RFC 7587, section 4.1; RFC 7741, section 4.1 and the like).
 const AUDIO_CLOCK: u128 = 48_000;
@@ -125,15 +125,21 @@ impl Output {
         }
     }
 
-    /// The highest temporal layer of a layer that its network carries.
-    pub fn temporal(&self, layer: usize) -> u8 {
-        let Some(Choice { step, .. }) = self.choice else { return ALL };
+    /// How much of a layer its network carries.
+    pub fn highest(&self, layer: usize) -> Highest {
+        let Some(Choice { step, .. }) = self.choice else { return Highest::ALL };
         match layer.cmp(&step.layer) {
-            Ordering::Less => ALL,
-            Ordering::Equal => step.temporal,
+            Ordering::Less => Highest::ALL,
+            Ordering::Equal => Highest { spatial: step.spatial, temporal: step.temporal },
             // It is only sent until the other one begins.
-            Ordering::Greater => 0,
+            Ordering::Greater => Highest::BASE,
         }
+    }
+
+    /// Whether its network carries more spatial layers than are sent, for want of a picture that
+    /// stands alone.
+    pub fn waits(&self) -> bool {
+        self.current.is_some() && self.thinning.waits()
     }
 
     /// What its network carries, where that is looked at.
@@ -170,7 +176,7 @@ impl Output {
     }
 
     /// What becomes of a packet when `target` is the layer to be sent.
-    pub fn take(&mut self, packet: &Packet, codec: Codec, target: usize) -> Verdict {
+    pub fn take(&mut self, packet: &Packet, header: &Header, target: usize) -> Verdict {
         let Some((_, pt)) = self.payloads.iter().find(|(theirs, _)| *theirs == packet.pt) else {
             return Verdict::Drop;
         };
@@ -181,20 +187,17 @@ impl Output {
         if self.is_idle() {
             return Verdict::Drop;
         }
-        let header = bitstream::header(codec, &packet.payload);
         let current = match self.current {
             Some(current) if current.layer == packet.layer => current,
             _ if packet.layer != target => return Verdict::Drop,
-            _ if !bitstream::begins(codec, &packet.payload) => {
-                return Verdict::NeedKeyframe(packet.layer);
-            }
+            _ if !header.begins => return Verdict::NeedKeyframe(packet.layer),
             _ => self.begin(packet, header.vp8),
         };
         if packet.seq < current.first {
             return Verdict::Drop;
         }
-        let allowed = self.temporal(packet.layer);
-        match self.thinning.take(packet, header.temporal, allowed) {
+        let allowed = self.highest(packet.layer);
+        match self.thinning.take(packet, header, allowed) {
             Some(shift) => Verdict::Send(self.renumber(packet, pt, header.vp8, current, shift)),
             None => Verdict::Drop,
         }
@@ -271,7 +274,9 @@ impl Output {
             seq,
             timestamp,
             // Sound that comes again after a pause says so (RFC 3551, section 4.1).
-            marker: packet.marker || (self.media == Media::Audio && packet.seq == current.first),
+            marker: packet.marker
+                || shift.ends
+                || (self.media == Media::Audio && packet.seq == current.first),
             marks: packet.marks,
             arrived: packet.arrived,
             payload: packet.payload.clone(),
@@ -287,6 +292,7 @@ mod tests {
     use super::*;
     use crate::api::{Mid, TrackId};
     use crate::peer::Marks;
+    use crate::peer::bitstream::header;
 
     fn output() -> Output {
         let spec = OutputSpec {
@@ -319,6 +325,10 @@ mod tests {
         }
     }
 
+    fn take(output: &mut Output, packet: &Packet, target: usize) -> Verdict {
+        output.take(packet, &header(Codec::Vp8, &packet.payload), target)
+    }
+
     fn sent(verdict: Verdict) -> Sending {
         match verdict {
             Verdict::Send(sending) => sending,
@@ -331,7 +341,7 @@ mod tests {
     fn a_switch_of_layers_cannot_be_seen_in_the_numbers() {
         let now = Instant::now();
         let mut output = output();
-        let mut take = |packet: Packet, target| output.take(&packet, Codec::Vp8, target);
+        let mut take = |packet: Packet, target| take(&mut output, &packet, target);
         assert_eq!(take(packet(0, 70_000, 5, false, now), 0), Verdict::NeedKeyframe(0));
         let first = sent(take(packet(0, 70_001, 900, true, now), 0));
         assert_eq!((first.pt, first.source, first.timestamp, first.vp8), (100, 7, 900, None));
@@ -361,14 +371,14 @@ mod tests {
     fn a_pause_leaves_no_gap() {
         let now = Instant::now();
         let mut output = output();
-        let first = sent(output.take(&packet(0, 1, 0, true, now), Codec::Vp8, 0));
+        let first = sent(take(&mut output, &packet(0, 1, 0, true, now), 0));
         output.paused = true;
         output.interrupt();
-        assert_eq!(output.take(&packet(0, 2, 3000, true, now), Codec::Vp8, 0), Verdict::Drop);
+        assert_eq!(take(&mut output, &packet(0, 2, 3000, true, now), 0), Verdict::Drop);
         output.paused = false;
-        let needs = output.take(&packet(0, 99, 9000, false, now), Codec::Vp8, 0);
+        let needs = take(&mut output, &packet(0, 99, 9000, false, now), 0);
         assert_eq!(needs, Verdict::NeedKeyframe(0));
-        let again = sent(output.take(&packet(0, 100, 12_000, true, now), Codec::Vp8, 0));
+        let again = sent(take(&mut output, &packet(0, 100, 12_000, true, now), 0));
         assert_eq!((again.seq, again.timestamp), (first.seq + 1, 12_000));
     }
 
@@ -377,12 +387,12 @@ mod tests {
     fn another_track_goes_on_where_the_last_one_was() {
         let now = Instant::now();
         let mut output = output();
-        let first = sent(output.take(&packet(0, 5, 9000, true, now), Codec::Vp8, 0));
+        let first = sent(take(&mut output, &packet(0, 5, 9000, true, now), 0));
         output.follow(vec![(96, 101)]);
         let after = now + Duration::from_millis(20);
-        let waits = output.take(&packet(0, 70_000, 1, false, after), Codec::Vp8, 0);
+        let waits = take(&mut output, &packet(0, 70_000, 1, false, after), 0);
         assert_eq!(waits, Verdict::NeedKeyframe(0));
-        let other = sent(output.take(&packet(0, 70_001, 1, true, after), Codec::Vp8, 0));
+        let other = sent(take(&mut output, &packet(0, 70_001, 1, true, after), 0));
         assert_eq!((other.pt, other.seq), (101, first.seq + 1));
         assert_eq!(other.timestamp, first.timestamp + 1800);
         assert_eq!(other.vp8.map(|numbers| numbers.picture), Some(6));
@@ -393,6 +403,6 @@ mod tests {
     fn what_the_receiver_does_not_take_is_not_sent() {
         let mut other = packet(0, 1, 0, true, Instant::now());
         other.pt = 97;
-        assert_eq!(output().take(&other, Codec::Vp8, 0), Verdict::Drop);
+        assert_eq!(take(&mut output(), &other, 0), Verdict::Drop);
     }
 }

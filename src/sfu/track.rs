@@ -6,6 +6,7 @@ use crate::api::{Codec, ConferenceId, LegId, Media, Payload, Rid, TrackSpec};
 use crate::choice::{Ladder, Rung, Step};
 use crate::meter::Meter;
 use crate::output::Output;
+use crate::peer::bitstream::Header;
 use crate::thinning::ALL;
 
 /// At least this long between two requests for a picture that stands alone: they are expensive
@@ -13,8 +14,9 @@ use crate::thinning::ALL;
 const ASK_AGAIN: Duration = Duration::from_millis(400);
 /// A layer from which nothing comes for this long is not sent at the moment.
 const LAYER_SILENT: Duration = Duration::from_secs(2);
-/// Temporal layers that are told apart; browsers send up to three.
+/// Temporal and spatial layers that are told apart; browsers send up to three of each.
 const TEMPORAL: usize = 4;
+const SPATIAL: usize = 3;
 
 pub struct Track {
     pub leg: LegId,
@@ -48,8 +50,8 @@ struct Layer {
     /// Somebody waits for a picture that stands alone.
     wanted: bool,
     asked: Option<Instant>,
-    /// Of each temporal layer.
-    meters: [Meter; TEMPORAL],
+    /// Of each temporal layer of each spatial one.
+    meters: [[Meter; TEMPORAL]; SPATIAL],
 }
 
 impl Track {
@@ -106,17 +108,20 @@ impl Track {
         self.rids.get(layer)
     }
 
-    /// A packet of a layer has come, so long and of this temporal layer.
-    pub fn seen(&mut self, layer: usize, temporal: u8, octets: usize, now: Instant) {
+    /// A packet of a layer has come, so long and with this header.
+    pub fn seen(&mut self, layer: usize, header: &Header, octets: usize, now: Instant) {
         if let Some(layer) = self.layers.get_mut(layer) {
             layer.last = Some(now);
-            layer.meters[usize::from(temporal).min(TEMPORAL - 1)].add(octets, now);
+            let spatial = usize::from(header.spatial.id).min(SPATIAL - 1);
+            let temporal = usize::from(header.temporal.id).min(TEMPORAL - 1);
+            layer.meters[spatial][temporal].add(octets, now);
         }
     }
 
     /// What all layers together bring, in bit/s.
     pub fn rate(&self, now: Instant) -> u64 {
-        self.layers.iter().flat_map(|layer| &layer.meters).map(|meter| meter.rate(now)).sum()
+        let meters = self.layers.iter().flat_map(|layer| layer.meters.as_flattened());
+        meters.map(|meter| meter.rate(now)).sum()
     }
 
     /// The steps that a receiver can have who wants this layer at the most.
@@ -172,15 +177,23 @@ impl Layer {
         self.last.is_some_and(|last| now < last + LAYER_SILENT)
     }
 
-    /// Adds its steps, of which the last one has all of its temporal layers.
+    /// Adds its steps, of which the last one has all of its layers.
     fn climb(&self, layer: usize, ladder: &mut Ladder, now: Instant) {
-        let rates = self.meters.map(|meter| meter.rate(now));
-        let Some(top) = rates.iter().rposition(|rate| *rate > 0) else { return };
-        let mut rate = 0;
-        for (temporal, more) in (0..).zip(&rates[..=top]) {
-            rate += more;
-            let temporal = if usize::from(temporal) == top { ALL } else { temporal };
-            ladder.put(Rung { step: Step { layer, temporal }, rate });
+        let rates = self.meters.map(|meters| meters.map(|meter| meter.rate(now)));
+        let comes = |spatial: &[u64; TEMPORAL]| spatial.iter().any(|rate| *rate > 0);
+        let Some(best) = rates.iter().rposition(comes) else { return };
+        // Of each temporal layer, in the spatial ones so far.
+        let mut below = [0; TEMPORAL];
+        for (spatial, more) in (0..).zip(&rates[..=best]) {
+            below.iter_mut().zip(more).for_each(|(sum, rate)| *sum += rate);
+            let Some(top) = below.iter().rposition(|rate| *rate > 0) else { continue };
+            let spatial = if usize::from(spatial) == best { ALL } else { spatial };
+            let mut rate = 0;
+            for (temporal, more) in (0..).zip(&below[..=top]) {
+                rate += more;
+                let temporal = if usize::from(temporal) == top { ALL } else { temporal };
+                ladder.put(Rung { step: Step { layer, spatial, temporal }, rate });
+            }
         }
     }
 }
@@ -189,6 +202,15 @@ impl Layer {
 mod tests {
     use super::*;
     use crate::api::{Media, Mid, TrackId};
+    use crate::peer::bitstream::{Spatial, Temporal};
+
+    fn header(spatial: u8, temporal: u8) -> Header {
+        Header {
+            spatial: Spatial { id: spatial, ..Spatial::default() },
+            temporal: Temporal { id: temporal, ..Temporal::default() },
+            ..Header::default()
+        }
+    }
 
     fn track(layers: &[&str]) -> Track {
         let spec = TrackSpec {
@@ -208,12 +230,12 @@ mod tests {
         let now = Instant::now();
         let mut track = track(&["l", "m", "h"]);
         assert_eq!(track.target(None, now), 2);
-        track.seen(0, 0, 100, now);
+        track.seen(0, &Header::default(), 100, now);
         assert_eq!((track.target(None, now), track.target(Some(1), now)), (0, 0));
-        track.seen(2, 0, 100, now);
+        track.seen(2, &Header::default(), 100, now);
         assert_eq!((track.target(None, now), track.target(Some(1), now)), (2, 0));
         let later = now + LAYER_SILENT;
-        track.seen(2, 0, 100, later);
+        track.seen(2, &Header::default(), 100, later);
         // Nothing so small comes any more: better a big one than none.
         assert_eq!((track.target(None, later), track.target(Some(0), later)), (2, 2));
         assert_eq!(track.place_of(&Rid::new("m").unwrap()), Some(1));
@@ -243,13 +265,33 @@ mod tests {
         for _ in 0..200 {
             now += Duration::from_millis(10);
             for (layer, temporal, octets) in [(0, 0, 125), (0, 1, 125), (2, 0, 1250)] {
-                track.seen(layer, temporal, octets, now);
+                track.seen(layer, &header(0, temporal), octets, now);
             }
         }
         let best = |most| track.ladder(most, now).best();
-        let rung = |layer, rate| Some(Rung { step: Step { layer, temporal: ALL }, rate });
+        let whole = |layer| Step { layer, spatial: ALL, temporal: ALL };
+        let rung = |layer, rate| Some(Rung { step: whole(layer), rate });
         assert_eq!(best(None), rung(2, 1_000_000));
         assert_eq!((best(Some(0)), best(Some(1))), (rung(0, 200_000), rung(0, 200_000)));
         assert_eq!(track.rate(now), 1_200_000);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn spatial_layers_are_steps_with_all_below_them() {
+        let mut now = Instant::now();
+        let mut track = track(&[]);
+        for _ in 0..200 {
+            now += Duration::from_millis(10);
+            for (spatial, temporal, octets) in [(0, 0, 125), (0, 1, 125), (1, 0, 500), (1, 1, 250)]
+            {
+                track.seen(0, &header(spatial, temporal), octets, now);
+            }
+        }
+        let ladder = track.ladder(None, now);
+        let cost = |spatial, temporal| ladder.cost(Step { layer: 0, spatial, temporal });
+        assert_eq!((cost(0, 0), cost(0, ALL)), (100_000, 200_000));
+        assert_eq!((cost(ALL, 0), cost(ALL, ALL)), (500_000, 800_000));
+        assert_eq!(ladder.best().unwrap().step, Step { layer: 0, spatial: ALL, temporal: ALL });
     }
 }

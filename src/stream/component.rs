@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
 use wello_wire::error::{StanzaError, StreamCondition, StreamError};
+use wello_wire::hex;
 use wello_wire::jid::Jid;
 use wello_wire::ns;
 use wello_wire::stanza::{Stanza, StanzaParseError};
@@ -161,7 +162,7 @@ impl Component {
         // Only known domains come so far.
         let secret = self.settings.secrets.get(&domain).map_or("", String::as_str);
         let digest = Sha1::new().chain_update(&self.id).chain_update(secret).finalize();
-        let expected: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = hex::encode(digest);
         let given = handshake.text().trim().to_owned();
         if !bool::from(expected.as_bytes().ct_eq(given.as_bytes())) {
             return self.fail(&StreamCondition::NotAuthorized.into());
@@ -265,8 +266,7 @@ mod tests {
     }
 
     fn handshake(component: &Component, secret: &str) -> String {
-        let digest = Sha1::digest(format!("{}{secret}", component.id));
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha1::digest(format!("{}{secret}", component.id)));
         format!("<handshake>{digest}</handshake>")
     }
 

@@ -79,6 +79,7 @@ pub const JINGLE_PARTICIPANT: &str = "{https://movim.eu}jingle_participant"; // 
 pub const JINGLE_RTCP_FB: &str = "urn:xmpp:jingle:apps:rtp:rtcp-fb:0"; // XEP-0293
 pub const JINGLE_RTP: &str = "urn:xmpp:jingle:apps:rtp:1"; // XEP-0167
 pub const JINGLE_RTP_INFO: &str = "urn:xmpp:jingle:apps:rtp:info:1"; // XEP-0167
+pub const JINGLE_SCTP: &str = "urn:xmpp:jingle:transports:dtls-sctp:1"; // XEP-0343
 pub const JINGLE_SSMA: &str = "urn:xmpp:jingle:apps:rtp:ssma:0"; // XEP-0339
 pub const LAST: &str = "jabber:iq:last"; // XEP-0012
 pub const MAM: &str = "urn:xmpp:mam:2"; // XEP-0313

@@ -15,6 +15,8 @@ class NameServer(asyncio.DatagramProtocol):
     def __init__(self):
         self._addresses: dict = {}
         self._direct_tls: set = set()
+        # It does not answer.
+        self.is_silent = False
 
     async def start(self, address: str):
         loop = asyncio.get_running_loop()
@@ -29,6 +31,8 @@ class NameServer(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data, addr):
+        if self.is_silent:
+            return
         name, end = _read_name(data)
         kind, = struct.unpack_from("!H", data, end)
         records, known = self._look_up(name, kind)

@@ -8,13 +8,16 @@ from .certificates import Authority, Flaw
 from .client import Client
 from .network import Network
 from .report import Report
-from .servers import Prosody, Wello
+from .servers import Ejabberd, Prosody, Wello
+from .website import Website
 
-LAB = "trouble"
+PEERS = (Prosody, Ejabberd)
 FLAWS = [flaw for flaw in Flaw if flaw != Flaw.NONE]
 OUTBOX_BYTES = 1024 * 1024
 # TCP tries again after waits that double, so what was cut takes up to twice as long to go on.
 CUT_SECONDS = 8
+# Longer than anybody waits for an acknowledgement.
+LONG_CUT_SECONDS = 65
 PATIENCE = 60
 MEBIBYTE = 1024 * 1024
 
@@ -22,14 +25,15 @@ MEBIBYTE = 1024 * 1024
 class Pair:
     """Romeo's server and Juliet's, and an authority that both trust."""
 
-    def __init__(self, network: Network, program: Path):
+    def __init__(self, network: Network, program: Path, kind: type):
         self.network = network
-        self.authority = Authority(network.logs / LAB / "authority")
-        self.stranger = Authority(network.logs / LAB / "stranger")
-        self.wello = Wello(network, LAB, self._good(Wello), self.authority.certificate,
+        lab = _lab(kind)
+        self.authority = Authority(network.logs / lab / "authority")
+        self.stranger = Authority(network.logs / lab / "stranger")
+        self.wello = Wello(network, lab, self._good(Wello), self.authority.certificate,
                            program=program, s2s=f"outbox_bytes = {OUTBOX_BYTES}\n"
                            f"stanza_bytes = {OUTBOX_BYTES // 2}\n")
-        self.peer = Prosody(network, LAB, self._good(Prosody), self.authority.certificate)
+        self.peer = kind(network, lab, self._good(kind), self.authority.certificate)
 
     def _good(self, kind):
         return self.authority.issue(f"{kind.name}.example")
@@ -58,21 +62,33 @@ class Pair:
 
 
 def names() -> list:
-    return [f"{LAB}: {title}" for title in TROUBLES]
+    return [_name(kind, title) for kind in PEERS for title in TROUBLES]
 
 
 async def run(network: Network, program: Path, report: Report):
-    if not report.wants(LAB):
-        return
-    async with report.preparing(LAB):
-        pair = await Pair(network, program).start()
-        try:
-            for title, trouble in TROUBLES.items():
-                if report.wants(f"{LAB}: {title}"):
-                    async with report.test(f"{LAB}: {title}"):
-                        await trouble(pair)
-        finally:
-            await pair.stop()
+    for kind in PEERS:
+        if report.wants(_lab(kind)):
+            async with report.preparing(_lab(kind)):
+                await _with(kind, network, program, report)
+
+
+async def _with(kind: type, network: Network, program: Path, report: Report):
+    pair = await Pair(network, program, kind).start()
+    try:
+        for title, trouble in TROUBLES.items():
+            if report.wants(_name(kind, title)):
+                async with report.test(_name(kind, title)):
+                    await trouble(pair)
+    finally:
+        await pair.stop()
+
+
+def _lab(kind: type) -> str:
+    return f"trouble {kind.name}"
+
+
+def _name(kind: type, title: str) -> str:
+    return f"{_lab(kind)}: {title}"
 
 
 async def _until_heard(sender: Client, reader: Client):
@@ -125,6 +141,23 @@ def certificate_of_the_other(flaw: Flaw):
     return trouble
 
 
+async def website(pair: Pair):
+    """A certificate of another name is good both ways while the website of the domain names it (POSH)."""
+    good, other = pair.peer.shown, pair.authority.issue("hosting.example")
+    try:
+        async with Website(pair.peer, good, other):
+            pair.peer.show(other)
+            await pair.peer.restart()
+            await pair.login_again()
+            await pair.talk()
+            assert "the website of its domain (POSH)" in pair.wello.log()
+    finally:
+        pair.peer.show(good)
+        await pair.peer.restart()
+        await pair.login_again()
+    await pair.talk()
+
+
 async def restart(pair: Pair):
     """The other server stops in good order and comes back."""
     await pair.peer.restart()
@@ -173,6 +206,56 @@ async def cut(pair: Pair):
     assert not pair.romeo.errors(), "something was returned"
 
 
+async def long_cut(pair: Pair):
+    """A cable is out for longer than anybody waits: what does not arrive is returned, and nothing comes twice.
+
+    What was on its way when the servers gave up may be both, since nobody can know."""
+    await pair.talk()
+    for each in (pair.romeo, pair.juliet):
+        each.forget()
+    pair.peer.host.cut()
+    sent = {pair.romeo: {}, pair.juliet: {}}
+    for second in range(LONG_CUT_SECONDS):
+        # Juliet's client is as far away as her server.
+        text = f"long {second}"
+        sent[pair.romeo][pair.romeo.say(pair.juliet.bare, text)] = text
+        sent[pair.juliet][pair.juliet.say(pair.romeo.bare, text)] = text
+        await asyncio.sleep(1)
+    pair.peer.host.mend()
+    await pair.talk()
+    for sender, reader in ((pair.romeo, pair.juliet), (pair.juliet, pair.romeo)):
+        await _settle(sender, reader, sent[sender])
+
+
+async def _settle(sender: Client, reader: Client, sent: dict):
+    """Waits until each message has been heard or returned; none may be so twice."""
+    def outcomes():
+        heard = [text for text in reader.bodies() if text in sent.values()]
+        return heard, [sent[each] for each in sender.errors() if each in sent]
+    async with asyncio.timeout(PATIENCE):
+        while len(set().union(*outcomes())) < len(sent):
+            await asyncio.sleep(0.2)
+    heard, returned = outcomes()
+    order = list(sent.values())
+    assert heard == sorted(set(heard), key=order.index), "out of order, or twice"
+    assert len(returned) == len(set(returned)), "a message was returned twice"
+
+
+async def silent_dns(pair: Pair):
+    """The name server is away while the other server comes back."""
+    await pair.peer.stop()
+    pair.network.dns.is_silent = True
+    try:
+        sent = pair.romeo.say(pair.juliet.bare, "to nowhere")
+        await _refusal(pair.romeo, sent)
+    finally:
+        pair.network.dns.is_silent = False
+        await pair.peer.start()
+        await pair.login_again()
+    await pair.talk()
+    assert "to nowhere" not in pair.juliet.bodies()
+
+
 async def slow(pair: Pair):
     """The other server does not read: what waits for it is bounded, the rest comes back."""
     await pair.talk()
@@ -211,11 +294,15 @@ async def new_address(pair: Pair):
 
 
 TROUBLES = {
+    # Before there was no website, which is remembered for a while.
+    "a certificate that only the website names": website,
     **{f"a certificate that is {flaw.value}": certificate_of_the_other(flaw) for flaw in FLAWS},
     "the other server restarts": restart,
     "Wello restarts": own_restart,
     "the other server is killed": kill,
     "a cut cable": cut,
+    "a cable that is cut for a minute": long_cut,
     "a server that does not read": slow,
+    "no name server": silent_dns,
     "a new address": new_address,
 }

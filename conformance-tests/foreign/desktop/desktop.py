@@ -67,6 +67,17 @@ class Desktop:
         await asyncio.wait_for(asyncio.to_thread(bus.stdout.readline), SECONDS)
         return self
 
+    async def sound(self):
+        """Gives programs a loudspeaker that nobody hears, and a microphone that hears nothing."""
+        socket = self.home / "run" / "pulse" / "native"
+        self._env["PULSE_SERVER"] = f"unix:{socket}"
+        self._run(["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--load=module-null-sink",
+                   "--load=module-null-source", "--load=module-native-protocol-unix auth-anonymous=1"])
+        await self.until(socket.exists, "sound")
+
+    async def click(self, across: int, down: int):
+        await self.call(["xdotool", "mousemove", str(across), str(down), "click", "1"])
+
     def own(self, folder: Path):
         """Gives a folder and all in it to the user."""
         user = pwd.getpwnam(USER)

@@ -60,6 +60,8 @@ def _converse() -> list:
 def _desktop() -> list:
     tools.apt({
         "gajim": "gajim", "dino-im": "dino-im", "Xvfb": "xvfb", "dbus-daemon": "dbus-daemon", "import": "imagemagick",
+        # For calls of Dino.
+        "pulseaudio": "pulseaudio", "xdotool": "xdotool", "gdbus": "libglib2.0-bin",
         # What Gajim plays recordings with and is read by.
         "/usr/lib/*/gstreamer-1.0/libgstisomp4.so": "gstreamer1.0-plugins-good",
         "/usr/lib/*/gstreamer-1.0/libgstopus.so": "gstreamer1.0-plugins-base",

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use wello_kernel::files::{SlotError, StoreFileError};
 use wello_modules::ptt::{ClipError, send};
+use wello_wire::hex;
 use wello_wire::jid::BareJid;
 
 use super::auth::account;
@@ -38,7 +39,7 @@ pub(super) async fn send_clip(
     let recording = to_bytes(body, most).await.map_err(|_| ClipError::TooLarge(most))?;
     let sent = send(&web.kernel, &account, &to, recording).await?;
     let clip = &sent.clip;
-    let hash: String = clip.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(clip.sha256);
     let data = json!({
         "id": sent.id,
         "to": to.as_str(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use sha1::{Digest as _, Sha1};
 use tokio::time::Instant;
+use wello_wire::hex;
 use wello_wire::ns;
 use wello_wire::xml::{Element, read_document, write_attribute};
 
@@ -182,9 +183,7 @@ impl<T> Session<T> {
     fn check_key(&mut self, request: &Request) -> Result<(), &'static str> {
         let Some(expected) = &self.key else { return Ok(()) };
         let key = request.key.as_deref().ok_or(ITEM_NOT_FOUND)?;
-        let digest = Sha1::digest(key.as_bytes());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if digest != *expected {
+        if hex::encode(Sha1::digest(key)) != *expected {
             return Err(ITEM_NOT_FOUND);
         }
         self.key = request.newkey.clone().or_else(|| request.key.clone());

@@ -23,6 +23,7 @@ use futures_util::StreamExt as _;
 use tokio::time::timeout;
 use wello_kernel::files::{Arrival, ReceiveError, UNKNOWN_TYPE};
 use wello_store::{Content, Upload};
+use wello_wire::hex;
 
 use crate::Web;
 use disposition::disposition;
@@ -265,8 +266,7 @@ fn unsatisfiable(size: u64) -> Response {
 
 /// Strong: equal tags are equal bytes.
 fn etag(content: &Content) -> String {
-    let hash: String = content.hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hash}\"")
+    format!("\"{}\"", hex::encode(content.hash.0))
 }
 
 fn describe(headers: &mut HeaderMap, web: &Web, upload: &Upload, etag: &str) {

@@ -11,6 +11,7 @@ mod passwords;
 mod registration;
 mod throttle;
 mod tokens;
+mod windows;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -32,9 +33,10 @@ pub use guests::{Guest, GuestError, GuestGrant, Guests};
 pub use invites::{AccountInvite, InviteError};
 pub use passwords::{PasswordPolicyError, Passwords};
 pub use registration::{Registration, RegistrationError};
-pub use throttle::{Quota, Throttle, Windows};
+pub use throttle::{Quota, Throttle};
 use tokens::Signer;
 pub use tokens::{ACCESS_SECONDS, Access, Granted, REFRESH_DAYS, TokenError, Visitor, role_name};
+pub use windows::{Windows, keep_heaviest};
 
 /// Accounts, their credentials and who may try to log in.
 pub struct Accounts {

@@ -1,13 +1,12 @@
 //! What is counted against guessing and flooding: failed logins by account and by address, new
 //! accounts by address.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use parking_lot::Mutex;
 use wello_store::Timestamp;
 
+use super::windows::Windows;
 use crate::config::Auth;
 
 /// Failed logins. Nothing is allowed above the bound until the window is over.
@@ -86,60 +85,6 @@ impl Quota {
     }
 }
 
-/// Counts by key, each in a window that begins with its first event.
-pub struct Windows<K> {
-    length_micros: i64,
-    windows: Mutex<HashMap<K, Window>>,
-}
-
-struct Window {
-    since: Timestamp,
-    count: u32,
-}
-
-/// Windows of one kind before those that are over are swept out.
-const MAX_WINDOWS: usize = 50_000;
-
-impl<K: Eq + Hash> Windows<K> {
-    pub fn new(seconds: u64) -> Windows<K> {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        Windows { length_micros: seconds.saturating_mul(1_000_000), windows: Mutex::default() }
-    }
-
-    pub fn count(&self, key: &K, now: Timestamp) -> u32 {
-        let windows = self.windows.lock();
-        windows.get(key).filter(|window| self.is_open(window, now)).map_or(0, |w| w.count)
-    }
-
-    pub fn add(&self, key: K, now: Timestamp) {
-        let mut windows = self.windows.lock();
-        if windows.len() >= MAX_WINDOWS && !windows.contains_key(&key) {
-            windows.retain(|_, window| self.is_open(window, now));
-            // Under a flood of new keys, those that matter are the ones that came back.
-            if windows.len() >= MAX_WINDOWS {
-                windows.retain(|_, window| window.count > 1);
-            }
-            // Sweeping costs; it is to make room for many.
-            if windows.len() >= MAX_WINDOWS / 2 {
-                windows.clear();
-            }
-        }
-        let window = windows.entry(key).or_insert(Window { since: now, count: 0 });
-        if !self.is_open(window, now) {
-            *window = Window { since: now, count: 0 };
-        }
-        window.count += 1;
-    }
-
-    fn forget(&self, key: &K) {
-        self.windows.lock().remove(key);
-    }
-
-    fn is_open(&self, window: &Window, now: Timestamp) -> bool {
-        now < window.since.plus_micros(self.length_micros)
-    }
-}
-
 /// The part of an address that one attacker surely has: a whole /64 in IPv6.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     prefix(address, 32, 64)
@@ -160,6 +105,7 @@ fn prefix(address: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use super::super::windows::MAX_WINDOWS;
     use super::*;
 
     #[test]
@@ -202,7 +148,7 @@ mod tests {
         for number in 0..MAX_WINDOWS + 10 {
             throttle.record_failure(Some(&format!("{number}@b")), None, now);
         }
-        assert!(throttle.accounts.windows.lock().len() < MAX_WINDOWS);
+        assert!(throttle.accounts.len() < MAX_WINDOWS);
         assert!(!throttle.allows("a@b", None, now));
     }
 

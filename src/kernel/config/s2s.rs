@@ -28,6 +28,12 @@ pub struct S2s {
     /// PEM file of further authorities.
     pub ca: Option<PathBuf>,
     pub nameserver: Option<SocketAddr>,
+    /// RFC 7673: certificates that are in DNS, whose signatures are checked then.
+    pub dane: bool,
+    /// File of DNSKEY records; otherwise those of the root.
+    pub trust_anchor: Option<PathBuf>,
+    /// RFC 7711: certificates that are on the website of a domain.
+    pub posh: bool,
     pub private_networks: Vec<String>,
     /// XEP-0288.
     pub bidi: bool,
@@ -39,6 +45,8 @@ pub struct S2s {
     pub burst_bytes: u64,
     pub connections: usize,
     pub connections_per_domain: usize,
+    /// Of those that have proved who they are; others count among `limits`.
+    pub connections_per_address: usize,
     pub domains: usize,
     pub connect_seconds: u64,
     pub retry_seconds: u64,
@@ -58,6 +66,9 @@ impl Default for S2s {
             allow: Vec::new(),
             ca: None,
             nameserver: None,
+            dane: false,
+            trust_anchor: None,
+            posh: true,
             private_networks: Vec::new(),
             bidi: true,
             resume_seconds: 120,
@@ -67,6 +78,7 @@ impl Default for S2s {
             burst_bytes: 16 * 1024 * 1024,
             connections: 10_000,
             connections_per_domain: 20,
+            connections_per_address: 2000,
             domains: 10_000,
             connect_seconds: 30,
             retry_seconds: 30,

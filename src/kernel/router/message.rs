@@ -256,6 +256,39 @@ impl Kernel {
         posted
     }
 
+    /// Posts what a service says to the sessions that are here, in this order; `session` is the one
+    /// that has asked for it. Returns what has to take the way of other stanzas: what is for other servers
+    /// and bare addresses, and where it is not known at once whether an account blocks the sender.
+    pub fn post_all(
+        &self,
+        session: Option<&Arc<Session>>,
+        out: Vec<Stanza>,
+        blocks: impl Fn(&str, &Jid) -> Option<bool>,
+    ) -> Vec<Stanza> {
+        let mut later = Vec::new();
+        for stanza in out {
+            let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { continue };
+            if let Some(session) = session.filter(|session| *session.jid == *to) {
+                session.reply(stanza);
+                continue;
+            }
+            if to.is_bare() || !self.hosts.contains(to.domain()) {
+                later.push(stanza);
+                continue;
+            }
+            match blocks(to.bare_str(), from) {
+                Some(true) => {}
+                Some(false) => {
+                    if let Some(target) = self.sessions.find(to) {
+                        self.post(&target, stanza);
+                    }
+                }
+                None => later.push(stanza),
+            }
+        }
+        later
+    }
+
     /// Takes back messages that a session never took: they wait for the account's next login
     /// unless another session has them.
     pub async fn return_undelivered(

@@ -172,6 +172,11 @@ impl Kernel {
         (account.status == AccountStatus::Active).then_some(account.role)
     }
 
+    /// Whether an address is of one of our hosts or services.
+    pub fn is_ours(&self, jid: &Jid) -> bool {
+        self.hosts.contains(jid.domain()) || self.hooks.services.contains_key(jid.domain())
+    }
+
     pub(crate) fn resolve(&self, to: &Jid) -> Target {
         if self.hosts.contains(to.domain()) {
             return if to.local().is_some() { Target::Account } else { Target::Host };

@@ -12,8 +12,8 @@ use quick_xml::name::ResolveResult;
 use wello_wire::ns;
 use wello_wire::xml::{Element, Ns};
 
-use super::NS_ACCOUNT;
-
+/// Extensions of our own (schemas/pie-0.xsd).
+pub const NS_ACCOUNT: &str = "urn:wello:pie:0";
 const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
 /// Bytes of one piece: a vCard with a photo, the largest thing that a piece can be, stays below.
 const MAX_PIECE: usize = 8 * 1024 * 1024;
@@ -45,6 +45,11 @@ pub enum Piece {
     /// A child of `<room/>`; what is in its `<archive/>` comes as that of a user does.
     RoomPart(Element),
     RoomEnd,
+    /// An extension of ours: `<nodes/>` of the PubSub service of this address, within a host.
+    Nodes(String),
+    /// A child of `<nodes/>`, as of a user.
+    NodesPart(Element),
+    NodesEnd,
     /// Something that is not in the specification, by its name.
     Unknown(String),
 }
@@ -56,6 +61,7 @@ enum Place {
     Host,
     User,
     Room,
+    Nodes,
     Offline,
     Archive,
 }
@@ -151,6 +157,7 @@ fn read(source: &mut Source, places: &mut Vec<Place>) -> anyhow::Result<Step> {
         Event::End(_) if places.len() > source.within => match places.pop() {
             Some(Place::User) => Ok(Step::Piece(Piece::UserEnd)),
             Some(Place::Room) => Ok(Step::Piece(Piece::RoomEnd)),
+            Some(Place::Nodes) => Ok(Step::Piece(Piece::NodesEnd)),
             _ => Ok(Step::Nothing),
         },
         Event::Eof => Ok(Step::Eof),
@@ -197,6 +204,11 @@ fn enter(source: &mut Source, places: &mut Vec<Place>, tag: Element) -> anyhow::
             places.push(Place::Room);
             Step::Piece(Piece::Room { jid, created, version })
         }
+        (Some(Place::Host), NS_ACCOUNT, "nodes") => {
+            let jid = attr("jid")?;
+            places.push(Place::Nodes);
+            Step::Piece(Piece::Nodes(jid))
+        }
         (Some(Place::User | Place::Room), ns::PIE_MAM, "archive") => {
             places.push(Place::Archive);
             Step::Nothing
@@ -208,6 +220,9 @@ fn enter(source: &mut Source, places: &mut Vec<Place>, tag: Element) -> anyhow::
         }
         (Some(Place::User), ..) => Step::Piece(Piece::Part(complete(&mut source.reader, tag)?)),
         (Some(Place::Room), ..) => Step::Piece(Piece::RoomPart(complete(&mut source.reader, tag)?)),
+        (Some(Place::Nodes), ..) => {
+            Step::Piece(Piece::NodesPart(complete(&mut source.reader, tag)?))
+        }
         (Some(Place::Offline), ..) => {
             Step::Piece(Piece::Offline(complete(&mut source.reader, tag)?))
         }
@@ -350,6 +365,9 @@ mod tests {
                 }
                 Piece::RoomPart(part) => format!("part of room {part}"),
                 Piece::RoomEnd => "end of room".to_owned(),
+                Piece::Nodes(jid) => format!("nodes {jid}"),
+                Piece::NodesPart(part) => format!("part of nodes {part}"),
+                Piece::NodesEnd => "end of nodes".to_owned(),
                 Piece::Unknown(name) => format!("unknown {name}"),
             });
         }
@@ -386,10 +404,11 @@ mod tests {
     }
 
     #[test]
-    fn rooms_stand_beside_users() {
+    fn rooms_and_nodes_stand_beside_users() {
         let text = format!(
             "{ROOT}<host jid='a'><room xmlns='{NS_ACCOUNT}' jid='r@c.a' version='3'><settings/>\
-             <archive xmlns='urn:xmpp:pie:0#mam'><r/></archive></room></host></server-data>"
+             <archive xmlns='urn:xmpp:pie:0#mam'><r/></archive></room>\
+             <nodes xmlns='{NS_ACCOUNT}' jid='pubsub.a'><pubsub xmlns='p'/></nodes></host></server-data>"
         );
         assert_eq!(
             pieces(&[("m.xml", &text)]).unwrap(),
@@ -399,6 +418,9 @@ mod tests {
                 "part of room <settings xmlns='urn:wello:pie:0'/>",
                 "archived <r xmlns='urn:xmpp:pie:0#mam'/>",
                 "end of room",
+                "nodes pubsub.a",
+                "part of nodes <pubsub xmlns='p'/>",
+                "end of nodes",
             ]
         );
     }

@@ -1,6 +1,7 @@
 //! Puts what an import finds into the store. What is there already stays as it is, so that an
 //! import may be repeated.
 
+use std::collections::BTreeSet;
 use std::hash::RandomState;
 
 use anyhow::{Context, bail};
@@ -34,6 +35,8 @@ pub struct Importer<'a> {
     /// Only says what would be done.
     pub(super) dry_run: bool,
     pub(super) counts: Counts,
+    /// All that have come or were here.
+    pub(super) accounts: BTreeSet<BareJid>,
     pub(super) current: Option<Current>,
 }
 
@@ -47,6 +50,8 @@ pub(super) struct Current {
 enum What {
     Account(Box<AccountParts>),
     Room(Box<RoomParts>),
+    /// Nodes of a PubSub service.
+    Service,
 }
 
 #[derive(Default)]
@@ -97,6 +102,7 @@ impl<'a> Importer<'a> {
             hasher: RandomState::new(),
             dry_run,
             counts: Counts::default(),
+            accounts: BTreeSet::new(),
             current: None,
         })
     }
@@ -120,6 +126,15 @@ impl<'a> Importer<'a> {
         self.set_current(jid, What::Room(Box::default()));
     }
 
+    /// Begins the nodes of a PubSub service of this address, which is one of ours.
+    pub(super) fn begin_service_at(&mut self, jid: BareJid) {
+        self.set_current(jid, What::Service);
+    }
+
+    pub(super) fn is_at_service(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| matches!(current.what, What::Service))
+    }
+
     fn set_current(&mut self, jid: BareJid, what: What) {
         let messages = Messages::new(self.store.archive_ids.of_the_past());
         self.current = Some(Current { jid, what, messages });
@@ -133,14 +148,14 @@ impl<'a> Importer<'a> {
     fn account(&mut self) -> Option<&mut AccountParts> {
         match &mut self.current.as_mut()?.what {
             What::Account(parts) => Some(parts),
-            What::Room(_) => None,
+            What::Room(_) | What::Service => None,
         }
     }
 
     pub fn room(&mut self) -> Option<&mut RoomParts> {
         match &mut self.current.as_mut()?.what {
             What::Room(parts) => Some(parts),
-            What::Account(_) => None,
+            What::Account(_) | What::Service => None,
         }
     }
 
@@ -287,13 +302,14 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// Ends the account or room: its messages are on the disk, and it can be used.
+    /// Ends the account, room or service: its messages are on the disk, and it can be used.
     pub async fn end(&mut self) -> anyhow::Result<()> {
         self.settle().await?;
         let Some(Current { jid, what, .. }) = self.current.take() else { return Ok(()) };
         match what {
             What::Account(account) => self.create_account(jid, *account).await,
             What::Room(room) => self.create_room(&jid, *room).await,
+            What::Service => Ok(()),
         }
     }
 
@@ -316,6 +332,7 @@ impl<'a> Importer<'a> {
         jid: BareJid,
         mut account: AccountParts,
     ) -> anyhow::Result<()> {
+        self.accounts.insert(jid.clone());
         let jid = jid.to_string();
         if self.store.accounts.find(&jid).await?.is_some() {
             self.counts.known += 1;

@@ -7,7 +7,9 @@ use bytes::BytesMut;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use wello_kernel::clock::Clock;
+use wello_kernel::config::Config;
 use wello_store::{FileHash, Timestamp, Upload, UploadPurpose};
+use wello_wire::hex;
 use wello_wire::xml::Element;
 
 use super::NS_ACCOUNT;
@@ -65,16 +67,12 @@ pub fn manifest(upload: &Upload, hash: &FileHash, href: &str) -> Element {
         .with_attr("purpose", upload.purpose.as_str())
         .with_attr("created", upload.created.to_string())
         .with_attr_opt("expires", upload.expires.map(|expires| expires.to_string()))
-        .with_attr("sha256", written_hash(hash))
+        .with_attr("sha256", hex::encode(hash.0))
         .with_attr("href", href)
 }
 
-fn written_hash(hash: &FileHash) -> String {
-    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn parse_hash(text: &str) -> Option<FileHash> {
-    let bytes = super::hex(text)?;
+    let bytes = hex::decode(text)?;
     bytes.try_into().ok().map(FileHash)
 }
 
@@ -91,6 +89,13 @@ pub async fn import_part(
             Ok(())
         }
     }
+}
+
+/// When what comes now expires: how long another server was to keep it is nowhere said.
+pub fn kept_from_now(config: &Config) -> Option<Timestamp> {
+    const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+    let days = i64::from(config.uploads.keep_days);
+    (days > 0).then(|| Clock::System.now().plus_micros(days * DAY_MICROS))
 }
 
 impl Importer<'_> {

@@ -17,7 +17,7 @@ use wello_wire::payload::roster::{self, Roster};
 use wello_wire::xml::Element;
 
 use super::document::{Document, Piece};
-use super::eventing;
+use super::eventing::{self, Item};
 use super::importer::{Importer, Profile};
 use super::{NS_ACCOUNT, NS_PRIVACY, NS_VCARD4, rooms, uploads};
 
@@ -47,6 +47,7 @@ pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<
             Piece::Room { jid, created, version } => {
                 wanted = begin_room(importer, &jid, created.as_deref(), version.as_deref());
             }
+            Piece::Nodes(service) => wanted = importer.begin_service(&service),
             Piece::Unknown(name) => importer.skip(format!("<{name}/>")),
             _ if !wanted => {}
             Piece::Part(part) if part.is("upload", NS_ACCOUNT) => {
@@ -57,9 +58,10 @@ pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<
                 self::part(importer, &part).await.with_context(context)?;
             }
             Piece::RoomPart(part) => rooms::import_part(importer, &part),
+            Piece::NodesPart(part) => eventing::import_part(importer, &part).await?,
             Piece::Offline(message) => offline(importer, message).await?,
             Piece::Archived(result) => archived(importer, &result).await?,
-            Piece::UserEnd | Piece::RoomEnd => importer.end().await?,
+            Piece::UserEnd | Piece::RoomEnd | Piece::NodesEnd => importer.end().await?,
         }
     }
     Ok(())
@@ -109,7 +111,9 @@ pub async fn part(importer: &mut Importer<'_>, part: &Element) -> anyhow::Result
         },
         ("vCard", ns::VCARD_TEMP) => importer.document(DocumentKey::VCardTemp, part).await?,
         ("vcard", NS_VCARD4) => {
-            eventing::import_item(importer, ns::VCARD4_NODE, "current", Some(part)).await?;
+            let node = ns::VCARD4_NODE;
+            let item = Item { node, id: "current", publisher: None, payload: Some(part) };
+            eventing::import_item(importer, &item).await?;
         }
         ("pubsub", ns::PUBSUB_OWNER) => eventing::import_nodes(importer, part).await?,
         ("pubsub", ns::PUBSUB) => eventing::import_items(importer, part).await?,

@@ -158,11 +158,7 @@ impl Blocking {
 
     fn admit_report(&self, kernel: &Kernel, account: &BareJid) -> bool {
         let (key, now): (Box<str>, _) = (account.as_str().into(), kernel.clock.now());
-        let admitted = self.reports.count(&key, now) < MAX_REPORTS;
-        if admitted {
-            self.reports.add(key, now);
-        }
-        admitted
+        self.reports.admit(key, MAX_REPORTS, now)
     }
 
     async fn unblock(

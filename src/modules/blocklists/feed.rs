@@ -1,5 +1,6 @@
 //! One list of somebody else: what is in it, and when it is read again.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use wello_kernel::config::{self, FeedKind};
 use wello_store::{BlockFeed, Timestamp};
+use wello_wire::hex;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::xml::Element;
@@ -22,7 +24,7 @@ pub(super) struct Feed {
 struct State {
     items: HashSet<String>,
     /// What was told of while the whole list is being read.
-    missed: Option<Vec<Change>>,
+    missed: Option<Missed>,
     due: Timestamp,
     /// In a row.
     failures: u32,
@@ -37,10 +39,24 @@ pub(super) struct Change {
     pub(super) removed: Vec<String>,
 }
 
+#[derive(Default)]
+struct Missed {
+    changes: Vec<Change>,
+    items: usize,
+}
+
+/// Somebody who may be listed. Hashed at most once, whatever the number of lists.
+pub(super) struct Subject<'a> {
+    jid: &'a Jid,
+    hashes: OnceCell<[String; 2]>,
+}
+
 /// Items of one list; the rest is passed over.
 const MAX_ITEMS: usize = 200_000;
 /// A list that tells of its changes is read again as a whole, in case something was lost.
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
+/// Items of changes that are remembered while a list is read. Were there more, it is read again.
+const MAX_MISSED: usize = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -52,15 +68,13 @@ impl Feed {
     }
 
     /// Whether an address or its domain is in the list.
-    pub(super) fn lists(&self, jid: &Jid) -> bool {
-        let state = self.state.lock();
-        if state.items.is_empty() {
-            return false;
-        }
+    pub(super) fn lists(&self, subject: &Subject<'_>) -> bool {
         match self.kind {
-            FeedKind::Domains => state.items.contains(jid.domain()),
+            FeedKind::Domains => self.state.lock().items.contains(subject.jid.domain()),
             FeedKind::Hashes => {
-                [jid.bare_str(), jid.domain()].iter().any(|name| state.items.contains(&hash(name)))
+                let hashes = subject.hashes();
+                let state = self.state.lock();
+                hashes.iter().any(|hash| state.items.contains(hash))
             }
         }
     }
@@ -85,26 +99,32 @@ impl Feed {
 
     /// Changes are remembered from now on until [`Feed::end`].
     pub(super) fn begin(&self) {
-        self.state.lock().missed = Some(Vec::new());
+        self.state.lock().missed = Some(Missed::default());
     }
 
-    /// This was the whole list a moment ago; returns what it is now.
-    pub(super) fn replace(&self, items: HashSet<String>) -> Vec<String> {
+    /// This was the whole list a moment ago; returns what it is now. `None` when it has changed too much
+    /// since.
+    pub(super) fn replace(&self, items: HashSet<String>) -> Option<Vec<String>> {
         let mut state = self.state.lock();
+        let missed = state.missed.replace(Missed::default()).unwrap_or_default().complete()?;
         state.items = items;
-        for change in state.missed.replace(Vec::new()).unwrap_or_default() {
+        for change in missed {
             change.apply(&mut state.items);
         }
-        state.items.iter().cloned().collect()
+        Some(state.items.iter().cloned().collect())
     }
 
     /// Reading has come to its end; returns the changes since the list was replaced, or if it was not,
     /// since the beginning.
     pub(super) fn end(&self, succeeded: bool, now: Timestamp) -> Vec<Change> {
         let mut state = self.state.lock();
-        state.failures = if succeeded { 0 } else { state.failures.saturating_add(1) };
+        let missed = state.missed.take().unwrap_or_default().complete();
+        state.failures = match succeeded && missed.is_some() {
+            true => 0,
+            false => state.failures.saturating_add(1),
+        };
         state.due = now.saturating_add(pause(state.failures));
-        state.missed.take().unwrap_or_default()
+        missed.unwrap_or_default()
     }
 
     /// Takes a change; `false` when it is remembered for [`Feed::end`].
@@ -113,7 +133,7 @@ impl Feed {
         change.apply(&mut state.items);
         match &mut state.missed {
             Some(missed) => {
-                missed.push(change.clone());
+                missed.push(change);
                 false
             }
             None => true,
@@ -157,6 +177,31 @@ impl Feed {
     }
 }
 
+impl Missed {
+    fn push(&mut self, change: &Change) {
+        self.items += 1 + change.added.len() + change.removed.len();
+        match self.items <= MAX_MISSED {
+            true => self.changes.push(change.clone()),
+            false => self.changes = Vec::new(),
+        }
+    }
+
+    /// `None` when there was too much to remember.
+    fn complete(self) -> Option<Vec<Change>> {
+        (self.items <= MAX_MISSED).then_some(self.changes)
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(jid: &'a Jid) -> Subject<'a> {
+        Subject { jid, hashes: OnceCell::new() }
+    }
+
+    fn hashes(&self) -> &[String; 2] {
+        self.hashes.get_or_init(|| [hash(self.jid.bare_str()), hash(self.jid.domain())])
+    }
+}
+
 impl Change {
     fn apply(&self, items: &mut HashSet<String>) {
         if self.cleared {
@@ -181,7 +226,7 @@ fn pause(failures: u32) -> Duration {
 }
 
 fn hash(name: &str) -> String {
-    Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(name))
 }
 
 #[cfg(test)]
@@ -203,7 +248,7 @@ mod tests {
     }
 
     fn lists(feed: &Feed, jid: &str) -> bool {
-        feed.lists(&jid.parse().unwrap())
+        feed.lists(&Subject::new(&jid.parse().unwrap()))
     }
 
     #[test]
@@ -255,7 +300,7 @@ mod tests {
         feed.begin();
         assert!(!feed.change(&change(&["new.example"], &["old.example"])));
         let read = strings(&["old.example", "evil.example"]).into_iter().collect();
-        let mut now_listed = feed.replace(read);
+        let mut now_listed = feed.replace(read).unwrap();
         now_listed.sort();
         assert_eq!(now_listed, ["evil.example", "new.example"]);
         let later = change(&["late.example"], &[]);
@@ -263,6 +308,24 @@ mod tests {
         assert_eq!(feed.end(true, now), [later]);
         assert!(lists(&feed, "x@late.example"));
         assert!(!feed.is_due(now) && feed.rest(now) == REFRESH);
+    }
+
+    #[test]
+    fn a_list_that_changes_too_much_while_it_is_read_is_read_again() {
+        let feed = feed(FeedKind::Domains);
+        let now = Timestamp::from_secs(1000);
+        let many: Vec<String> = (0..MAX_MISSED / 2).map(|n| format!("{n}.example")).collect();
+        let change = Change { added: many, ..Change::default() };
+        feed.begin();
+        for _ in 0..2 {
+            assert!(!feed.change(&change));
+        }
+        assert_eq!(feed.replace(HashSet::new()), None);
+        assert!(lists(&feed, "x@1.example"), "what was told of stays in force");
+        feed.change(&change);
+        feed.change(&change);
+        assert_eq!(feed.end(true, now), []);
+        assert_eq!(feed.rest(now), FIRST_PAUSE);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(super) enum Failure {
     Refused(String),
     #[error("the answer is no list")]
     NoList,
+    #[error("it changes faster than it can be read")]
+    Restless,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -75,7 +77,7 @@ async fn read(kernel: &Arc<Kernel>, feed: &Feed) -> Result<usize, Failure> {
             _ => break,
         }
     }
-    let now_listed = feed.replace(items);
+    let now_listed = feed.replace(items).ok_or(Failure::Restless)?;
     kernel.store.block_feeds.replace(&feed.id, &now_listed).await?;
     Ok(now_listed.len())
 }

@@ -4,13 +4,14 @@
 mod feed;
 mod follow;
 mod policy;
+mod sweep;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use wello_kernel::Kernel;
 use wello_kernel::blocklist::Rules;
 use wello_kernel::config::Config;
@@ -22,13 +23,18 @@ use wello_wire::jid::Jid;
 use wello_wire::ns;
 use wello_wire::stanza::{Kind, Stanza};
 
-use feed::{Change, Feed};
+use feed::{Change, Feed, Subject};
 use policy::Concern;
+
+use crate::muc::Muc;
 
 pub struct Blocklists {
     feeds: Vec<Feed>,
     /// Whom no feed counts for.
     except: Rules,
+    muc: Arc<Muc>,
+    /// A feed lists more than before.
+    grown: Notify,
     /// Done when what was known before a restart is back.
     restored: OnceCell<()>,
     /// Seconds until a feed has to be read.
@@ -40,12 +46,14 @@ const LOOK: Duration = Duration::from_secs(60);
 
 impl Blocklists {
     /// `None` when nothing is configured: then nobody need be looked up.
-    pub(crate) fn new(config: &Config) -> Option<Blocklists> {
+    pub(crate) fn new(config: &Config, muc: Arc<Muc>) -> Option<Blocklists> {
         let config = &config.blocklists;
         let is_wanted = !config.files.is_empty() || !config.feeds.is_empty();
         is_wanted.then(|| Blocklists {
             feeds: config.feeds.iter().filter_map(Feed::new).collect(),
             except: config.except.iter().map(String::as_str).collect(),
+            muc,
+            grown: Notify::new(),
             restored: OnceCell::new(),
             rest: AtomicU64::default(),
         })
@@ -64,6 +72,7 @@ impl Module for Blocklists {
     fn register(self: Arc<Self>, registrar: &mut Registrar<'_>) {
         registrar.guard(Arc::clone(&self) as _);
         registrar.chore(Arc::new(ReadFiles));
+        registrar.chore(Arc::new(Sweep(Arc::clone(&self))));
         registrar.chore(self);
     }
 }
@@ -73,8 +82,7 @@ impl Guard for Blocklists {
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Flow::Next };
         let rules = kernel.blocklist.rules();
-        let is_blocked = |jid: &Jid| rules.covers(jid) && policy::is_foreign(kernel, jid);
-        if is_blocked(from) || is_blocked(to) {
+        if [from, to].into_iter().any(|jid| policy::is_blocked(kernel, &rules, jid)) {
             return policy::blocked(kernel, stanza, from);
         }
         if self.feeds.is_empty() {
@@ -124,10 +132,12 @@ impl Blocklists {
         let mut is_known = false;
         for feed in self.feeds.iter().filter(|feed| feed.service.as_str() == from.as_str()) {
             is_known = true;
-            if let Some(change) = feed.parse_event(event)
-                && feed.change(&change)
-            {
+            let Some(change) = feed.parse_event(event) else { continue };
+            if feed.change(&change) {
                 store(kernel, feed, &change).await;
+            }
+            if !change.added.is_empty() {
+                self.grown.notify_one();
             }
         }
         is_known
@@ -143,12 +153,8 @@ impl Blocklists {
         let Some(concern) = policy::concern(kernel, stanza, from, to) else {
             return Ok(Flow::Next);
         };
-        let listed = policy::subjects(concern, stanza, from).into_iter().any(|who| {
-            !self.except.covers(&who)
-                && self.feeds.iter().any(|feed| {
-                    (concern == Concern::Stranger || feed.is_of_addresses()) && feed.lists(&who)
-                })
-        });
+        let subjects = policy::subjects(concern, stanza, from);
+        let listed = subjects.iter().any(|who| self.is_listed(concern, who));
         if !listed || kernel.role_of(from).await == Some(Role::Admin) {
             return Ok(Flow::Next);
         }
@@ -160,6 +166,14 @@ impl Blocklists {
         }
         tracing::info!(from = from.bare_str(), to = to.bare_str(), ?concern, "listed as spam");
         Ok(Flow::Refuse(policy::refusal(concern)))
+    }
+
+    /// Whether a feed that counts for this has somebody on its list.
+    fn is_listed(&self, concern: Concern, who: &Jid) -> bool {
+        let subject = Subject::new(who);
+        let counts = |feed: &&Feed| concern == Concern::Stranger || feed.is_of_addresses();
+        !self.except.covers(who)
+            && self.feeds.iter().filter(counts).any(|feed| feed.lists(&subject))
     }
 }
 
@@ -192,6 +206,7 @@ impl Chore for Blocklists {
         }
         for feed in self.feeds.iter().filter(|feed| feed.is_due(kernel.clock.now())) {
             follow::follow(kernel, feed).await;
+            self.grown.notify_one();
         }
         let now = kernel.clock.now();
         let rest = self.feeds.iter().map(|feed| feed.rest(now)).min().unwrap_or(LOOK);
@@ -217,5 +232,28 @@ impl Chore for ReadFiles {
             Ok(Err(error)) => tracing::error!(%error, "block lists kept as they were"),
             Err(error) => tracing::error!(%error, "block lists not reloaded"),
         }
+    }
+}
+
+/// Puts those out of rooms who get onto a list.
+struct Sweep(Arc<Blocklists>);
+
+#[async_trait]
+impl Chore for Sweep {
+    fn first_run(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Rests until there is a change.
+    async fn run(&self, kernel: &Arc<Kernel>) {
+        tokio::select! {
+            () = self.0.grown.notified() => {}
+            () = kernel.blocklist.reloaded() => {}
+        }
+        self.0.sweep(kernel).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Which stanzas lists are asked about, and what is done with those of somebody who is on one.
 
 use wello_kernel::Kernel;
+use wello_kernel::blocklist::Rules;
 use wello_kernel::hooks::Flow;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::Jid;
@@ -27,7 +28,7 @@ pub(super) fn concern(kernel: &Kernel, stanza: &Stanza, from: &Jid, to: &Jid) ->
         (Kind::Message, _) if to_service => Some(Concern::Room),
         (Kind::Presence, Some(PresenceType::Available)) if to_service => Some(Concern::Room),
         (Kind::Message, _) | (Kind::Presence, Some(PresenceType::Subscribe)) if to_account => {
-            is_foreign(kernel, from).then_some(Concern::Stranger)
+            (!kernel.is_ours(from)).then_some(Concern::Stranger)
         }
         _ => None,
     }
@@ -65,8 +66,7 @@ pub(super) fn blocked(kernel: &Kernel, stanza: &Stanza, from: &Jid) -> Flow {
     }
 }
 
-/// An address that is neither of our hosts nor of our services.
-pub(super) fn is_foreign(kernel: &Kernel, jid: &Jid) -> bool {
-    let services = &kernel.hooks().services;
-    !kernel.hosts.contains(jid.domain()) && !services.contains_key(jid.domain())
+/// Whether the operator wants nothing to do with an address elsewhere.
+pub(super) fn is_blocked(kernel: &Kernel, rules: &Rules, jid: &Jid) -> bool {
+    rules.covers(jid) && !kernel.is_ours(jid)
 }

@@ -14,7 +14,7 @@ use wello_wire::xml::Element;
 
 use super::Calls;
 use super::figures::FIGURES;
-use super::recording::{PAUSE, RESUME, START, STOP};
+use super::recording::{PAUSE, RESUME, START, STOP, Turn};
 
 /// Invites everybody in the room into the conference.
 const RING: &str = "urn:wello:calls:0#ring";
@@ -46,10 +46,10 @@ impl Calls {
         match command.node.as_str() {
             RING => self.ring_for(kernel, from, to).await?,
             FIGURES => form = Some(self.figures_for(kernel, from, to).await?),
-            START => self.start_recording(kernel, from, to).await?,
-            PAUSE => self.pause_recording(kernel, from, to).await?,
-            RESUME => self.resume_recording(kernel, from, to).await?,
-            STOP => self.stop_recording(kernel, from, to).await?,
+            START => self.turn_recording(kernel, from, to, Turn::Begun).await?,
+            PAUSE => self.turn_recording(kernel, from, to, Turn::Paused).await?,
+            RESUME => self.turn_recording(kernel, from, to, Turn::Resumed).await?,
+            STOP => self.turn_recording(kernel, from, to, Turn::Ended).await?,
             _ => return Err(StanzaError::item_not_found("no such command")),
         }
         Ok(Command { form, ..answer(Status::Completed) }.to_element())

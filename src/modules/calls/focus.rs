@@ -29,7 +29,7 @@ use crate::muc::{Parted, RoomWatch};
 /// Changes of one device in a minute.
 const MAX_CHANGES: u32 = 60;
 /// What the focus can do (XEP-0166, section 11 and those of the others).
-const FEATURES: [&str; 17] = [
+const FEATURES: [&str; 18] = [
     ns::AV_CONFERENCES,
     ns::COIN,
     ns::COMMANDS,
@@ -44,6 +44,7 @@ const FEATURES: [&str; 17] = [
     ns::JINGLE_RTCP_FB,
     ns::JINGLE_RTP,
     ns::JINGLE_RTP_INFO,
+    ns::JINGLE_SCTP,
     "urn:ietf:rfc:5576",
     "urn:xmpp:jingle:apps:rtp:audio",
     "urn:xmpp:jingle:apps:rtp:video",
@@ -266,11 +267,10 @@ impl Calls {
             return Ok(());
         }
         let (key, now): (Box<str>, _) = (from.as_str().into(), kernel.clock.now());
-        if self.changes.count(&key, now) >= MAX_CHANGES {
-            return Err(StanzaError::resource_constraint("too many changes, wait a minute"));
+        match self.changes.admit(key, MAX_CHANGES, now) {
+            true => Ok(()),
+            false => Err(StanzaError::resource_constraint("too many changes, wait a minute")),
         }
-        self.changes.add(key, now);
-        Ok(())
     }
 
     /// An error that came to something that the focus has sent.

@@ -1,5 +1,6 @@
 //! Links to conferences (XEP-0483): a client asks its server for a meeting and gets an address that
-//! anybody's browser can open. It is that of a room which is made when the first one enters.
+//! anybody's browser can open. Where there are guests the room is made at once, with a link that lets
+//! them in; elsewhere it is made when the first one enters.
 
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use wello_kernel::clock::random_bytes;
 use wello_kernel::config::Config;
 use wello_kernel::files::percent_encoded;
 use wello_kernel::hooks::{
-    DiscoQuery, Discovery, IqAnswer, IqHandler, IqRequest, IqScope, Request,
+    DiscoQuery, Discovery, GuestDoor as _, GuestLinkWish, IqAnswer, IqHandler, IqRequest, IqScope,
+    Request,
 };
 use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
-use wello_wire::jid::BareJid;
+use wello_wire::jid::{BareJid, FullJid};
 use wello_wire::ns;
 use wello_wire::payload::disco::DiscoInfo;
 use wello_wire::xml::Element;
@@ -56,7 +58,12 @@ impl IqHandler for Calls {
         let room = self.room_for(kernel, host, wish.id).await?;
         let link = link(&kernel.config, &room)
             .ok_or_else(|| StanzaError::service_unavailable("no web client"))?;
-        Ok(meeting(&link, wish.description.as_deref()).into())
+        let description = wish.description.as_deref();
+        let open = match self.muc.takes_guests(kernel, host) {
+            true => self.make_open(kernel, &own.jid, &room, description).await?,
+            false => link.clone(),
+        };
+        Ok(meeting(&link, &open, description).into())
     }
 }
 
@@ -87,15 +94,26 @@ impl Wish<'_> {
 
 impl Calls {
     fn count_link(&self, account: &str, now: Timestamp) -> Result<(), StanzaError> {
-        let key: Box<str> = account.into();
-        if self.links.count(&key, now) >= MAX_LINKS {
+        if !self.links.admit(account.into(), MAX_LINKS, now) {
             let retry = Element::new("retry", ns::MEETINGS)
                 .with_attr("stamp", now.plus_micros(MICROS_PER_MINUTE).to_string());
             let error = StanzaError::resource_constraint("too many links, wait a minute");
             return Err(error.with_application(retry));
         }
-        self.links.add(key, now);
         Ok(())
+    }
+
+    /// Makes the room of a meeting; returns the link by which everybody gets in.
+    async fn make_open(
+        &self,
+        kernel: &Arc<Kernel>,
+        owner: &FullJid,
+        room: &BareJid,
+        name: Option<&str>,
+    ) -> Result<String, StanzaError> {
+        self.muc.make(kernel, owner, room, name).await?;
+        let made = self.muc.make_link(kernel, owner, room, GuestLinkWish::default()).await;
+        made.map(|made| made.url)
     }
 
     /// A room that is not there yet.
@@ -131,8 +149,8 @@ pub fn link(config: &Config, room: &BareJid) -> Option<String> {
     Some(format!("{address}/r/{}", percent_encoded(room.local()?)))
 }
 
-/// Section 4: with `initiate`, because whoever comes first becomes the owner.
-fn meeting(link: &str, description: Option<&str>) -> Element {
+/// Section 4: `link` is for whoever has asked and logs in, `open` to be passed on.
+fn meeting(link: &str, open: &str, description: Option<&str>) -> Element {
     let element = |name: &'static str| Element::new(name, ns::MEETINGS);
     let initiate = element("initiate")
         .with_attr("type", TYPE)
@@ -141,7 +159,7 @@ fn meeting(link: &str, description: Option<&str>) -> Element {
     let meeting = element("meeting").with_attr("type", TYPE).with_attr_opt("desc", description);
     let invite = Element::new("invite", ns::CALL_INVITES)
         .with_attr("video", "true")
-        .with_child(Element::new("external", ns::CALL_INVITES).with_attr("uri", link))
+        .with_child(Element::new("external", ns::CALL_INVITES).with_attr("uri", open))
         .with_child(meeting);
     element("query").with_child(initiate).with_child(invite)
 }
@@ -180,8 +198,9 @@ mod tests {
         let room = "été@conference.capulet.example".parse().unwrap();
         let link = link(&config, &room).unwrap();
         assert_eq!(link, "https://chat.example/r/%C3%A9t%C3%A9");
-        let text = meeting(&link, Some("Ball")).to_string();
-        assert_eq!(text.matches(&link).count(), 2, "{text}");
+        let text = meeting(&link, "https://chat.example/join/x#y", Some("Ball")).to_string();
+        assert!(text.contains(&format!("<url>{link}</url>")), "{text}");
+        assert!(text.contains("<external uri='https://chat.example/join/x#y'/>"), "{text}");
         assert!(text.contains("<desc>Ball</desc>") && text.contains("desc='Ball'"), "{text}");
     }
 }

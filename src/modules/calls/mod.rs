@@ -9,6 +9,7 @@ mod focus;
 mod halls;
 mod links;
 mod meets;
+mod narrowing;
 mod negotiate;
 mod plain;
 mod presence;
@@ -18,7 +19,7 @@ mod ring;
 mod run;
 mod upkeep;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -33,6 +34,7 @@ use wello_wire::ns;
 
 use self::conference::Conference;
 use self::meets::Meets;
+use self::presence::{Rosters, Visit};
 use self::recording::{Leftovers, Recordings};
 use crate::muc::Muc;
 
@@ -43,8 +45,8 @@ pub struct Calls {
     /// By room, or by call when there is none. Nobody who holds a room's lock takes this one.
     conferences: Mutex<HashMap<BareJid, Conference>>,
     meets: Meets,
-    /// Rooms that the focus has been invited into.
-    inside: Mutex<HashSet<BareJid>>,
+    /// What there is between the focus and rooms. Who takes this lock takes none after it.
+    inside: Mutex<HashMap<BareJid, Visit>>,
     /// Since when somebody is alone in a conference.
     lonely: Mutex<HashMap<BareJid, Timestamp>>,
     /// Ids of the invitations that rooms have said.
@@ -119,6 +121,12 @@ const SPECS: &[Spec] = &[
     spec("XEP-0320", "Use of DTLS-SRTP in Jingle Sessions", "1.0.0", Status::Complete),
     spec("XEP-0338", "Jingle Grouping Framework", "1.0.0", Status::Partial("BUNDLE")),
     spec("XEP-0339", "Source-Specific Media Attributes in Jingle", "1.0.1", Status::Complete),
+    spec(
+        "XEP-0343",
+        "Signaling WebRTC datachannels in Jingle",
+        "0.3.1",
+        Status::Partial("opened in band; relayed to all others in a conference"),
+    ),
     spec("XEP-0483", "HTTP Online Meetings", "0.2.0", Status::Complete),
     spec("XEP-0507", "Jingle Content Category", "0.1.0", Status::Complete),
 ];
@@ -141,6 +149,7 @@ impl Module for Calls {
         registrar.iq(IqScope::Host, ns::MEETINGS, Arc::clone(&self) as _);
         registrar.discovery(Arc::clone(&self) as _);
         registrar.chore(Arc::clone(&self) as _);
+        registrar.chore(Arc::new(Rosters(Arc::clone(&self))));
         registrar.chore(Arc::new(Leftovers(Arc::clone(&self))));
         registrar.media(self);
     }

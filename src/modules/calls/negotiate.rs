@@ -7,9 +7,11 @@ use wello_sfu::peer::webrtc::{
 };
 use wello_wire::error::StanzaError;
 use wello_wire::payload::jingle::{
-    Content, Description, Extension, Feedback, Jingle, Media as WireMedia, PayloadType, Senders,
-    Setup, Transport,
+    Content, Description, Extension, Feedback, Jingle, Media as WireMedia, PayloadType, SctpMap,
+    Senders, Setup, Transport,
 };
+
+use super::dialects::content;
 
 /// Of one session: a browser has one for each of microphone, camera and what it shares.
 const MAX_CONTENTS: usize = 16;
@@ -22,6 +24,8 @@ const MAX_CATEGORIES: usize = 4;
 pub const MAX_CANDIDATES: usize = 64;
 /// Ids of the one-byte form (RFC 8285, section 4.2).
 const EXTENSION_IDS: std::ops::RangeInclusive<u16> = 1..=14;
+
+const NAME: Flaw = Flaw::Malformed("a content name is 1 to 16 printable ASCII characters");
 
 /// Why an offer is not taken.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -58,6 +62,15 @@ pub struct Side {
 pub struct Offer {
     pub side: Side,
     pub contents: Vec<Offered>,
+    pub data: Option<OfferedData>,
+}
+
+/// The content by which data channels are offered (XEP-0343).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedData {
+    pub mid: Mid,
+    /// Whether it is described as in XEP-0167.
+    described: bool,
 }
 
 /// A content with what both sides can do.
@@ -81,7 +94,7 @@ pub fn offer(jingle: &Jingle) -> Result<Offer, Flaw> {
     if contents.is_empty() {
         return Err(Flaw::NothingInCommon);
     }
-    Ok(Offer { side, contents })
+    Ok(Offer { side, contents, data: data(&jingle.contents)? })
 }
 
 /// Reads contents that come to those that a session has. What has no codec in common is left out.
@@ -105,6 +118,31 @@ pub fn contents(offered: &[Content], known: &[&Offered]) -> Result<Vec<Offered>,
         taken.push(read);
     }
     Ok(taken)
+}
+
+/// Data channels, if they are offered: there is one association in a session.
+pub fn data(offered: &[Content]) -> Result<Option<OfferedData>, Flaw> {
+    let has_channels = |content: &&Content| {
+        let sctp = content.transport.as_ref().and_then(|transport| transport.sctp.as_ref());
+        sctp.is_some_and(|sctp| sctp.protocol == SctpMap::CHANNELS)
+    };
+    let Some(content) = offered.iter().find(has_channels) else { return Ok(None) };
+    let mid = Mid::new(&content.name).ok_or(NAME)?;
+    let media = content.description.as_ref().and_then(|description| description.media);
+    Ok(Some(OfferedData { mid, described: media == Some(WireMedia::Application) }))
+}
+
+/// The answer to them, without its transport.
+pub fn data_answer(offered: &OfferedData) -> Content {
+    let description = offered.described.then(|| Description::new(WireMedia::Application));
+    Content { description, ..content(offered.mid.as_str()) }
+}
+
+/// The association as we have it (RFC 8841, section 4).
+pub fn association() -> SctpMap {
+    const PORT: u16 = 5000;
+    const STREAMS: u16 = 1024;
+    SctpMap { port: PORT, protocol: SctpMap::CHANNELS.to_owned(), streams: Some(STREAMS) }
 }
 
 /// ICE (RFC 8839, section 5.4) and DTLS (RFC 8122) of a session.
@@ -155,11 +193,10 @@ fn read(content: &Content) -> Result<Option<Offered>, Flaw> {
     let media = match description.media {
         Some(WireMedia::Audio) => Media::Audio,
         Some(WireMedia::Video) => Media::Video,
-        None => return Ok(None),
+        Some(WireMedia::Application) | None => return Ok(None),
     };
     check_sizes(description)?;
-    let mid = Mid::new(&content.name)
-        .ok_or(Flaw::Malformed("a content name is 1 to 16 printable ASCII characters"))?;
+    let mid = Mid::new(&content.name).ok_or(NAME)?;
     let payloads = payloads(media, &description.payloads)?;
     if payloads.is_empty() {
         return Ok(None);
@@ -381,9 +418,11 @@ pub const OWN_EXTENSIONS: [(u8, &str); 3] = [(1, MID), (2, AUDIO_LEVEL), (3, ORI
 /// By this a receiver reports on each packet, so that the engine knows what its network carries.
 const REPORTED: (u8, &str) = (4, TRANSPORT_CC);
 
-/// Whether there are layers to choose from for what its receiver's network carries.
+/// Whether there are layers to choose from for what its receiver's network carries. Who prefers VP9 may
+/// send it in spatial layers, which show in the packets alone.
 fn has_choice(offered: &Offered) -> bool {
-    offered.layers.len() > 1
+    let preferred = offered.payloads.iter().find_map(|payload| codec(offered.media, payload));
+    offered.layers.len() > 1 || preferred == Some(Codec::Vp9)
 }
 
 /// The header extensions of a session that the focus began, as it was accepted. Its network is looked
@@ -454,6 +493,19 @@ mod tests {
         }
     }
 
+    fn video(name: &str) -> PayloadType {
+        PayloadType {
+            id: 96,
+            name: name.to_owned(),
+            clockrate: Some(90_000),
+            channels: None,
+            ptime: None,
+            maxptime: None,
+            parameters: Vec::new(),
+            feedback: Vec::new(),
+        }
+    }
+
     fn accepted(offered: &Offered, extensions: &[&str]) -> Content {
         let mut description = passed_on(offered);
         description.extensions.retain(|known| extensions.contains(&known.uri.as_str()));
@@ -481,6 +533,12 @@ mod tests {
         assert!(!looks([&sound, &layered], [reported, &[MID]]));
         // It was not offered.
         assert!(!looks([&sound, &plain], [reported, reported]));
+        let preferring = |names: [&str; 2]| Offered {
+            payloads: names.map(video).to_vec(),
+            ..offered(Media::Video, &[])
+        };
+        assert!(looks([&sound, &preferring(["VP9", "VP8"])], [reported, reported]));
+        assert!(!looks([&sound, &preferring(["VP8", "VP9"])], [reported, reported]));
         assert!(!looks([&sound, &sound], [reported, reported]));
     }
 }

@@ -1,9 +1,9 @@
 //! Offers of clients that know only calls between two: they send and get by one session.
 
-use wello_sfu::api::Mid;
+use wello_sfu::api::{Media, Mid};
 use wello_wire::payload::jingle::{Content, Jingle, Senders};
 
-use super::negotiate::{self, Flaw, Offer};
+use super::negotiate::{self, Flaw, Offer, Offered};
 
 /// What of such an offer is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,10 @@ pub struct PlainOffer {
 
 /// Whether a client wants to get something by the session by which it sends.
 pub fn is_plain(jingle: &Jingle) -> bool {
-    jingle.contents.iter().any(receives)
+    let is_media = |content: &&Content| {
+        content.transport.as_ref().is_none_or(|transport| transport.sctp.is_none())
+    };
+    jingle.contents.iter().filter(is_media).any(receives)
 }
 
 /// XEP-0166, section 7.3: nothing said means both.
@@ -28,31 +31,51 @@ pub fn receives(content: &Content) -> bool {
 
 /// Takes the first sound and the first picture that are offered.
 pub fn offer(jingle: &Jingle) -> Result<PlainOffer, Flaw> {
-    let mut taken = negotiate::contents(&jingle.contents, &[])?;
-    let mut seen = Vec::new();
+    let taken = firsts(jingle, &[])?;
+    if taken.is_empty() {
+        return Err(Flaw::NothingInCommon);
+    }
+    let receives = received(jingle, &taken);
+    let is_bundled =
+        taken.iter().all(|offered| jingle.bundle.iter().any(|name| name == offered.mid.as_str()));
+    let transports = match is_bundled {
+        true => {
+            vec![Offer { side: negotiate::side(&jingle.contents)?, contents: taken, data: None }]
+        }
+        false => apart(jingle, taken)?,
+    };
+    Ok(PlainOffer { is_bundled, transports, receives })
+}
+
+/// The first sound and the first picture, unless there is one already among `known`.
+pub fn firsts(jingle: &Jingle, known: &[&Offered]) -> Result<Vec<Offered>, Flaw> {
+    let mut taken = negotiate::contents(&jingle.contents, known)?;
+    let mut seen: Vec<Media> = known.iter().map(|offered| offered.media).collect();
     taken.retain(|offered| {
         let is_first = !seen.contains(&offered.media);
         seen.push(offered.media);
         is_first
     });
-    if taken.is_empty() {
-        return Err(Flaw::NothingInCommon);
-    }
-    let named = |name: &str| jingle.contents.iter().find(|content| content.name == name);
-    let wanted = taken.iter().map(|offered| offered.mid.clone());
-    let receives = wanted.filter(|mid| named(mid.as_str()).is_some_and(receives)).collect();
-    let is_bundled =
-        taken.iter().all(|offered| jingle.bundle.iter().any(|name| name == offered.mid.as_str()));
-    let transports = if is_bundled {
-        vec![Offer { side: negotiate::side(&jingle.contents)?, contents: taken }]
-    } else {
-        let alone = |offered: negotiate::Offered| {
-            let content = named(offered.mid.as_str()).map_or(&[][..], std::slice::from_ref);
-            Ok(Offer { side: negotiate::side(content)?, contents: vec![offered] })
-        };
-        taken.into_iter().map(alone).collect::<Result<_, Flaw>>()?
+    Ok(taken)
+}
+
+/// Those of contents by which the client wants to get something.
+pub fn received(jingle: &Jingle, contents: &[Offered]) -> Vec<Mid> {
+    let wanted = contents.iter().map(|offered| offered.mid.clone());
+    wanted.filter(|mid| named(jingle, mid).is_some_and(receives)).collect()
+}
+
+/// Each content with a transport of its own.
+pub fn apart(jingle: &Jingle, contents: Vec<Offered>) -> Result<Vec<Offer>, Flaw> {
+    let alone = |offered: Offered| {
+        let content = named(jingle, &offered.mid).map_or(&[][..], std::slice::from_ref);
+        Ok(Offer { side: negotiate::side(content)?, contents: vec![offered], data: None })
     };
-    Ok(PlainOffer { is_bundled, transports, receives })
+    contents.into_iter().map(alone).collect()
+}
+
+fn named<'a>(jingle: &'a Jingle, mid: &Mid) -> Option<&'a Content> {
+    jingle.contents.iter().find(|content| content.name == mid.as_str())
 }
 
 #[cfg(test)]
@@ -102,6 +125,13 @@ mod tests {
             (" senders='none'", false),
         ] {
             assert_eq!(is_plain(&jingle(&content("a", "audio", "opus", senders))), plain);
+            // Data channels go both ways, whatever is said of them.
+            let data = "<content creator='initiator' name='d'><transport \
+                xmlns='urn:xmpp:jingle:transports:ice-udp:1'><sctpmap number='5000' \
+                xmlns='urn:xmpp:jingle:transports:dtls-sctp:1' protocol='webrtc-datachannel'/>\
+                </transport></content>";
+            let both = format!("{}{data}", content("a", "audio", "opus", senders));
+            assert_eq!(is_plain(&jingle(&both)), plain);
         }
     }
 

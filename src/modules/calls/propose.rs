@@ -11,7 +11,7 @@ use wello_wire::stanza::{MessageType, Stanza};
 use wello_wire::xml::Element;
 
 use super::Calls;
-use super::run::Asked;
+use super::run::{Asked, post};
 
 /// The device of the focus that answers: such clients call the one that has taken their call.
 const DEVICE: &str = "focus";
@@ -41,7 +41,7 @@ impl Calls {
             .with_child(answer)
             // Section 3: the log of calls is complete on all devices.
             .with_child(Element::new("store", ns::HINTS));
-        for message in self.post(kernel, asked.session, vec![message]) {
+        for message in post(kernel, asked.session, vec![message]) {
             kernel.route(message).await;
         }
         Ok(())

@@ -40,14 +40,11 @@ impl Calls {
         hall: &Hall,
         caller: &FullJid,
     ) -> Result<(), StanzaError> {
-        let key: Box<str> = hall.place.as_str().into();
-        let now = kernel.clock.now();
-        if self.rings.count(&key, now) >= MAX_RINGS {
-            return Err(StanzaError::resource_constraint("they were just rung"));
-        }
         let sid = self.conferences.lock().get(&hall.place).map(|known| known.id.0.to_string());
         let sid = sid.ok_or_else(|| StanzaError::item_not_found("there is no conference"))?;
-        self.rings.add(key, now);
+        if !self.rings.admit(hall.place.as_str().into(), MAX_RINGS, kernel.clock.now()) {
+            return Err(StanzaError::resource_constraint("they were just rung"));
+        }
         self.stop_ringing(kernel, &hall.place).await;
         let invitation = said(invitation(&kernel.config, hall, &sid));
         let said = self.muc.announce(kernel, &hall.place, caller, invitation).await?;

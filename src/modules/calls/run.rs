@@ -85,12 +85,15 @@ impl Calls {
             conference.choose_pictures(&mut fx);
             self.recordings.update(conference.id, || conference.origins());
         }
-        let shown = fx.roster_changed.then(|| self.shown(place, conference)).flatten();
+        let mut shown = None;
         if conference.is_empty() {
             if self.recordings.stop(conference.id) {
                 fx.media.push(Command::Record { conference: conference.id, on: false });
             }
             conferences.remove(place);
+            shown = self.shown_no_more(place);
+        } else if fx.roster_changed {
+            shown = self.shown(kernel.clock.now(), place, conference);
         }
         worked?;
         if let Some(asked) = asked {
@@ -102,33 +105,20 @@ impl Calls {
             }
         }
         // Under the lock, so that everybody gets everything in the same order.
-        let mut later = self.post(kernel, asked.and_then(|asked| asked.session), fx.out);
+        let mut later = post(kernel, asked.and_then(|asked| asked.session), fx.out);
         later.extend(shown);
         Ok(later)
     }
+}
 
-    /// Posts to sessions that are here; returns what has to take the way of other stanzas.
-    pub(super) fn post(
-        &self,
-        kernel: &Kernel,
-        session: Option<&Arc<Session>>,
-        out: Vec<Stanza>,
-    ) -> Vec<Stanza> {
-        let mut later = Vec::new();
-        for stanza in out {
-            let Some(to) = stanza.to.clone() else { continue };
-            match session {
-                Some(session) if *session.jid == to => session.reply(stanza),
-                _ if !kernel.hosts.contains(to.domain()) => later.push(stanza),
-                _ => {
-                    if let Some(target) = kernel.sessions.find(&to) {
-                        kernel.post(&target, stanza);
-                    }
-                }
-            }
-        }
-        later
-    }
+/// Posts to sessions that are here; returns what has to take the way of other stanzas. Who is in a call
+/// has asked for what comes, so that nobody's block list is looked at.
+pub(super) fn post(
+    kernel: &Kernel,
+    session: Option<&Arc<Session>>,
+    out: Vec<Stanza>,
+) -> Vec<Stanza> {
+    kernel.post_all(session, out, |_, _| Some(false))
 }
 
 struct Chance<'a>(&'a Calls);

@@ -35,9 +35,9 @@ impl Delegation {
         let (Some(host), Ok(manager)) = (&stanza.to, manager.domain.parse::<Jid>()) else {
             return Flow::Next;
         };
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            let text = "too many requests wait for this service";
-            return Flow::Refuse(StanzaError::resource_constraint(text));
+        let permit = match self.waiting.admit(stanza) {
+            Ok(permit) => permit,
+            Err(error) => return Flow::Refuse(error),
         };
         let forwarded = Forwarded { delay: None, stanza: stanza.to_element() };
         let wrapped = Element::new("delegation", ns::DELEGATION).with_child(forwarded.to_element());

@@ -1,5 +1,6 @@
 //! Namespaces whose requests a component answers in place of the server (XEP-0355), as the operator has
-//! delegated them: the admin mode. What users could delegate themselves, the client mode, is not offered.
+//! delegated them: the admin mode. The client mode, in which users delegate themselves, a server may leave out
+//! (section 9).
 
 mod discovery;
 mod forward;
@@ -8,7 +9,6 @@ mod policy;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
 use wello_kernel::Kernel;
 use wello_kernel::clock::random_id;
 use wello_kernel::config::{Component, Config};
@@ -20,6 +20,7 @@ use wello_wire::stanza::{Kind, MessageType, Stanza};
 use wello_wire::xml::Element;
 
 use crate::privileges::managed_hosts;
+use crate::waiting::Waiting;
 
 use discovery::Nested;
 
@@ -28,28 +29,25 @@ pub struct Delegation {
     used: bool,
     nested: Arc<Nested>,
     /// Requests that wait for a component.
-    permits: Arc<Semaphore>,
+    waiting: Waiting,
 }
 
 const SPECS: &[Spec] = &[Spec {
     id: "XEP-0355",
     title: "Namespace Delegation",
     version: "0.5",
-    status: Status::Complete,
+    status: Status::Partial("no client mode, which is optional"),
     // Announced by the hosts where something is delegated.
     host_features: &[],
     account_features: &[],
 }];
-
-/// More than these at once are refused.
-const MAX_REQUESTS: usize = 1000;
 
 impl Delegation {
     pub fn new(config: &Config) -> Delegation {
         Delegation {
             used: config.component.iter().any(|component| !component.delegations.is_empty()),
             nested: Arc::default(),
-            permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            waiting: Waiting::default(),
         }
     }
 }

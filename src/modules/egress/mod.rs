@@ -142,9 +142,7 @@ impl Egress {
     /// Once an hour: whoever goes on trying is not to fill the log.
     async fn tell(&self, kernel: &Kernel, account: &BareJid, exceeded: Exceeded, now: Timestamp) {
         let key: Box<str> = account.as_str().into();
-        let is_new = self.told.count(&key, now) == 0;
-        self.told.add(key, now);
-        if is_new {
+        if self.told.admit(key, 1, now) {
             let refused = AuditOutcome::Refused(format!("{exceeded:?}"));
             kernel.audit(Actor::Server, "strangers", account.as_str(), &refused).await;
         }

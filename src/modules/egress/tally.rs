@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use thiserror::Error;
+use wello_kernel::accounts::keep_heaviest;
 use wello_store::Timestamp;
 
 /// What one account may do.
@@ -82,12 +83,7 @@ impl Tally {
         let is_recent = |turn: &Turn| now.since(turn.at) < DAY;
         self.accounts.retain(|_, turns| turns.last().is_some_and(is_recent));
         // With as many who are busy, those that matter are the busiest.
-        if self.accounts.len() >= MAX_ACCOUNTS / 2 {
-            self.accounts.retain(|_, turns| turns.len() > 2);
-        }
-        if self.accounts.len() >= MAX_ACCOUNTS {
-            self.accounts.clear();
-        }
+        keep_heaviest(&mut self.accounts, MAX_ACCOUNTS / 2, Vec::len);
     }
 }
 

@@ -4,6 +4,7 @@ mod absent;
 mod activity;
 mod archive;
 mod disco;
+mod expulsion;
 mod forms;
 mod guests;
 mod hats;
@@ -30,7 +31,7 @@ use wello_kernel::module::{Module, Registrar, Spec, Status};
 
 use self::interest::Interest;
 use self::registry::Registry;
-pub(crate) use self::watch::{Parted, Present, RoomWatch};
+pub(crate) use self::watch::{Parted, Present, RoomWatch, parted};
 use crate::blocking::Blocking;
 use crate::push::Push;
 use crate::strangers::Strangers;

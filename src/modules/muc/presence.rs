@@ -61,7 +61,10 @@ impl Muc {
         to: &Jid,
         session: Option<&Arc<Session>>,
     ) -> Result<(), StanzaError> {
-        self.count_presence(kernel, from, to)?;
+        let is_focus = self.focus(&to.bare()).is_some_and(|focus| focus == from.bare());
+        if !is_focus {
+            self.count_presence(kernel, from, to)?;
+        }
         let join = stanza.child("x", ns::MUC);
         // Section 7.2.1: a nickname is needed.
         let nick = to.resource().ok_or_else(|| StanzaError::jid_malformed("a nickname is needed"));
@@ -90,6 +93,7 @@ impl Muc {
             mav: join
                 .child("mav", ns::MUC_AFFILIATIONS)
                 .map(|mav| mav.attr("since").map(str::to_owned)),
+            is_focus,
         };
         let (live, held) = self.open(kernel, from, &room).await?;
         let given = join.child("password", ns::MUC).map(|password| password.text().into_owned());
@@ -106,11 +110,10 @@ impl Muc {
         let most = kernel.config.rooms.presence_per_minute;
         let key: Box<str> = format!("{} {}", to.bare_str(), from.bare_str()).into();
         let now = kernel.clock.now();
-        if most > 0 && self.presences.count(&key, now) >= most {
-            return Err(StanzaError::resource_constraint("too much presence, wait a minute"));
+        match most == 0 || self.presences.admit(key, most, now) {
+            true => Ok(()),
+            false => Err(StanzaError::resource_constraint("too much presence, wait a minute")),
         }
-        self.presences.add(key, now);
-        Ok(())
     }
 
     async fn enter(
@@ -180,6 +183,27 @@ impl Muc {
         let live = self.rooms.insert(room, Arc::clone(&fresh));
         let held = Arc::ptr_eq(&live, &fresh).then_some(fresh);
         Ok((live, held))
+    }
+
+    /// Makes a room that waits for those who are yet to come. It belongs to `owner`, and who does not
+    /// know its address does not find it.
+    pub(crate) async fn make(
+        &self,
+        kernel: &Arc<Kernel>,
+        owner: &FullJid,
+        room: &BareJid,
+        name: Option<&str>,
+    ) -> Result<(), StanzaError> {
+        let (live, held) = self.open(kernel, owner, room).await?;
+        let held = held.ok_or_else(|| StanzaError::not_acceptable("there is such a room"))?;
+        let mut open = |room: &mut Room, fx: &mut super::room::Effects| {
+            room.open_hidden(name.unwrap_or_default(), fx);
+            Ok(())
+        };
+        let made = self.run_on(kernel, &live, None, &mut open).await;
+        held.state.lock().holds -= 1;
+        self.release(kernel, &held).await;
+        made.unwrap_or_else(|| Err(no_room())).map(drop)
     }
 
     /// Whether somebody may make one more room.

@@ -104,7 +104,7 @@ impl Muc {
                 true => watch::parted(&fx.out),
                 false => Vec::new(),
             };
-            let later = self.post_all(kernel, session, std::mem::take(&mut fx.out));
+            let later = self.post(kernel, session, std::mem::take(&mut fx.out));
             let write = write(&mut state, &mut fx);
             state.holds += u32::from(write.is_some());
             (value, later, write, parted)
@@ -185,36 +185,13 @@ impl Muc {
     }
 
     /// Posts to sessions that are here; returns what has to take the way of other stanzas.
-    fn post_all(
+    fn post(
         &self,
         kernel: &Kernel,
         session: Option<&Arc<Session>>,
         out: Vec<Stanza>,
     ) -> Vec<Stanza> {
-        let mut later = Vec::new();
-        for stanza in out {
-            let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { continue };
-            if let Some(session) = session
-                && *session.jid == *to
-            {
-                session.reply(stanza);
-                continue;
-            }
-            if to.is_bare() || !kernel.hosts.contains(to.domain()) {
-                later.push(stanza);
-                continue;
-            }
-            match self.blocking.blocks(to.bare_str(), from) {
-                Some(true) => {}
-                Some(false) => {
-                    if let Some(target) = kernel.sessions.find(to) {
-                        kernel.post(&target, stanza);
-                    }
-                }
-                None => later.push(stanza),
-            }
-        }
-        later
+        kernel.post_all(session, out, |account, from| self.blocking.blocks(account, from))
     }
 
     /// Private messages: the first device's copy passes the stages of messages, so that it is
@@ -225,7 +202,7 @@ impl Muc {
         if let Some(first) = copies.next() {
             ticket = kernel.route(first).await;
         }
-        for copy in self.post_all(kernel, None, copies.collect()) {
+        for copy in self.post(kernel, None, copies.collect()) {
             kernel.route(copy).await;
         }
         ticket

@@ -170,7 +170,7 @@ fn client(presence: &Stanza) -> Option<String> {
 
 /// Who is told by this that it is out, and why (section 7.14 and those on kicks, bans and the end
 /// of a room).
-pub(super) fn parted(out: &[Stanza]) -> Vec<(FullJid, Parted)> {
+pub(crate) fn parted(out: &[Stanza]) -> Vec<(FullJid, Parted)> {
     let gone = out.iter().filter(|stanza| {
         stanza.kind == Kind::Presence && stanza.presence_type() == Some(PresenceType::Unavailable)
     });

@@ -45,9 +45,7 @@ impl Privileges {
         if !kernel.accounts.exists(&question.account).await {
             return Err(StanzaError::forbidden("no such account"));
         }
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            return Err(StanzaError::resource_constraint("too many requests wait for answers"));
-        };
+        let permit = self.waiting.admit(stanza)?;
         let (kernel, stanza) = (Arc::clone(kernel), stanza.clone());
         // The one who asks may be the one who is asked, and reads nothing while this waits.
         #[expect(clippy::disallowed_methods, reason = "is over when its patience is")]

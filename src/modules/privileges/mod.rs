@@ -1,18 +1,18 @@
 //! What components may do in the name of accounts (XEP-0356), as the operator has granted it.
 //!
-//! Rosters are read and changed where all are, in `modules/roster.rs`. A component is told of contacts elsewhere
-//! what their presence says as it comes in; nobody is probed for it.
+//! Rosters are read and changed where all are, in `modules/roster.rs`.
 
+mod contacts;
 mod iqs;
 mod messages;
 mod policy;
 mod presence;
+mod probes;
 mod rosters;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
 use wello_kernel::Kernel;
 use wello_kernel::clock::random_id;
 use wello_kernel::config::{Access, Component, Config, MessagePrivilege, PresencePrivilege};
@@ -24,33 +24,35 @@ use wello_wire::stanza::{Kind, MessageType, Stanza};
 use wello_wire::xml::Element;
 
 use presence::Audience;
+use probes::{Probes, Probing};
+
+use crate::waiting::Waiting;
 
 pub struct Privileges {
     /// Whether any component has some.
     granted: bool,
     audience: Audience,
+    probes: Probes,
     /// Questions in the name of accounts that are under way.
-    permits: Arc<Semaphore>,
+    waiting: Waiting,
 }
 
 const SPECS: &[Spec] = &[Spec {
     id: "XEP-0356",
     title: "Privileged Entity",
     version: "0.4.1",
-    status: Status::Partial("contacts elsewhere are not probed for components that connect late"),
+    status: Status::Complete,
     host_features: &[],
     account_features: &[],
 }];
-
-/// More than these at once are refused.
-const MAX_QUESTIONS: usize = 1000;
 
 impl Privileges {
     pub fn new(config: &Config) -> Privileges {
         Privileges {
             granted: config.component.iter().any(|component| component.privileges.any()),
             audience: Audience::default(),
-            permits: Arc::new(Semaphore::new(MAX_QUESTIONS)),
+            probes: Probes::default(),
+            waiting: Waiting::default(),
         }
     }
 }
@@ -69,7 +71,8 @@ impl Module for Privileges {
             registrar.guard(Arc::clone(&self) as _);
             registrar.sessions(Arc::clone(&self) as _);
             registrar.accounts(Arc::clone(&self) as _);
-            registrar.components(self);
+            registrar.components(Arc::clone(&self) as _);
+            registrar.chore(Arc::new(Probing(self)));
         }
     }
 }
@@ -92,6 +95,9 @@ impl Guard for Privileges {
 impl ComponentEvents for Privileges {
     async fn connected(&self, kernel: &Arc<Kernel>, component: &Component) -> Vec<Stanza> {
         let hosts = managed_hosts(kernel, component);
+        if component.privileges.presence >= PresencePrivilege::Roster {
+            hosts.iter().for_each(|host| self.probes.want(host));
+        }
         let told = hosts.into_iter().filter_map(|host| advertisement(component, host));
         told.chain(self.audience.present(kernel, component)).collect()
     }

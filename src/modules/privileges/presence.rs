@@ -1,6 +1,6 @@
 //! Who is there, for components that may know (section 7).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,23 +9,21 @@ use wello_kernel::Kernel;
 use wello_kernel::config::{Component, PresencePrivilege};
 use wello_kernel::hooks::SessionEvents;
 use wello_kernel::sessions::{Session, SessionId};
-use wello_store::Subscription;
-use wello_wire::jid::{FullJid, Jid};
+use wello_store::{RosterItem, Subscription};
+use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::stanza::{PresenceType, Stanza};
 
 use super::Privileges;
+use super::contacts::Contacts;
 
 /// What components have been told, so that each is told once.
 #[derive(Default)]
 pub(super) struct Audience {
     /// Devices of accounts here that are available.
     sessions: Mutex<HashSet<SessionId>>,
-    /// Contacts elsewhere of the accounts of a host, with the last presence that came from them.
-    contacts: Mutex<HashMap<(String, Jid), Stanza>>,
+    /// Contacts elsewhere.
+    contacts: Mutex<Contacts>,
 }
-
-/// More contacts are told of as often as their presence comes, and not to components that connect later.
-const MAX_CONTACTS: usize = 50_000;
 
 #[async_trait]
 impl SessionEvents for Privileges {
@@ -71,10 +69,14 @@ impl Audience {
         }
         if component.privileges.presence >= PresencePrivilege::Roster {
             let contacts = self.contacts.lock();
-            let managed = contacts.iter().filter(|((host, _), _)| component.manages(host));
-            present.extend(managed.map(|(_, presence)| presence.clone()));
+            present.extend(contacts.present(|host| component.manages(host)).cloned());
         }
         present.into_iter().map(|presence| presence.with_to(to.clone())).collect()
+    }
+
+    /// The contacts elsewhere of a host's accounts that are known to be there.
+    pub(super) fn contacts_of(&self, host: &BareJid) -> HashSet<BareJid> {
+        self.contacts.lock().of_host(host.as_str())
     }
 
     /// Presence that comes to an account: section 7.4 if it is that of a contact elsewhere.
@@ -85,9 +87,7 @@ impl Audience {
             _ => return,
         };
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
-        let is_elsewhere = !from.is_bare()
-            && !kernel.hosts.contains(from.domain())
-            && !kernel.hooks().services.contains_key(from.domain());
+        let is_elsewhere = !from.is_bare() && !kernel.is_ours(from);
         let concerned = |component: &&Component| {
             component.domain != from.domain()
                 && sees(component, to.domain(), PresencePrivilege::Roster)
@@ -96,7 +96,7 @@ impl Audience {
         if !is_elsewhere || components.peek().is_none() || !is_contact(kernel, to, from).await {
             return;
         }
-        if !self.is_news(to.domain(), from, stanza, available) {
+        if !self.contacts.lock().is_news(to.domain(), from, stanza, available) {
             return;
         }
         for component in components {
@@ -104,53 +104,15 @@ impl Audience {
             kernel.tell_component(stanza.clone().with_to(to)).await;
         }
     }
-
-    /// Section 8, rule 2: what several accounts are told is passed on once.
-    fn is_news(&self, host: &str, from: &Jid, stanza: &Stanza, available: bool) -> bool {
-        let mut contacts = self.contacts.lock();
-        let contact = (host.to_owned(), from.clone());
-        if !available {
-            return contacts.remove(&contact).is_some();
-        }
-        let mut seen = stanza.clone();
-        seen.to = None;
-        let before = contacts.get(&contact);
-        if before.is_some_and(|before| before.to_bytes() == seen.to_bytes()) {
-            return false;
-        }
-        if before.is_some() || contacts.len() < MAX_CONTACTS {
-            contacts.insert(contact, seen);
-        }
-        true
-    }
 }
 
 /// Whether the account sees the presence of whoever it comes from.
 async fn is_contact(kernel: &Kernel, account: &Jid, from: &Jid) -> bool {
     let entry = kernel.store.roster.entry(account.bare_str(), from.bare_str()).await;
-    let item = entry.ok().and_then(|entry| entry.item);
-    item.is_some_and(|item| matches!(item.subscription, Subscription::To | Subscription::Both))
+    entry.ok().and_then(|entry| entry.item).is_some_and(|item| is_seen(&item))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_presence_is_news_once() {
-        let audience = Audience::default();
-        let presence = |to: &str, show: &str| {
-            let text = format!(
-                "<presence xmlns='jabber:client' from='c@d/e' to='{to}'><show>{show}</show>\
-                 </presence>"
-            );
-            Stanza::from_element(text.parse().unwrap()).unwrap()
-        };
-        let from: Jid = "c@d/e".parse().unwrap();
-        assert!(audience.is_news("b", &from, &presence("a@b", "away"), true));
-        assert!(!audience.is_news("b", &from, &presence("x@b", "away"), true));
-        assert!(audience.is_news("b", &from, &presence("a@b", "dnd"), true));
-        assert!(audience.is_news("b", &from, &presence("a@b", ""), false));
-        assert!(!audience.is_news("b", &from, &presence("x@b", ""), false));
-    }
+/// The account sees the contact's presence.
+pub(super) fn is_seen(item: &RosterItem) -> bool {
+    matches!(item.subscription, Subscription::To | Subscription::Both)
 }

@@ -69,12 +69,8 @@ impl PubSub {
         stanza: &Stanza,
     ) {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
-        let is_theirs = |jid: &Jid| {
-            let services = &kernel.hooks().services;
-            !kernel.hosts.contains(jid.domain()) && !services.contains_key(jid.domain())
-        };
         let is_account = to.local().is_some() && kernel.hosts.contains(to.domain());
-        if stanza.kind != Kind::Presence || !is_account || !is_theirs(from) {
+        if stanza.kind != Kind::Presence || !is_account || kernel.is_ours(from) {
             return;
         }
         let Ok(device) = FullJid::try_from(from.clone()) else { return };

@@ -68,7 +68,7 @@ pub struct PubSub {
 }
 
 /// The domain of the nodes that belong to no account.
-pub(crate) fn service_of(host: &str) -> String {
+pub fn service_of(host: &str) -> String {
     format!("pubsub.{host}")
 }
 

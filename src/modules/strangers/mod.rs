@@ -167,11 +167,7 @@ impl Strangers {
     fn admit(&self, kernel: &Kernel, account: &BareJid) -> bool {
         let now = kernel.clock.now();
         let key: Box<str> = account.as_str().into();
-        if self.requests.count(&key, now) >= kernel.config.privacy.requests_per_hour {
-            return false;
-        }
-        self.requests.add(key, now);
-        true
+        self.requests.admit(key, kernel.config.privacy.requests_per_hour, now)
     }
 
     async fn judge(&self, kernel: &Arc<Kernel>, passage: &Passage) -> Result<Verdict, StoreError> {

@@ -4,6 +4,7 @@
 //! The threads have runtimes of their own, so that media and stanzas do not wait for each other.
 
 mod addresses;
+mod moderation;
 mod shard;
 mod socket;
 mod streams;

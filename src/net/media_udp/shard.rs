@@ -14,6 +14,7 @@ use wello_sfu::peer::{Datagram, Transport};
 use wello_sfu::{Engine, Outgoing, Totals};
 
 use super::addresses;
+use super::moderation::{GATHERED, Moderation};
 use super::socket::{MediaSocket, Open};
 use super::streams::{Frame, Streams};
 use crate::admission::Admission;
@@ -53,6 +54,7 @@ impl Shard {
         let (mut socket, listener) = socket.open()?;
         let mut streams = Streams::open(listener, admission, shutdown.clone());
         let mut figures = Instant::now();
+        let mut moderation = Moderation::new(figures);
         loop {
             let now = Instant::now();
             let due = self.engine.poll_timeout().map_or(now + LONG, |due| due.min(now + LONG));
@@ -64,7 +66,13 @@ impl Shard {
                     Some(request) => self.request(request),
                     None => return Ok(()),
                 },
-                ready = socket.readable() => ready?,
+                ready = socket.readable() => {
+                    ready?;
+                    if moderation.gathers(Instant::now()) {
+                        // What else runs on this thread, media by TCP, can wait as long. Tokio's clock is too coarse.
+                        std::thread::sleep(GATHERED);
+                    }
+                }
                 arrived = streams.next() => frame = Some(arrived),
                 () = tokio::time::sleep_until(due.into()) => {}
             }
@@ -77,7 +85,8 @@ impl Shard {
             }
             self.take_datagrams(&mut socket, now);
             self.engine.handle_timeout(now);
-            self.send(&mut socket, &streams, now);
+            let sent = self.send(&mut socket, &streams, now);
+            moderation.count(sent, now);
             self.record();
             self.tell();
             if now >= figures {
@@ -118,8 +127,11 @@ impl Shard {
         }
     }
 
-    fn send(&mut self, socket: &mut Open, streams: &Streams, now: Instant) {
+    /// Sends what there is to be sent; says how many datagrams that were.
+    fn send(&mut self, socket: &mut Open, streams: &Streams, now: Instant) -> usize {
+        let mut sent = 0;
         while let Some(outgoing) = self.engine.poll_outgoing(now) {
+            sent += 1;
             let Outgoing { transport, destination, ref contents, .. } = outgoing;
             match transport {
                 Transport::Udp => socket.send(&outgoing),
@@ -127,6 +139,7 @@ impl Shard {
             }
         }
         socket.finish();
+        sent
     }
 
     /// Gives what is recorded to whoever writes it.

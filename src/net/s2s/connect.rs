@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use wello_stream::s2s::{Domain, Pair};
 
 use super::S2sServer;
+use super::dane::Associations;
 use super::lookup::{LookupError, Resolver, Target};
 use super::socket::Socket;
 use crate::listener::{Liveness, configure};
@@ -43,6 +44,14 @@ pub enum ConnectError {
 pub struct Connected {
     pub socket: Socket,
     pub certificates: Option<Vec<CertificateDer<'static>>>,
+    /// What DNS says of them.
+    pub associations: Associations,
+}
+
+/// After the handshake, with the certificates of the other server.
+pub struct Secured {
+    pub socket: Socket,
+    pub certificates: Vec<CertificateDer<'static>>,
 }
 
 /// Tries all places where the server may be, one after the other.
@@ -68,11 +77,13 @@ async fn reach(
     pair: &Pair,
     target: &Target,
 ) -> Result<Connected, ConnectError> {
+    let associations = server.resolver.associations(target).await?;
     let stream = dial(&server.resolver, target).await?;
     if !target.direct {
-        return Ok(Connected { socket: Socket::Tcp(stream), certificates: None });
+        return Ok(Connected { socket: Socket::Tcp(stream), certificates: None, associations });
     }
-    secure(server, pair, stream, true).await
+    let Secured { socket, certificates } = secure(server, pair, stream, true).await?;
+    Ok(Connected { socket, certificates: Some(certificates), associations })
 }
 
 /// A bare connection with one of the addresses of a target.
@@ -89,7 +100,7 @@ pub async fn secure(
     pair: &Pair,
     stream: TcpStream,
     direct: bool,
-) -> Result<Connected, ConnectError> {
+) -> Result<Secured, ConnectError> {
     let host = server.certificates.lookup(Some(pair.from.as_str()));
     handshake(Ok(host.client_config(direct)), &pair.to, stream).await
 }
@@ -99,7 +110,7 @@ pub async fn handshake(
     config: Result<Arc<ClientConfig>, rustls::Error>,
     domain: &Domain,
     stream: TcpStream,
-) -> Result<Connected, ConnectError> {
+) -> Result<Secured, ConnectError> {
     let failed = |error| ConnectError::Tls(domain.to_string(), error);
     let config = config.map_err(|error| failed(std::io::Error::other(error)))?;
     let name = match HostName::new(domain.as_str()) {
@@ -111,7 +122,7 @@ pub async fn handshake(
     let stream = TlsConnector::from(config).connect(name, stream).await.map_err(failed)?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = certificates.iter().map(|one| one.clone().into_owned()).collect();
-    Ok(Connected { socket: Socket::Tls(Box::new(stream)), certificates: Some(certificates) })
+    Ok(Secured { socket: Socket::Tls(Box::new(stream)), certificates })
 }
 
 /// The first connection that is made; an attempt that is slow is joined by the next one (RFC 8305,

@@ -12,6 +12,7 @@ use wello_stream::s2s::{Domain, Incoming, IncomingAction, Owner, Pair, Verdict, 
 use wello_wire::error::{StreamCondition, StreamError};
 
 use super::S2sServer;
+use super::dane::Associations;
 use super::neighbours::Pace;
 use super::policy;
 use super::resumption::{Bequest, Estate, Registration, Request};
@@ -160,7 +161,7 @@ impl Task {
         match action {
             IncomingAction::StartTls => return self.start_tls().await,
             IncomingAction::Open { from, to } => {
-                let answer = self.welcome(from.as_ref(), &to);
+                let answer = self.welcome(from.as_ref(), &to).await;
                 self.stream.handle_welcome(answer);
             }
             IncomingAction::Authenticated(pair) => self.admit(&pair, "EXTERNAL"),
@@ -194,7 +195,11 @@ impl Task {
     }
 
     /// What the other server may prove itself by.
-    fn welcome(&self, from: Option<&Domain>, to: &Domain) -> Result<Welcome, StreamError> {
+    async fn welcome(
+        &mut self,
+        from: Option<&Domain>,
+        to: &Domain,
+    ) -> Result<Welcome, StreamError> {
         // Somebody without a name can still ask about ours.
         let Some(from) = from else { return Ok(Welcome { external: false, dialback: true }) };
         let (verdict, reason) = self.server.judge(from);
@@ -203,7 +208,14 @@ impl Task {
             let error = StreamError::new(StreamCondition::PolicyViolation);
             return Err(error.with_text("this server does not talk to yours"));
         }
-        let trusted = self.server.trusts(self.traffic.certificates(), from);
+        let chain = self.traffic.certificates();
+        let trusted = match verdict {
+            policy::Verdict::Certificate => {
+                self.server.prove(chain, &Associations::default(), from).await.map(drop)
+            }
+            // Without need no website is asked.
+            _ => self.server.trusts(chain, from),
+        };
         if let Err(error) = &trusted {
             tracing::debug!(peer = %self.peer, %from, %to, %error, "certificate not used");
         }
@@ -227,9 +239,11 @@ impl Task {
         self.deadline = Instant::now() + self.server.config().idle() * PATIENCE;
         let back = pair.reversed();
         self.server.outboxes.revive(&back);
-        if !self.pace.join(&self.server.neighbours, &pair.from) {
+        let joined = self.pace.join(&self.server.neighbours, &pair.from, self.peer.ip());
+        if let Err(too_many) = joined {
+            tracing::info!(peer = %self.peer, %pair, %too_many, "turned away");
             let error = StreamError::new(StreamCondition::ResourceConstraint);
-            return self.stream.fail(&error.with_text("too many streams of your domain"));
+            return self.stream.fail(&error.with_text(too_many.to_string()));
         }
         if bidi && let Some(charge) = self.server.outboxes.carry(back, self.traffic.woken()) {
             self.traffic.serve(charge);
@@ -307,15 +321,23 @@ impl Task {
             () = sleep_until(self.deadline) => {
                 return self.handle_deadline().await;
             }
-            () = server.shutdown.cancelled() => {
-                self.traffic.part(self.stream.exchange()).await;
-                self.stream.fail(&StreamCondition::SystemShutdown.into());
-                return ControlFlow::Break(());
-            }
+            () = server.shutdown.cancelled() => return self.shut_down().await,
         }
         self.last_read = Instant::now();
         self.pace.count(self.pending.len() - before);
         ControlFlow::Continue(())
+    }
+
+    /// What is ready to go goes.
+    async fn shut_down(&mut self) -> ControlFlow<()> {
+        let mut more = true;
+        while more {
+            more = self.traffic.drain(self.stream.exchange());
+            self.flush().await?;
+        }
+        self.traffic.part(self.stream.exchange()).await;
+        self.stream.fail(&StreamCondition::SystemShutdown.into());
+        ControlFlow::Break(())
     }
 
     fn awake(&mut self, wake: Wake) -> ControlFlow<()> {

@@ -1,16 +1,22 @@
 //! Where the server of a domain is (RFC 6120, section 3.2; XEP-0368), as DNS tells.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
-use hickory_resolver::net::NetError;
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::TrustAnchors;
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use thiserror::Error;
+use wello_kernel::config::S2s;
 use wello_stream::random::random_bytes;
 use wello_stream::s2s::Domain;
 
+use super::S2sError;
+use super::dane::Associations;
 use crate::ip_network::IpNetwork;
 use crate::outbound::is_public;
 use crate::tls::HostName;
@@ -29,6 +35,15 @@ pub struct Target {
     pub port: u16,
     /// TLS comes first.
     pub direct: bool,
+    /// The domain itself has named it: a signature in DNS says so, or it is the domain.
+    pub is_vouched_for: bool,
+}
+
+impl Target {
+    /// A place that nobody vouches for.
+    pub fn new(host: &str, port: u16, direct: bool) -> Target {
+        Target { host: host.to_owned(), port, direct, is_vouched_for: false }
+    }
 }
 
 /// A target as it stands in a SRV record (RFC 2782).
@@ -63,16 +78,17 @@ impl LookupError {
 pub struct Resolver {
     resolver: TokioResolver,
     private_networks: Vec<IpNetwork>,
+    /// Signatures are checked, here and not by whoever is asked, and certificates looked for.
+    dane: bool,
 }
 
 impl Resolver {
-    /// `nameserver` is asked instead of those of the operating system.
-    pub fn new(
-        nameserver: Option<SocketAddr>,
-        private_networks: Vec<IpNetwork>,
-    ) -> Result<Resolver, NetError> {
-        let builder = match nameserver {
-            None => TokioResolver::builder_tokio()?,
+    pub fn new(config: &S2s) -> Result<Resolver, S2sError> {
+        let networks = config.private_networks.iter().map(|text| text.parse::<IpNetwork>());
+        let private_networks = networks.collect::<Result<Vec<_>, _>>()?;
+        let failed = |error: NetError| S2sError::Resolver(error.to_string());
+        let mut builder = match config.nameserver {
+            None => TokioResolver::builder_tokio().map_err(failed)?,
             Some(address) => {
                 let mut server = NameServerConfig::udp_and_tcp(address.ip());
                 for connection in &mut server.connections {
@@ -82,16 +98,24 @@ impl Resolver {
                 TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             }
         };
-        Ok(Resolver { resolver: builder.build()?, private_networks })
+        builder.options_mut().validate = config.dane;
+        if let Some(file) = config.trust_anchor.as_deref().filter(|_| config.dane) {
+            let anchors = TrustAnchors::from_file(file);
+            let anchors = anchors.map_err(|error| S2sError::TrustAnchor(error.to_string()))?;
+            builder = builder.with_trust_anchor(Arc::new(anchors));
+        }
+        let resolver = builder.build().map_err(failed)?;
+        Ok(Resolver { resolver, private_networks, dane: config.dane })
     }
 
     /// The places to try, in that order; never empty.
     pub async fn targets(&self, domain: &Domain) -> Result<Vec<Target>, LookupError> {
         let name = domain.as_str();
-        let fallback = |host: String| vec![Target { host, port: PORT, direct: false }];
         let ascii = match HostName::new(name) {
             Some(HostName::Dns(name)) => name.to_string(),
-            Some(HostName::Ip(address)) => return Ok(fallback(address.to_string())),
+            Some(HostName::Ip(address)) => {
+                return Ok(vec![Target::new(&address.to_string(), PORT, false)]);
+            }
             None => return Err(LookupError::NoDomain(name.to_owned())),
         };
         let (starttls, direct) = tokio::join!(
@@ -102,7 +126,7 @@ impl Resolver {
             [&starttls, &direct].into_iter().flatten().flatten().cloned().collect();
         if found.is_empty() {
             // RFC 6120, section 3.2.2. Also when there is no answer: some name servers have trouble with SRV.
-            return Ok(fallback(ascii));
+            return Ok(vec![Target { is_vouched_for: true, ..Target::new(&ascii, PORT, false) }]);
         }
         let targets = order(found, random_below);
         match targets.is_empty() {
@@ -113,15 +137,40 @@ impl Resolver {
 
     async fn services(&self, name: String, direct: bool) -> Option<Vec<Service>> {
         let found = self.resolver.lookup(name, RecordType::SRV).await.ok()?;
-        let service = |data: &RData| match data {
+        let service = |record: &Record| match &record.data {
             RData::SRV(srv) => {
-                let host = srv.target.to_utf8().trim_end_matches('.').to_owned();
-                let target = Target { host, port: srv.port, direct };
+                let host = srv.target.to_utf8();
+                let target = Target::new(host.trim_end_matches('.'), srv.port, direct);
+                let target = Target { is_vouched_for: is_signed(record, &found), ..target };
                 Some(Service { priority: srv.priority, weight: srv.weight, target })
             }
             _ => None,
         };
-        Some(found.answers().iter().filter_map(|record| service(&record.data)).collect())
+        Some(found.answers().iter().filter_map(service).collect())
+    }
+
+    /// What DNS says of the certificate at a target (RFC 7673, section 3). Fails if it might say something and the
+    /// answer is held back or forged: otherwise whoever can do that could show any certificate.
+    pub async fn associations(&self, target: &Target) -> Result<Associations, LookupError> {
+        let Target { host, port, .. } = target;
+        if !self.dane || !target.is_vouched_for {
+            return Ok(Associations::default());
+        }
+        let name = format!("_{port}._tcp.{host}.");
+        let found = match self.resolver.lookup(name, RecordType::TLSA).await {
+            Ok(found) => found,
+            Err(error) if is_known_absence(&error) => return Ok(Associations::default()),
+            Err(error) => {
+                tracing::debug!(%host, %error, "certificates not looked up");
+                return Err(LookupError::NoAnswer(format!("the certificate of {host}")));
+            }
+        };
+        let signed = found.answers().iter().filter(|record| is_signed(record, &found));
+        let records = signed.filter_map(|record| match &record.data {
+            RData::TLSA(tlsa) => Some(tlsa.clone()),
+            _ => None,
+        });
+        Ok(Associations::new(host, records))
     }
 
     /// Addresses of a target that may be connected to, in the order in which they are to be tried
@@ -155,6 +204,20 @@ impl Resolver {
     /// network can reach, unless the operator says so.
     fn permits(&self, address: IpAddr) -> bool {
         is_public(address) || self.private_networks.iter().any(|it| it.contains(address))
+    }
+}
+
+/// Whether the owner of the name that was asked for has signed the record. An alias, of which we do not see who has
+/// signed it, might lead to records of somebody else.
+fn is_signed(record: &Record, found: &Lookup) -> bool {
+    record.proof.is_secure() && record.name == *found.query().name()
+}
+
+/// There is nothing, which a signature proves, or nothing is signed there.
+fn is_known_absence(error: &NetError) -> bool {
+    match error {
+        NetError::Dns(DnsError::Nsec { proof, .. }) => proof.is_insecure(),
+        error => error.is_no_records_found(),
     }
 }
 
@@ -203,8 +266,7 @@ mod tests {
     use super::*;
 
     fn service(priority: u16, weight: u16, host: &str) -> Service {
-        let target = Target { host: host.to_owned(), port: 1, direct: false };
-        Service { priority, weight, target }
+        Service { priority, weight, target: Target::new(host, 1, false) }
     }
 
     fn hosts(services: &[Service], pick: impl FnMut(u32) -> u32) -> String {
@@ -258,13 +320,13 @@ mod tests {
 
     #[tokio::test]
     async fn private_addresses_are_the_operators_to_allow() {
-        let network = "10.1.0.0/16".parse().unwrap();
-        let nameserver = Some(SocketAddr::from(([127, 0, 0, 1], 1)));
-        let resolver = Resolver::new(nameserver, vec![network]).unwrap();
-        let look = async |host: &str| {
-            let target = Target { host: host.to_owned(), port: 5269, direct: false };
-            resolver.addresses(&target).await
+        let config = S2s {
+            nameserver: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
+            private_networks: vec!["10.1.0.0/16".to_owned()],
+            ..S2s::default()
         };
+        let resolver = Resolver::new(&config).unwrap();
+        let look = async |host: &str| resolver.addresses(&Target::new(host, 5269, false)).await;
         assert!(look("10.1.2.3").await.is_ok() && look("1.1.1.1").await.is_ok());
         for host in ["127.0.0.1", "10.2.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(look(host).await, Err(LookupError::NotPublic(host.to_owned())));

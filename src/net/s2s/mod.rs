@@ -1,12 +1,14 @@
 //! Streams with other servers: those that they open to us, and those that we open to them.
 
 mod connect;
+mod dane;
 mod incoming;
 mod lookup;
 mod neighbours;
 mod outbox;
 mod outgoing;
 mod policy;
+mod posh;
 pub mod probe;
 mod resumption;
 mod socket;
@@ -27,14 +29,16 @@ use wello_stream::s2s::{DialbackSecret, Domain, Pair, Settings, Verdict, Verific
 use wello_wire::error::StanzaError;
 use wello_wire::stanza::{Kind, PresenceType, Stanza};
 
-use crate::ip_network::{InvalidNetwork, IpNetwork};
+use crate::ip_network::InvalidNetwork;
 use crate::listener::Accepted;
 use crate::tls::{CertificateStore, ListenerKind, TlsAcceptor};
 
+use dane::Associations;
 use lookup::Resolver;
 use neighbours::Neighbours;
 use outbox::{Charge, Outboxes, Question, Unserved};
 use resumption::Resumptions;
+use trust::{Proof, Untrusted, Verifier};
 
 pub use lookup::{LookupError, Target};
 pub(crate) use socket::Socket;
@@ -49,6 +53,10 @@ pub enum S2sError {
     Network(#[from] InvalidNetwork),
     #[error("name servers: {0}")]
     Resolver(String),
+    #[error("s2s.trust_anchor: {0}")]
+    TrustAnchor(String),
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
 }
 
 /// Speaks with other servers.
@@ -56,7 +64,7 @@ pub struct S2sServer {
     kernel: Arc<Kernel>,
     acceptor: TlsAcceptor,
     certificates: Arc<CertificateStore>,
-    roots: RootCertStore,
+    verifier: Verifier,
     settings: Arc<Settings>,
     resolver: Resolver,
     outboxes: Outboxes,
@@ -76,16 +84,16 @@ impl S2sServer {
         shutdown: CancellationToken,
     ) -> Result<Arc<S2sServer>, S2sError> {
         let config = &kernel.config.s2s;
-        let resolver = resolver(config)?;
+        let resolver = Resolver::new(config)?;
         Ok(Arc::new(S2sServer {
             settings: Arc::new(settings(&kernel)),
             outboxes: Outboxes::new(config.outbox_bytes, config.domains),
             resumptions: Resumptions::new(config.connections),
+            verifier: Verifier::new(roots, config)?,
             resolver,
             acceptor,
             certificates,
-            roots,
-            neighbours: Neighbours::new(config.connections_per_domain, config.rate()),
+            neighbours: Neighbours::new(config),
             shutdown,
             tasks: TaskTracker::new(),
             kernel,
@@ -179,13 +187,20 @@ impl S2sServer {
         }
     }
 
-    /// Whether these certificates are good for the domain.
-    fn trusts(
+    /// Whether an authority says that these certificates are good for the domain.
+    fn trusts(&self, chain: &[CertificateDer<'_>], domain: &Domain) -> Result<(), Untrusted> {
+        self.verifier.check(chain, domain, self.kernel.clock.now())
+    }
+
+    /// Who says that they are.
+    async fn prove(
         &self,
         chain: &[CertificateDer<'_>],
+        associations: &Associations,
         domain: &Domain,
-    ) -> Result<(), trust::Untrusted> {
-        trust::check(chain, &self.roots, domain, self.kernel.clock.now())
+    ) -> Result<Proof, Untrusted> {
+        let now = self.kernel.clock.now();
+        self.verifier.prove(&self.resolver, chain, associations, domain, now).await
     }
 
     /// Whether these have arrived is not known; better told twice than lost without a word.
@@ -216,13 +231,6 @@ impl S2sServer {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-fn resolver(config: &S2s) -> Result<Resolver, S2sError> {
-    let networks = config.private_networks.iter().map(|text| text.parse::<IpNetwork>());
-    let networks = networks.collect::<Result<Vec<_>, _>>()?;
-    let resolver = Resolver::new(config.nameserver, networks);
-    resolver.map_err(|error| S2sError::Resolver(error.to_string()))
 }
 
 fn settings(kernel: &Kernel) -> Settings {

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wello_kernel::metrics::{OutcomeLabels, StreamLabels};
 use wello_stream::s2s::{Domain, Former, Negotiable, Outgoing, OutgoingAction, Refusal, Verdict};
 use wello_wire::error::{StanzaError, StreamCondition, StreamError};
 
 use super::S2sServer;
-use super::connect::{self, ConnectError, Connected};
+use super::connect::{self, ConnectError, Connected, Secured};
+use super::dane::Associations;
 use super::neighbours::Pace;
 use super::outbox::{Charge, Question};
 use super::policy;
 use super::socket::Socket;
 use super::traffic::{Traffic, Wake};
+use super::trust::{Proof, Untrusted};
 
 /// Between two attempts to reach a server for which something waits; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -110,7 +113,7 @@ async fn attempt(server: &Arc<S2sServer>, charge: &Charge, former: &mut Option<F
             return End::Failed(gone("not connected in time"));
         }
     };
-    let mut task = Task::new(Arc::clone(server), charge.clone(), connected);
+    let mut task = Task::new(Arc::clone(server), charge.clone(), connected).await;
     if let Some(former) = former.take() {
         task.stream.resume(former);
     }
@@ -142,6 +145,8 @@ struct Task {
     charge: Charge,
     stream: Outgoing,
     socket: Socket,
+    /// What DNS says of the other server's certificate.
+    associations: Associations,
     traffic: Traffic,
     pace: Pace,
     pending: Vec<u8>,
@@ -156,12 +161,16 @@ struct Task {
 }
 
 impl Task {
-    fn new(server: Arc<S2sServer>, charge: Charge, connected: Connected) -> Task {
-        let Connected { socket, certificates } = connected;
+    async fn new(server: Arc<S2sServer>, charge: Charge, connected: Connected) -> Task {
+        let Connected { socket, certificates, associations } = connected;
         let (settings, pair) = (Arc::clone(&server.settings), charge.pair.clone());
-        let (negotiable, failure) = match &certificates {
-            Some(chain) => negotiable(&server, &pair.to, chain),
-            None => (Negotiable::default(), None),
+        let negotiable = match &certificates {
+            Some(chain) => negotiable(&server, &pair.to, chain, &associations).await,
+            None => Ok(Negotiable::default()),
+        };
+        let (negotiable, failure) = match negotiable {
+            Ok(negotiable) => (negotiable, None),
+            Err(failure) => (Negotiable::default(), Some(failure)),
         };
         let stream = Outgoing::new(settings, pair, negotiable, certificates.is_some());
         let mut traffic = Traffic::new(Arc::clone(&server), Arc::clone(charge.woken()));
@@ -174,6 +183,7 @@ impl Task {
             charge,
             stream,
             socket,
+            associations,
             traffic,
             pace,
             pending: Vec::new(),
@@ -299,30 +309,26 @@ impl Task {
     async fn start_tls(&mut self) -> ControlFlow<()> {
         self.flush().await?;
         let Some(stream) = self.socket.take_tcp() else { return ControlFlow::Break(()) };
-        let pair = &self.charge.pair;
-        let secure = connect::secure(&self.server, pair, stream, false);
-        match timeout(self.server.config().connect(), secure).await {
-            Ok(Ok(Connected { socket, certificates })) => {
-                self.socket = socket;
-                let chain = certificates.unwrap_or_default();
-                let (negotiable, failure) = negotiable(&self.server, &pair.to, &chain);
-                self.traffic.certify(chain);
-                self.failure = failure;
-                if self.failure.is_some() {
-                    return ControlFlow::Break(());
-                }
+        match timeout(self.server.config().connect(), self.secure(stream)).await {
+            Ok(Ok(negotiable)) => {
                 self.stream.handle_secured(negotiable);
-                ControlFlow::Continue(())
+                return ControlFlow::Continue(());
             }
-            Ok(Err(error)) => {
-                self.failure = Some(gone(error.to_string()));
-                ControlFlow::Break(())
-            }
-            Err(_) => {
-                self.failure = Some(gone("no TLS in time"));
-                ControlFlow::Break(())
-            }
+            Ok(Err(failure)) => self.failure = Some(failure),
+            Err(_) => self.failure = Some(gone("no TLS in time")),
         }
+        ControlFlow::Break(())
+    }
+
+    async fn secure(&mut self, stream: TcpStream) -> Result<Negotiable, Failure> {
+        let pair = &self.charge.pair;
+        let secured = connect::secure(&self.server, pair, stream, false).await;
+        let Secured { socket, certificates } = secured.map_err(|error| gone(error.to_string()))?;
+        self.socket = socket;
+        let negotiable =
+            negotiable(&self.server, &pair.to, &certificates, &self.associations).await;
+        self.traffic.certify(certificates);
+        negotiable
     }
 
     /// Puts what waits into the output; `true` if there is more.
@@ -443,22 +449,27 @@ impl Task {
     }
 }
 
-/// What may be used with a server that shows these certificates, and why nothing may.
-fn negotiable(
+/// What may be used with a server that shows these certificates, or why nothing may.
+async fn negotiable(
     server: &S2sServer,
     domain: &Domain,
     chain: &[CertificateDer<'_>],
-) -> (Negotiable, Option<Failure>) {
+    associations: &Associations,
+) -> Result<Negotiable, Failure> {
     let (verdict, reason) = server.judge(domain);
-    let trusted = server.trusts(chain, domain);
-    if let Err(error) = trusted {
-        tracing::debug!(%domain, %error, "certificate of another server");
-        if verdict != policy::Verdict::Either {
-            let text = format!("{error} ({reason})");
-            return (Negotiable::default(), Some(gone(text)));
-        }
+    let is_required = verdict != policy::Verdict::Either;
+    // Without need no website is asked.
+    let proof = match is_required || !associations.is_empty() {
+        true => server.prove(chain, associations, domain).await,
+        false => server.trusts(chain, domain).map(|()| Proof::Authority),
+    };
+    match proof {
+        Ok(proof) => tracing::debug!(%domain, %proof, "certificate of another server"),
+        Err(error @ Untrusted::NotInDns) => return Err(gone(error.to_string())),
+        Err(error) if is_required => return Err(gone(format!("{error} ({reason})"))),
+        Err(error) => tracing::debug!(%domain, %error, "certificate of another server"),
     }
-    (Negotiable { external: true, dialback: true }, None)
+    Ok(Negotiable { external: true, dialback: true })
 }
 
 fn refused(refusal: Refusal) -> Failure {

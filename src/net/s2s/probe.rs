@@ -13,10 +13,12 @@ use wello_stream::s2s::{
     DialbackSecret, Domain, Negotiable, Outgoing, OutgoingAction, Pair, Settings,
 };
 
-use super::connect::{self, ConnectError, Connected};
+use super::connect::{self, ConnectError, Connected, Secured};
+use super::dane::Associations;
 use super::lookup::{Resolver, Target};
 use super::socket::Socket;
-use super::{S2sError, policy, resolver, trust};
+use super::trust::Verifier;
+use super::{S2sError, policy};
 use crate::tls::anonymous_client;
 
 /// What a step has shown.
@@ -40,7 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 struct Probe {
     config: Config,
-    roots: RootCertStore,
+    resolver: Resolver,
+    verifier: Verifier,
     now: Timestamp,
     pair: Pair,
     seen: Vec<Observation>,
@@ -53,12 +56,14 @@ pub async fn probe(
     domain: &Domain,
     now: Timestamp,
 ) -> Result<Vec<Observation>, S2sError> {
-    let resolver = resolver(&config.s2s)?;
+    let resolver = Resolver::new(&config.s2s)?;
+    let verifier = Verifier::new(roots, &config.s2s)?;
     let own = config.domains().into_iter().find_map(Domain::parse);
     let from = own.unwrap_or_else(|| domain.clone());
     let pair = Pair { from, to: domain.clone() };
-    let mut probe = Probe { config: config.clone(), roots, now, pair, seen: Vec::new() };
-    probe.look(&resolver).await;
+    let config = config.clone();
+    let mut probe = Probe { config, resolver, verifier, now, pair, seen: Vec::new() };
+    probe.look().await;
     Ok(probe.seen)
 }
 
@@ -67,7 +72,7 @@ impl Probe {
         self.seen.push(Observation { kind, text: text.into() });
     }
 
-    async fn look(&mut self, resolver: &Resolver) {
+    async fn look(&mut self) {
         let domain = self.pair.to.clone();
         match policy::decide(&self.config.s2s, &domain) {
             _ if !self.config.s2s.enabled => self.see(Kind::Bad, "s2s.enabled is false"),
@@ -79,13 +84,13 @@ impl Probe {
             }
             (policy::Verdict::Either, _) => {}
         }
-        let targets = match resolver.targets(&domain).await {
+        let targets = match self.resolver.targets(&domain).await {
             Ok(targets) => targets,
             Err(error) => return self.see(Kind::Bad, error.to_string()),
         };
         let mut reached = false;
         for target in &targets {
-            match timeout(PATIENCE, self.reach(resolver, target)).await {
+            match timeout(PATIENCE, self.reach(target)).await {
                 Ok(good) => reached |= good,
                 Err(_) => {
                     let place = format!("{}:{}", target.host, target.port);
@@ -99,10 +104,10 @@ impl Probe {
         }
     }
 
-    async fn reach(&mut self, resolver: &Resolver, target: &Target) -> bool {
+    async fn reach(&mut self, target: &Target) -> bool {
         let kind = if target.direct { "direct TLS" } else { "STARTTLS" };
         let place = format!("{}:{} ({kind})", target.host, target.port);
-        let connected = match self.connect(resolver, target).await {
+        let connected = match self.connect(target).await {
             Ok(connected) => connected,
             Err(error) => {
                 self.see(Kind::Odd, format!("{place}: {error}"));
@@ -113,16 +118,15 @@ impl Probe {
         self.converse(&place, connected).await
     }
 
-    async fn connect(
-        &self,
-        resolver: &Resolver,
-        target: &Target,
-    ) -> Result<Connected, ConnectError> {
-        let stream = connect::dial(resolver, target).await?;
-        match target.direct {
-            true => connect::handshake(anonymous_client(true), &self.pair.to, stream).await,
-            false => Ok(Connected { socket: Socket::Tcp(stream), certificates: None }),
+    async fn connect(&self, target: &Target) -> Result<Connected, ConnectError> {
+        let associations = self.resolver.associations(target).await?;
+        let stream = connect::dial(&self.resolver, target).await?;
+        if !target.direct {
+            return Ok(Connected { socket: Socket::Tcp(stream), certificates: None, associations });
         }
+        let secured = connect::handshake(anonymous_client(true), &self.pair.to, stream).await?;
+        let Secured { socket, certificates } = secured;
+        Ok(Connected { socket, certificates: Some(certificates), associations })
     }
 
     /// Until the features that come after TLS.
@@ -137,8 +141,11 @@ impl Probe {
             bidi: false,
             resumption: Duration::ZERO,
         });
-        let Connected { mut socket, certificates } = connected;
-        let mut trusted = certificates.map(|chain| self.judge(place, &chain));
+        let Connected { mut socket, certificates, associations } = connected;
+        let mut trusted = match certificates {
+            Some(chain) => Some(self.judge(place, &chain, &associations).await),
+            None => None,
+        };
         let nothing = Negotiable::default();
         let mut stream = Outgoing::new(settings, self.pair.clone(), nothing, trusted.is_some());
         let (mut pending, mut buffer) = (Vec::new(), Vec::new());
@@ -147,7 +154,8 @@ impl Probe {
                 break;
             }
             if let (Some(offered), Some(trusted)) = (stream.offered(), trusted) {
-                return self.conclude(place, offered, trusted);
+                let is_decided = !associations.is_empty();
+                return self.conclude(place, offered, trusted, is_decided);
             }
             match socket.read(&mut pending).await {
                 Ok(true) => {}
@@ -165,10 +173,10 @@ impl Probe {
                             let Some(tcp) = socket.take_tcp() else { return false };
                             let client = anonymous_client(false);
                             match connect::handshake(client, &self.pair.to, tcp).await {
-                                Ok(connected) => {
-                                    socket = connected.socket;
-                                    let chain = connected.certificates.unwrap_or_default();
-                                    trusted = Some(self.judge(place, &chain));
+                                Ok(secured) => {
+                                    socket = secured.socket;
+                                    let chain = secured.certificates;
+                                    trusted = Some(self.judge(place, &chain, &associations).await);
                                     stream.handle_secured(nothing);
                                 }
                                 Err(error) => {
@@ -196,10 +204,16 @@ impl Probe {
         false
     }
 
-    fn judge(&mut self, place: &str, chain: &[CertificateDer<'_>]) -> bool {
-        match trust::check(chain, &self.roots, &self.pair.to, self.now) {
-            Ok(()) => {
-                self.see(Kind::Good, format!("{place}: its certificate is good"));
+    async fn judge(
+        &mut self,
+        place: &str,
+        chain: &[CertificateDer<'_>],
+        associations: &Associations,
+    ) -> bool {
+        let Probe { verifier, resolver, now, .. } = self;
+        match verifier.prove(resolver, chain, associations, &self.pair.to, *now).await {
+            Ok(proof) => {
+                self.see(Kind::Good, format!("{place}: its certificate is good, says {proof}"));
                 true
             }
             Err(error) => {
@@ -209,9 +223,17 @@ impl Probe {
         }
     }
 
-    fn conclude(&mut self, place: &str, offered: Negotiable, trusted: bool) -> bool {
+    /// `is_decided`: by DNS, which certificate it has to be.
+    fn conclude(
+        &mut self,
+        place: &str,
+        offered: Negotiable,
+        trusted: bool,
+        is_decided: bool,
+    ) -> bool {
         let (verdict, reason) = policy::decide(&self.config.s2s, &self.pair.to);
-        if !trusted && verdict == policy::Verdict::Certificate {
+        if !trusted && (is_decided || verdict == policy::Verdict::Certificate) {
+            let reason = if is_decided { "DNS says which one it is" } else { reason };
             self.see(Kind::Odd, format!("{place}: it would have to be good: {reason}"));
             return false;
         }

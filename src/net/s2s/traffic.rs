@@ -19,6 +19,9 @@ use crate::ledger::Ledger;
 
 /// Stanzas that are written in one go.
 const WRITE_BATCH_BYTES: usize = 64 * 1024;
+/// Between two writes of stanzas: what comes one by one from many users shares a write, a TLS record and a wake-up of
+/// the other server, which together cost more than the stanzas. The first after a pause goes at once.
+const WRITE_INTERVAL: Duration = Duration::from_millis(2);
 /// How long the other server may take to acknowledge something: longer than its disk ever takes, and
 /// shorter than TCP needs to find out that nobody is there.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,6 +38,8 @@ pub struct Traffic {
     /// What is sent here.
     charges: Vec<Charge>,
     woken: Arc<Notify>,
+    /// When stanzas may be written again.
+    next_write: Instant,
     /// What the other server has acknowledged, and until when there has to be more.
     acknowledged: u32,
     answer_by: Option<Instant>,
@@ -58,6 +63,7 @@ impl Traffic {
             verdicts: FuturesUnordered::new(),
             charges: Vec::new(),
             woken,
+            next_write: Instant::now(),
             acknowledged: 0,
             answer_by: None,
             server,
@@ -138,18 +144,37 @@ impl Traffic {
         }
     }
 
-    /// Puts what waits into the output, as much as is written in one go; `true` if there is more.
+    /// Puts what waits into the output, as much as is written in one go; `true` if there is more that can go now.
     pub fn drain(&mut self, exchange: &mut Exchange) -> bool {
-        let mut more = false;
+        let more = self.may_write() && self.send_batch(exchange);
+        exchange.request_acknowledgement(!more);
+        self.watch(exchange);
+        more
+    }
+
+    /// Whether the last write is long enough ago. What is held back wakes the task once more.
+    fn may_write(&self) -> bool {
+        let may = self.next_write <= Instant::now() || self.server.shutdown.is_cancelled();
+        if !may && self.charges.iter().any(Charge::has_stanzas) {
+            self.woken.notify_one();
+        }
+        may
+    }
+
+    /// Returns whether more waits.
+    fn send_batch(&mut self, exchange: &mut Exchange) -> bool {
+        let (mut sent, mut more) = (false, false);
         for charge in &self.charges {
             for stanza in charge.take(WRITE_BATCH_BYTES) {
                 self.server.kernel.metrics.remote_stanzas_sent.count(stanza.kind);
                 exchange.send(stanza);
+                sent = true;
             }
             more |= charge.has_stanzas();
         }
-        exchange.request_acknowledgement(!more);
-        self.watch(exchange);
+        if sent && !more {
+            self.next_write = Instant::now() + WRITE_INTERVAL;
+        }
         more
     }
 
@@ -209,8 +234,12 @@ impl Traffic {
                 None => std::future::pending().await,
             }
         };
+        let work = async {
+            self.woken.notified().await;
+            sleep_until(self.next_write).await;
+        };
         tokio::select! {
-            () = self.woken.notified() => Wake::Work,
+            () = work => Wake::Work,
             () = self.ledger.progress() => Wake::Work,
             Some((pair, verdict)) = self.verdicts.next() => Wake::Concluded(pair, verdict),
             () = overdue => Wake::Overdue,

@@ -1,6 +1,5 @@
 //! What the signalling has the engine do.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use super::{Engine, guarded, mark};
@@ -8,6 +7,7 @@ use crate::api::{
     Command, Credentials, Event, LegId, LegSpec, Media, Mid, OutputSpec, Rid, TrackId, TrackSpec,
     Why,
 };
+use crate::ids::IdMap;
 use crate::leg::{Leg, Sent, View};
 use crate::output::Output;
 use crate::peer::Peer;
@@ -44,6 +44,7 @@ impl<P: Peer> Engine<P> {
                     leg.view = speakers.map(|speakers| View { speakers, own });
                 }
             }
+            Command::Data { leg, data } => self.set_data(leg, data),
             Command::Close { leg } => self.close(leg, None),
         }
     }
@@ -78,6 +79,7 @@ impl<P: Peer> Engine<P> {
         }
         self.legs.insert(spec.leg, leg);
         self.stage(spec.leg);
+        self.set_data(spec.leg, spec.data);
         self.drive(spec.leg, now);
     }
 
@@ -188,7 +190,7 @@ impl<P: Peer> Engine<P> {
 }
 
 /// A track that is not there, or is gone meanwhile, leaves its output silent.
-fn attach<P>(tracks: &mut HashMap<TrackId, Track>, leg: &mut Leg<P>, spec: &OutputSpec) {
+fn attach<P>(tracks: &mut IdMap<TrackId, Track>, leg: &mut Leg<P>, spec: &OutputSpec) {
     let OutputSpec { track, source, ref mid, .. } = *spec;
     let mut resting = Some(Output::new(leg.id, spec));
     if let Some(track) = tracks.get_mut(&track) {

@@ -1,11 +1,11 @@
 //! What the networks of receivers carry, and which layers they get therefore.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Engine;
 use crate::api::{LegId, Media, TrackId};
 use crate::choice::{Ladder, Reason, share};
+use crate::ids::IdMap;
 use crate::leg::Sent;
 use crate::peer::Peer;
 use crate::track::Track;
@@ -49,7 +49,7 @@ impl<P: Peer> Engine<P> {
     }
 }
 
-fn demand(tracks: &HashMap<TrackId, Track>, leg: LegId, sent: &Sent, now: Instant) -> Demand {
+fn demand(tracks: &IdMap<TrackId, Track>, leg: LegId, sent: &Sent, now: Instant) -> Demand {
     let track = tracks.get(&sent.track).filter(|track| track.forwarded && !track.held_back);
     let output = track.and_then(|track| Some((track, track.output(leg, sent.source)?)));
     let Some((track, output)) = output.filter(|(_, output)| !output.is_idle()) else {

@@ -81,7 +81,7 @@ impl<P: Peer> Engine<P> {
         let track = self.tracks.get(&sent.track)?;
         let output = track.output(leg.id, sent.source)?;
         let layer = output.sent();
-        let temporal = layer.map(|layer| output.temporal(layer));
+        let temporal = layer.map(|layer| output.highest(layer).temporal);
         Some(OutputFigures {
             mid: sent.mid.clone(),
             track: sent.track,

@@ -1,5 +1,6 @@
 //! Takes packets from those who send and gives them to those who receive.
 
+mod channels;
 mod commands;
 mod estimation;
 mod figures;
@@ -8,13 +9,14 @@ mod switching;
 mod taping;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::api::{ConferenceId, Event, LegId, Media, TrackId, Why};
+use crate::api::{ConferenceId, Data, Event, LegId, Media, TrackId, Why};
 use crate::demux::{Directory, Kind, kind};
+use crate::ids::IdMap;
 use crate::leg::Leg;
 use crate::mix::Mixer;
 use crate::output::Verdict;
@@ -24,6 +26,8 @@ use crate::speaker::Speakers;
 use crate::stage::Stage;
 use crate::tape::Tape;
 use crate::track::Track;
+
+use self::channels::Channels;
 
 pub use figures::Totals;
 
@@ -35,11 +39,13 @@ pub struct Engine<P: Peer = WebRtc> {
     common: P::Common,
     here: Vec<SocketAddr>,
     limits: Limits,
-    legs: HashMap<LegId, Leg<P>>,
-    tracks: HashMap<TrackId, Track>,
-    conferences: HashMap<ConferenceId, Conference>,
+    legs: IdMap<LegId, Leg<P>>,
+    tracks: IdMap<TrackId, Track>,
+    conferences: IdMap<ConferenceId, Conference>,
     /// Of conferences in which somebody needs a mix.
-    mixers: HashMap<ConferenceId, Mixer>,
+    mixers: IdMap<ConferenceId, Mixer>,
+    /// Of conferences in which somebody has data channels.
+    channels: IdMap<ConferenceId, Channels>,
     recorded: HashSet<ConferenceId>,
     tape: Tape,
     directory: Directory,
@@ -77,10 +83,11 @@ impl<P: Peer> Engine<P> {
             common,
             here,
             limits,
-            legs: HashMap::new(),
-            tracks: HashMap::new(),
-            conferences: HashMap::new(),
-            mixers: HashMap::new(),
+            legs: IdMap::default(),
+            tracks: IdMap::default(),
+            conferences: IdMap::default(),
+            mixers: IdMap::default(),
+            channels: IdMap::default(),
             recorded: HashSet::new(),
             tape: Tape::default(),
             directory: Directory::default(),
@@ -117,7 +124,10 @@ impl<P: Peer> Engine<P> {
         }
         let received = guarded(|| leg.peer.receive(datagram, now));
         match received {
-            Ok(()) => self.poll(id, now),
+            Ok(()) => {
+                self.poll(id, now);
+                self.write_waiting(id);
+            }
             Err(error) => self.fail(id, error),
         }
     }
@@ -201,6 +211,9 @@ impl<P: Peer> Engine<P> {
                 Ok(Polled::Found) => leg.find(),
                 Ok(Polled::Packet(packet)) => self.take(&packet, now),
                 Ok(Polled::KeyframeWanted(source)) => self.keyframe_wanted(id, source, now),
+                Ok(Polled::Opened(channel, spec)) => self.opened(id, channel, spec, now),
+                Ok(Polled::Message(channel, message)) => self.relay(id, channel, &message, now),
+                Ok(Polled::ChannelClosed(channel)) => self.end_channel(id, channel),
                 Ok(Polled::Nothing) => {}
                 Ok(Polled::Closed) => return self.close(id, Some(Why::Hangup)),
                 Err(error) => return self.fail(id, error),
@@ -240,8 +253,8 @@ impl<P: Peer> Engine<P> {
             return;
         };
         let Some(codec) = track.codec(packet.pt) else { return };
-        let temporal = bitstream::header(codec, &packet.payload).temporal.id;
-        track.seen(packet.layer, temporal, packet.payload.len(), now);
+        let header = bitstream::header(codec, &packet.payload);
+        track.seen(packet.layer, &header, packet.payload.len(), now);
         if is_held_back {
             self.totals.held_back += 1;
             return track.hold_back();
@@ -259,7 +272,7 @@ impl<P: Peer> Engine<P> {
                         !stage.shows(track.leg, view.speakers, &view.own)
                     });
             let target = track.target(output.ceiling(), now);
-            match output.take(packet, codec, target) {
+            match output.take(packet, &header, target) {
                 Verdict::Send(sending) => {
                     self.totals.packets_out += 1;
                     self.totals.bytes_out += packet.payload.len() as u64;
@@ -268,6 +281,9 @@ impl<P: Peer> Engine<P> {
                 }
                 Verdict::NeedKeyframe(layer) => track.want(layer),
                 Verdict::Drop => {}
+            }
+            if output.waits() {
+                track.want(packet.layer);
             }
         }
         track.outputs = outputs;
@@ -344,6 +360,7 @@ impl<P: Peer> Engine<P> {
     }
 
     fn close(&mut self, id: LegId, why: Option<Why>) {
+        self.set_data(id, Data::Off);
         let Some(leg) = self.legs.remove(&id) else { return };
         self.directory.forget(id);
         for track in &leg.tracks {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Engine;
 use crate::api::ConferenceId;
 use crate::output::{Output, Verdict};
+use crate::peer::bitstream::header;
 use crate::peer::{Packet, Peer};
 use crate::tape::Taped;
 
@@ -33,7 +34,7 @@ impl<P: Peer> Engine<P> {
         let mut output =
             track.tape.take().unwrap_or_else(|| Output::tape(codec, track.payload_types()));
         let target = track.target(None, now);
-        match output.take(packet, codec, target) {
+        match output.take(packet, &header(codec, &packet.payload), target) {
             Verdict::Send(sending) => {
                 let taped = Taped {
                     conference: track.conference,

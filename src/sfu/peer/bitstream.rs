@@ -1,8 +1,6 @@
 //! The little that a forwarder reads of what it forwards.
 
-use str0m::format::{
-    detect_av1_keyframe, detect_h264_keyframe, detect_vp8_keyframe, detect_vp9_keyframe,
-};
+use str0m::format::{detect_av1_keyframe, detect_h264_keyframe, detect_vp8_keyframe};
 use str0m::rtp::Vp8Descriptor;
 
 use crate::api::Codec;
@@ -12,7 +10,7 @@ pub fn begins(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::Opus => true,
         Codec::Vp8 => detect_vp8_keyframe(payload),
-        Codec::Vp9 => detect_vp9_keyframe(payload),
+        Codec::Vp9 => Vp9::parse(payload).is_some_and(|read| read.begins()),
         Codec::H264 => detect_h264_keyframe(payload),
         Codec::Av1 => detect_av1_keyframe(payload),
     }
@@ -24,6 +22,9 @@ pub struct Header {
     /// Only VP8 numbers its pictures so that a gap cannot be left.
     pub vp8: Option<Vp8Numbers>,
     pub temporal: Temporal,
+    pub spatial: Spatial,
+    /// Whether a receiver can begin with this packet.
+    pub begins: bool,
 }
 
 /// What numbers the pictures of VP8 (RFC 7741, section 4.2).
@@ -45,11 +46,36 @@ pub struct Temporal {
     pub opens: bool,
 }
 
+/// Where a packet stands among the spatial layers of its picture. Only VP9 says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spatial {
+    /// 0 is the base, without which nothing can be decoded.
+    pub id: u8,
+    /// From this picture on more layers can be sent than before.
+    pub opens: bool,
+    /// Nothing of this layer follows in this picture.
+    pub ends: bool,
+}
+
+impl Default for Spatial {
+    /// Of a picture without layers: it keeps nobody from getting any.
+    fn default() -> Spatial {
+        Spatial { id: 0, opens: true, ends: false }
+    }
+}
+
 pub fn header(codec: Codec, payload: &[u8]) -> Header {
     match codec {
         Codec::Vp8 => vp8(payload),
-        Codec::Vp9 => Header { vp8: None, temporal: vp9_temporal(payload).unwrap_or_default() },
-        Codec::Opus | Codec::H264 | Codec::Av1 => Header::default(),
+        Codec::Vp9 => Vp9::parse(payload).map_or_else(Header::default, |read| Header {
+            vp8: None,
+            temporal: read.temporal(),
+            spatial: read.spatial(),
+            begins: read.begins(),
+        }),
+        Codec::Opus | Codec::H264 | Codec::Av1 => {
+            Header { begins: begins(codec, payload), ..Header::default() }
+        }
     }
 }
 
@@ -59,7 +85,12 @@ fn vp8(payload: &[u8]) -> Header {
         picture,
         base_layer: descriptor.tl0_pic_idx().unwrap_or_default(),
     });
-    Header { vp8: numbers, temporal: vp8_temporal(payload).unwrap_or_default() }
+    Header {
+        vp8: numbers,
+        temporal: vp8_temporal(payload).unwrap_or_default(),
+        spatial: Spatial::default(),
+        begins: begins(Codec::Vp8, payload),
+    }
 }
 
 /// RFC 7741, section 4.2: `None` when there are no temporal layers.
@@ -81,20 +112,54 @@ fn vp8_temporal(payload: &[u8]) -> Option<Temporal> {
     Some(Temporal { id: layer >> 6, joins: layer & 0x20 != 0, opens: false })
 }
 
-/// RFC 9628, section 4.2: `None` when there are no temporal layers.
-fn vp9_temporal(payload: &[u8]) -> Option<Temporal> {
-    const PICTURE: u8 = 0x80;
-    const LAYERS: u8 = 0x20;
-    let (first, rest) = payload.split_first()?;
-    if first & LAYERS == 0 {
-        return None;
+/// What the VP9 payload descriptor begins with (RFC 9628, section 4.2).
+struct Vp9 {
+    flags: u8,
+    /// TID, U, SID and D, if its pictures have layers.
+    layers: Option<u8>,
+}
+
+impl Vp9 {
+    /// P: it needs a picture that came before.
+    const PREDICTED: u8 = 0x40;
+    /// B and E: of the frame, which is what a picture has of one spatial layer.
+    const BEGINS: u8 = 0x08;
+    const ENDS: u8 = 0x04;
+
+    fn parse(payload: &[u8]) -> Option<Vp9> {
+        const PICTURE: u8 = 0x80;
+        const LAYERS: u8 = 0x20;
+        let (&flags, rest) = payload.split_first()?;
+        let picture = match (flags & PICTURE != 0).then(|| rest.first()) {
+            None => 0,
+            Some(long) => 1 + usize::from(long? & 0x80 != 0),
+        };
+        let layers = match flags & LAYERS != 0 {
+            true => Some(*rest.get(picture)?),
+            false => None,
+        };
+        Some(Vp9 { flags, layers })
     }
-    let picture = match (first & PICTURE != 0).then(|| rest.first()) {
-        None => 0,
-        Some(long) => 1 + usize::from(long? & 0x80 != 0),
-    };
-    let layer = rest.get(picture)?;
-    Some(Temporal { id: layer >> 5, joins: false, opens: layer & 0x10 != 0 })
+
+    /// The upper spatial layers of a picture that stands alone need the lowest one.
+    fn begins(&self) -> bool {
+        self.is_alone() && self.flags & Vp9::BEGINS != 0 && self.spatial().id == 0
+    }
+
+    fn is_alone(&self) -> bool {
+        self.flags & Vp9::PREDICTED == 0
+    }
+
+    fn temporal(&self) -> Temporal {
+        let Some(layers) = self.layers else { return Temporal::default() };
+        Temporal { id: layers >> 5, joins: false, opens: layers & 0x10 != 0 || self.is_alone() }
+    }
+
+    /// The frames of a picture that stands alone need nothing but each other.
+    fn spatial(&self) -> Spatial {
+        let Some(layers) = self.layers else { return Spatial::default() };
+        Spatial { id: layers >> 1 & 7, opens: self.is_alone(), ends: self.flags & Vp9::ENDS != 0 }
+    }
 }
 
 #[cfg(test)]
@@ -125,8 +190,32 @@ mod tests {
             temporal(&[0xac, 0x81, 0x02, 0x30, 9]),
             Temporal { id: 1, joins: false, opens: true }
         );
-        assert_eq!(temporal(&[0x2c, 0x40, 9]), Temporal { id: 2, joins: false, opens: false });
+        let predicted = temporal(&[0x6c, 0x40, 9]);
+        assert_eq!(predicted, Temporal { id: 2, joins: false, opens: false });
         assert_eq!(temporal(&[0x8c, 0x01]), Temporal::default());
+    }
+
+    #[test]
+    fn spatial_layers_of_vp9() {
+        let spatial = |payload: &[u8]| header(Codec::Vp9, payload).spatial;
+        // L, E: SID 2 of a picture that stands alone; then P, L: SID 1 of one that does not.
+        assert_eq!(spatial(&[0x24, 0x05, 9]), Spatial { id: 2, opens: true, ends: true });
+        assert_eq!(spatial(&[0x60, 0x03, 9]), Spatial { id: 1, opens: false, ends: false });
+        assert_eq!(spatial(&[0x4c, 9]), Spatial::default());
+        assert_eq!(header(Codec::Vp8, &[0x90, 0x20, 0x40, 1]).spatial, Spatial::default());
+    }
+
+    #[test]
+    fn a_receiver_of_vp9_begins_with_the_lowest_layer_of_a_picture_that_stands_alone() {
+        let begins = |payload: &[u8]| header(Codec::Vp9, payload).begins;
+        // I, L, B; 7 bits of picture; then TID, U, SID and D.
+        assert!(begins(&[0xa8, 1, 0x00, 9]));
+        assert!(!begins(&[0xe8, 1, 0x00, 9]), "predicted");
+        assert!(!begins(&[0xa0, 1, 0x00, 9]), "the middle of it");
+        assert!(!begins(&[0xa8, 1, 0x03, 9]), "its second spatial layer");
+        assert!(!begins(&[0xa8, 1]), "cut off");
+        // Without layers.
+        assert!(begins(&[0x88, 1, 9]) && !begins(&[0x80, 1, 9]));
     }
 
     proptest! {
@@ -134,8 +223,7 @@ mod tests {
         fn any_payload_has_some_header(payload in proptest::collection::vec(any::<u8>(), 0..20)) {
             for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
                 let read = header(codec, &payload);
-                prop_assert!(read.temporal.id < 8);
-                begins(codec, &payload);
+                prop_assert!(read.temporal.id < 8 && read.spatial.id < 8);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What the engine needs of a WebRTC implementation for one leg.
 
 pub mod bitstream;
+mod data;
 mod figures;
 mod setup;
 pub mod webrtc;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+
+pub use data::{Channel, ChannelSpec, MAX_MESSAGE, Message, Reliability};
 
 use crate::api::{Credentials, Flow, LegSpec, OutputSpec, TrackId, TrackSpec};
 
@@ -57,6 +60,16 @@ pub trait Peer: Sized {
 
     /// How many bit/s would be sent if the network carried them: whether it does is tried out.
     fn aspire(&mut self, rate: u64);
+
+    /// Begins what data channels need; when it has begun, nothing.
+    fn start_data(&mut self);
+
+    fn open_channel(&mut self, spec: &ChannelSpec) -> Channel;
+
+    fn close_channel(&mut self, channel: Channel);
+
+    /// Whether there was room for it. There is none before the other side has taken the channel.
+    fn write_channel(&mut self, channel: Channel, message: &Message) -> bool;
 
     fn report(&self) -> Report;
 }
@@ -112,6 +125,10 @@ pub enum Polled {
     Estimate(u64),
     /// The receiver of this source asks for a picture that stands alone.
     KeyframeWanted(u32),
+    /// The other side has opened a channel.
+    Opened(Channel, ChannelSpec),
+    Message(Channel, Message),
+    ChannelClosed(Channel),
     /// Of no interest here.
     Nothing,
 }

@@ -9,6 +9,7 @@ use str0m::format::{Codec as StrCodec, FormatParams};
 use str0m::media::{Frequency, Pt};
 use str0m::rtp::{Extension, ExtensionMap};
 
+use super::data::MAX_MESSAGE;
 use super::webrtc::{Identity, credentials};
 use crate::api::{Codec, LegSpec, Payload};
 
@@ -31,6 +32,7 @@ pub fn configure(identity: &Identity, spec: &LegSpec) -> RtcConfig {
         .set_local_ice_credentials(credentials(&spec.local))
         .set_extension_map(extensions)
         .set_stats_interval(Some(GATHER_EVERY))
+        .set_sctp_max_message_size(MAX_MESSAGE as u32)
         .enable_bwe(is_estimated(spec).then_some(FIRST_ESTIMATE))
         .clear_codecs();
     for payload in &spec.payloads {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use str0m::bwe::{Bitrate, BweKind};
+use str0m::channel::ChannelId;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::crypto::from_feature_flags;
 use str0m::media::{KeyframeRequestKind, MediaKind, Mid as StrMid, Rid as StrRid};
@@ -12,6 +13,7 @@ use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, VideoOrientation, Vp8Descriptor};
 use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
+use super::data::{Channel, ChannelSpec, Channels, Message};
 use super::figures::Gathered;
 use super::setup::{FIRST_ESTIMATE, configure, is_estimated};
 use super::{
@@ -64,6 +66,9 @@ pub struct WebRtc {
     tracks: Vec<Known>,
     /// Media section, source and retransmission source of what it gets.
     outputs: Vec<(StrMid, Ssrc, Option<Ssrc>)>,
+    channels: Channels,
+    /// By whom the handshake is begun, as far as that goes for data, too.
+    is_client: bool,
     connected: bool,
     gathered: Gathered,
     /// The client reports, so that estimates are more than what was assumed.
@@ -124,6 +129,8 @@ impl Peer for WebRtc {
             rtc,
             tracks: Vec::new(),
             outputs: Vec::new(),
+            channels: Channels::default(),
+            is_client: spec.dtls_client,
             connected: false,
             gathered: Gathered::default(),
             reports: false,
@@ -319,6 +326,32 @@ impl Peer for WebRtc {
         }
     }
 
+    fn start_data(&mut self) {
+        self.pending = Pending::Anything;
+        self.rtc.direct_api().start_sctp(self.is_client);
+    }
+
+    fn open_channel(&mut self, spec: &ChannelSpec) -> Channel {
+        self.pending = Pending::Anything;
+        let id = self.rtc.direct_api().create_data_channel(spec.config());
+        self.channels.add(id)
+    }
+
+    fn close_channel(&mut self, channel: Channel) {
+        self.pending = Pending::Anything;
+        if let Some(id) = self.channels.id(channel) {
+            self.channels.remove(id);
+            self.rtc.direct_api().close_data_channel(id);
+        }
+    }
+
+    fn write_channel(&mut self, channel: Channel, message: &Message) -> bool {
+        let Some(id) = self.channels.id(channel) else { return false };
+        let Some(mut open) = self.rtc.channel(id) else { return false };
+        self.pending = Pending::Anything;
+        open.write(message.binary, &message.data).unwrap_or(false)
+    }
+
     fn report(&self) -> Report {
         self.gathered.report()
     }
@@ -401,9 +434,29 @@ impl WebRtc {
                 self.gathered.egress(&stats, clock(self.rtc.media(stats.mid)));
                 Polled::Nothing
             }
+            Event::ChannelOpen(id, _) => self.opened(id),
+            Event::ChannelData(message) => match self.channels.named(message.id) {
+                Some(channel) => {
+                    let (binary, data) = (message.binary, message.data.into());
+                    Polled::Message(channel, Message { binary, data })
+                }
+                None => Polled::Nothing,
+            },
+            Event::ChannelClose(id) => {
+                self.channels.remove(id).map_or(Polled::Nothing, Polled::ChannelClosed)
+            }
             Event::Closed => Polled::Closed,
             _ => Polled::Nothing,
         }
+    }
+
+    /// Of those that were opened here it is known.
+    fn opened(&mut self, id: ChannelId) -> Polled {
+        if self.channels.named(id).is_some() {
+            return Polled::Nothing;
+        }
+        let spec = self.rtc.channel(id).and_then(|open| open.config().map(ChannelSpec::read));
+        spec.map_or(Polled::Nothing, |spec| Polled::Opened(self.channels.add(id), spec))
     }
 
     /// Nothing is told before the client has reported: perhaps it never does.

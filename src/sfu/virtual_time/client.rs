@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::{HERE, source};
 use crate::Outgoing;
-use crate::api::{Credentials, Fingerprint, LegSpec, Media, OutputSpec, TrackId, TrackSpec};
+use crate::api::{Credentials, Data, Fingerprint, LegSpec, Media, OutputSpec, TrackId, TrackSpec};
 use crate::peer::webrtc::TRANSPORT_CC;
-use crate::peer::{Datagram, Marks, Packet, Peer, Polled, Sending, Transport};
+use crate::peer::{
+    Channel, ChannelSpec, Datagram, Marks, Message, Packet, Peer, Polled, Sending, Transport,
+};
 use crate::{Identity, WebRtc};
 
 /// The other end of a leg, which mirrors what the leg was opened with.
@@ -19,6 +21,10 @@ pub struct Client {
     pub failed: bool,
     pub got: Vec<Packet>,
     pub keyframes_wanted: usize,
+    /// Channels that it was offered, what came on them, and those that have ended.
+    pub channels: Vec<(Channel, ChannelSpec)>,
+    pub messages: Vec<(Channel, Message)>,
+    pub closed: Vec<Channel>,
     /// The way to it, if that is not perfect.
     pub link: Option<Link>,
     place: usize,
@@ -52,6 +58,9 @@ impl Client {
             failed: false,
             got: Vec::new(),
             keyframes_wanted: 0,
+            channels: Vec::new(),
+            messages: Vec::new(),
+            closed: Vec::new(),
             link: None,
             place,
             identity,
@@ -108,6 +117,9 @@ impl Client {
         let now = Instant::now();
         let mut peer = WebRtc::open(&self.identity, &[self.address], &mirror, now).unwrap();
         peer.call(at);
+        if leg.data != Data::Off {
+            peer.start_data();
+        }
         for track in &leg.tracks {
             for (place, rid) in track.layers.iter().enumerate() {
                 peer.add_layer(&track.mid, rid, layer_source(place));
@@ -185,6 +197,9 @@ impl Client {
                 Ok(Polled::Connected) => self.connected = true,
                 Ok(Polled::Packet(packet)) => self.got.push(packet),
                 Ok(Polled::KeyframeWanted(_)) => self.keyframes_wanted += 1,
+                Ok(Polled::Opened(channel, spec)) => self.channels.push((channel, spec)),
+                Ok(Polled::Message(channel, message)) => self.messages.push((channel, message)),
+                Ok(Polled::ChannelClosed(channel)) => self.closed.push(channel),
                 Ok(_) => {}
                 Err(_) => {
                     self.failed = true;
@@ -193,6 +208,19 @@ impl Client {
             }
         }
         out
+    }
+
+    pub fn open_channel(&mut self, spec: &ChannelSpec) -> Channel {
+        self.peer.as_mut().unwrap().open_channel(spec)
+    }
+
+    /// Whether it could be written.
+    pub fn write(&mut self, channel: Channel, message: &Message) -> bool {
+        self.peer.as_mut().unwrap().write_channel(channel, message)
+    }
+
+    pub fn close_channel(&mut self, channel: Channel) {
+        self.peer.as_mut().unwrap().close_channel(channel);
     }
 
     /// Its number is also in the payload.
@@ -277,6 +305,39 @@ impl Client {
             };
             if let Some(peer) = &mut self.peer {
                 peer.write(sending);
+            }
+        }
+    }
+
+    /// A picture of VP9 in spatial layers of these sizes, without layers of simulcast.
+    pub fn send_spatial(&mut self, key: bool, sizes: [usize; 3], now: Instant) {
+        const PACKET: usize = 1000;
+        self.pictures[0] += 1;
+        let number = self.pictures[0];
+        let [high, low] = (number as u16 | 0x8000).to_be_bytes();
+        for (layer, size) in (0..).zip(sizes) {
+            let count = size.div_ceil(PACKET);
+            for place in 0..count {
+                let (begins, ends) = (place == 0, place + 1 == count);
+                let flags =
+                    0xa0 | u8::from(!key) << 6 | u8::from(begins) << 3 | u8::from(ends) << 2;
+                let mut payload = vec![flags, high, low, layer << 1 | u8::from(layer > 0), low];
+                payload.resize(size / count, 0);
+                self.seq[1] += 1;
+                let sending = Sending {
+                    source: source(self.place, Media::Video),
+                    pt: 96,
+                    seq: self.seq[1],
+                    timestamp: (number * 3600) as u32,
+                    marker: ends && usize::from(layer) + 1 == sizes.len(),
+                    marks: Marks::default(),
+                    arrived: now,
+                    payload: payload.into(),
+                    vp8: None,
+                };
+                if let Some(peer) = &mut self.peer {
+                    peer.write(sending);
+                }
             }
         }
     }

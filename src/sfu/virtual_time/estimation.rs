@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::client::PICTURE;
 use super::link::Link;
-use super::{World, layered_track, name, output, track_id};
-use crate::api::{Codec, Command, ConferenceId, LegId, Media, Rid};
+use super::{World, layered_track, name, track_id};
+use crate::api::{Codec, Command, ConferenceId, LegId, LegSpec, Media, Rid};
 use crate::peer::Packet;
 use crate::peer::bitstream::header;
 use crate::peer::webrtc::RID;
@@ -16,21 +16,11 @@ const SIZES: [usize; 2] = [750, 9000];
 
 /// A sender of two layers, a receiver with a good network and one with another.
 fn broadcast(link: Link) -> World {
-    let mut world = World::new();
-    world.step = Duration::from_millis(1);
-    world.connect(|leg| {
+    let sends = |leg: &mut LegSpec| {
         leg.tracks = vec![layered_track(0)];
         leg.extensions.push((5, RID.to_owned()));
-    });
-    for _ in 0..2 {
-        world.connect(|leg| {
-            leg.controlling = true;
-            leg.outputs = vec![output(0, Media::Video)];
-        });
-    }
-    world.run_until(|world| (0..3).all(|client| world.connected(client)));
-    world.clients[2].link = Some(link);
-    world
+    };
+    World::broadcast(sends, |_| {}, link)
 }
 
 /// Both layers for so long, with pictures that stand alone when they are asked for.

@@ -1,11 +1,13 @@
 //! Clients by the same implementation, in memory and in virtual time.
 
 mod attacks;
+mod channels;
 mod client;
 mod estimation;
 mod forwarding;
 mod link;
 mod plain;
+mod spatial;
 mod stage;
 mod taping;
 
@@ -14,14 +16,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::api::{
-    Codec, Command, ConferenceId, Event, LegId, LegSpec, Media, Mid, OutputSpec, Payload, Rid,
-    TrackId, TrackSpec,
+    Codec, Command, ConferenceId, Data, Event, LegId, LegSpec, Media, Mid, OutputSpec, Payload,
+    Rid, TrackId, TrackSpec,
 };
 use crate::peer::webrtc::{AUDIO_LEVEL, MID, TRANSPORT_CC};
 use crate::peer::{Datagram, Transport};
 use crate::{Engine, Identity, Limits, Outgoing};
 
 use client::Client;
+use link::Link;
 
 const HERE: &str = "192.0.2.1:10000";
 const STEP: Duration = Duration::from_millis(5);
@@ -42,6 +45,27 @@ struct World {
 impl World {
     fn new() -> World {
         World::with_last_speakers(0)
+    }
+
+    /// One who sends a picture, a receiver with a good network and one with another.
+    fn broadcast(
+        sends: impl FnOnce(&mut LegSpec),
+        receives: impl Fn(&mut LegSpec),
+        link: Link,
+    ) -> World {
+        let mut world = World::new();
+        world.step = Duration::from_millis(1);
+        world.connect(sends);
+        for _ in 0..2 {
+            world.connect(|leg| {
+                receives(leg);
+                leg.controlling = true;
+                leg.outputs = vec![output(0, Media::Video)];
+            });
+        }
+        world.run_until(|world| (0..3).all(|client| world.connected(client)));
+        world.clients[2].link = Some(link);
+        world
     }
 
     #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
@@ -104,6 +128,7 @@ impl World {
             extensions: extensions(),
             tracks: Vec::new(),
             outputs: Vec::new(),
+            data: Data::Off,
         }
     }
 

@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use wello_wire::error::StanzaError;
+use wello_wire::hex;
 use wello_wire::ns;
 use wello_wire::xml::Element;
 
@@ -25,24 +26,20 @@ impl DialbackSecret {
     }
 
     fn new(secret: &[u8]) -> DialbackSecret {
-        DialbackSecret(hexadecimal(&Sha256::digest(secret)))
+        DialbackSecret(hex::encode(Sha256::digest(secret)))
     }
 
     /// XEP-0185, section 3. `pair`: who originates the stream, and who receives it.
     pub fn key(&self, pair: &Pair, stream: &str) -> String {
         let parts = [pair.to.as_str(), " ", pair.from.as_str(), " ", stream];
         let key = ScramHash::Sha256.hmac(self.0.as_bytes(), &parts.map(str::as_bytes));
-        hexadecimal(&key)
+        hex::encode(key)
     }
 
     pub(super) fn verifies(&self, verification: &Verification) -> bool {
         let key = self.key(&verification.pair, &verification.stream);
         key.as_bytes().ct_eq(verification.key.as_bytes()).into()
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the receiving server asks the authoritative one (XEP-0220, section 2.2).

@@ -1,7 +1,5 @@
 //! What a server reads in vCards: the photo (XEP-0054, XEP-0153, XEP-0398) and the name.
 
-use std::fmt::Write;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha1::{Digest, Sha1};
 
@@ -9,7 +7,7 @@ use super::{
     PayloadError,
     dom::{Build, child_text, expect},
 };
-use crate::{ns, xml::Element};
+use crate::{hex, ns, xml::Element};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Photo {
@@ -53,11 +51,7 @@ impl Photo {
     /// SHA-1 in hexadecimal, by which XEP-0084 and XEP-0153 name an image.
     #[must_use]
     pub fn hash(&self) -> String {
-        Sha1::digest(&self.data).iter().fold(String::with_capacity(40), |mut hash, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hash, "{byte:02x}");
-            hash
-        })
+        hex::encode(Sha1::digest(&self.data))
     }
 }
 

@@ -50,5 +50,6 @@ export const ns = {
   conferenceInfo: "urn:ietf:params:xml:ns:conference-info", // RFC 4575
   voiceRooms: "urn:voice.channel:voice:0",
   welloCalls: "urn:wello:calls:0", // docs/protocols/calls.md
+  welloFocus: "urn:wello:calls", // the same, names the focus in its capabilities
   guests: "urn:wello:guests:0", // docs/protocols/guests.md
 } as const;

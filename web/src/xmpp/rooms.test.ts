@@ -24,6 +24,12 @@ describe("rooms", () => {
     expect(read?.occupant).toMatchObject({ nick: "Romeo", jid: "romeo@e.org", inCall: false });
   });
 
+  it("do not count the focus of their calls", () => {
+    const focus = presence(undefined, []);
+    focus.append(xml("c", { xmlns: ns.caps, node: ns.welloFocus }));
+    expect(parseRoomPresence(focus)).toBeUndefined();
+  });
+
   it("tell why somebody is gone", () => {
     const removed = (codes: string[]) => parseRoomPresence(presence("unavailable", codes))?.removed;
     expect(removed(["307"])).toBe("kicked");

@@ -34,7 +34,7 @@ export interface RoomPresence {
 export function parseRoomPresence(stanza: Element): RoomPresence | undefined {
   const x = stanza.getChild("x", ns.mucUser);
   const presence = parsePresence(stanza);
-  if (!x || !presence) return undefined;
+  if (!x || !presence || isFocus(stanza)) return undefined;
   const item = x.getChild("item")?.attrs ?? {};
   const codes = new Set(children(x, "status").map((status) => status.attrs.code));
   const renamed = codes.has("303");
@@ -54,6 +54,11 @@ export function parseRoomPresence(stanza: Element): RoomPresence | undefined {
     removed: presence.availability === "offline" ? removal(x, codes) : undefined,
     newNick: renamed ? item.nick : undefined,
   };
+}
+
+/** It shows who is in the room's conference, and is nobody itself. */
+function isFocus(stanza: Element): boolean {
+  return stanza.getChild("c", ns.caps)?.attrs.node === ns.welloFocus;
 }
 
 function removal(x: Element, codes: Set<string | undefined>): RoomPresence["removed"] {

@@ -1,14 +1,13 @@
 """Dino on a desktop without a screen. It finds the server by an SRV record."""
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 import device
 import media
 from desktop import Desktop
 from hall import hall, link, upload
-from device import Account, Case, SECONDS, new_account
+from device import Case, SECONDS, new_account
+from dino import Program
 from resolver import Resolver
 
 DNS = "127.0.0.77"
@@ -26,29 +25,13 @@ class Dino(Case):
         self._resolver = await Resolver(
             f"_xmpp-client._tcp.{domain}", domain, device.TARGET["starttls"]).listen(DNS)
         self._desktop = await Desktop(device.TARGET["ca"], DNS).start()
+        self._dino = Program(self._desktop)
 
     async def asyncTearDown(self):
         self._desktop.picture(Path(device.TARGET["logs"], f"{self.id()}.png"))
         self._desktop.close()
         self._resolver.close()
         await super().asyncTearDown()
-
-    async def _until(self, query: str):
-        """Waits until the database of Dino has it."""
-        await self._desktop.until(lambda: _rows(self._database, query), query)
-
-    async def _start(self, account: Account):
-        """Starts Dino with what its account assistant would have written."""
-        path = self._database = self._desktop.home / "data" / "dino" / "dino.db"
-        first = self._desktop.launch(["dino-im"])
-        await self._until("SELECT 1 FROM sqlite_master WHERE name = 'file_transfer'")
-        self._desktop.end(first)
-        with sqlite3.connect(path) as database:
-            database.execute(
-                "INSERT INTO account (bare_jid, resourcepart, password, alias, enabled) VALUES (?, ?, ?, ?, 1)",
-                (account.jid, "dino", account.password, "Romeo"))
-        self._desktop.own(path.parent)
-        self._desktop.launch(["dino-im"])
 
     async def test_logs_in_and_publishes_keys(self):
         account = new_account("romeo")
@@ -57,7 +40,7 @@ class Dino(Case):
             phone.register_plugin(plugin)
         phone["xep_0163"].add_interest(f"{OMEMO}.devicelist")
         await phone.online()
-        await self._start(account)
+        await self._dino.start(account)
         await phone.expect_presence(f"{account.jid}/dino")
         listed = await phone.expect(lambda s: s.xml.find(DEVICE) is not None, "list of devices")
         # The keys come after the list: who asks for them now gets them as soon as they are there.
@@ -79,19 +62,12 @@ class Dino(Case):
         # It fetches the files of contacts alone.
         await self.befriend(phone, juliet)
         room = await hall(juliet, phone)
-        await self._start(account)
+        await self._dino.start(account)
         await juliet.expect_presence(f"{room}/Romeo")
         juliet.send_message(mto=room, mbody="Good evening!", mtype="groupchat")
-        await self._until("SELECT 1 FROM message WHERE body = 'Good evening!'")
+        await self._dino.until("SELECT 1 FROM message WHERE body = 'Good evening!'")
         link(juliet, room, await upload(juliet), "groupchat")
         # 0 is complete: it has fetched the picture. What it shows, GTK 4.8 tells no screen reader.
-        await self._until("SELECT 1 FROM file_transfer WHERE file_name = 'evening.png' AND state = 0")
+        await self._dino.until("SELECT 1 FROM file_transfer WHERE file_name = 'evening.png' AND state = 0")
         await media.post_clip(juliet.account, room)
-        await self._until("SELECT 1 FROM file_transfer WHERE file_name LIKE 'ptt-%.m4a' AND state = 0")
-
-
-def _rows(path: Path, query: str) -> list:
-    if not path.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        return database.execute(query).fetchall()
+        await self._dino.until("SELECT 1 FROM file_transfer WHERE file_name LIKE 'ptt-%.m4a' AND state = 0")

@@ -3,9 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot go on has failed.
 
+mod abroad;
+#[path = "../federation/certificates.rs"]
+#[allow(dead_code)]
+mod certificates;
 #[path = "../black_box/client.rs"]
 #[allow(dead_code)]
 mod client;
+#[path = "../federation/dns.rs"]
+#[allow(dead_code)]
+mod dns;
+#[path = "../federation/server.rs"]
+#[allow(dead_code)]
+mod neighbour;
 mod participant;
 mod peer;
 mod plain;
@@ -76,18 +86,11 @@ async fn who_is_kicked_is_out_of_the_call() {
     let mut romeo = Participant::enter(&server, "romeo").await;
     romeo.call().await;
     juliet.receive("romeo").await;
-    let kick = format!(
-        "<iq type='set' id='kick' to='{ROOM}'>\
-         <query xmlns='http://jabber.org/protocol/muc#admin'><item nick='romeo' role='none'/></query></iq>"
-    );
-    juliet.client.send(&kick).await.unwrap();
-    let ended = romeo.jingle(Action::SessionTerminate).await;
-    assert_eq!(ended.reason.unwrap().condition, Condition::SecurityError);
+    juliet.kicks(&mut romeo, ROOM).await;
     let ended = juliet.jingle(Action::SessionTerminate).await;
     assert_eq!(ended.reason.unwrap().condition, Condition::Success);
     // And cannot come back without entering the room.
-    let refused = romeo.try_call("again").await;
-    assert!(refused.contains("<forbidden"), "{refused}");
+    romeo.is_kept_out().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

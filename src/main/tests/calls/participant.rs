@@ -1,10 +1,12 @@
 //! Somebody with a client of XMPP, in a room, who joins its call.
 
+mod channels;
 mod dialects;
 mod floods;
 mod layers;
 mod network;
 mod trouble;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use wello_wire::ns;
-use wello_wire::payload::jingle::{Action, Candidate, Jingle, Senders};
+use wello_wire::payload::jingle::{Action, Candidate, Condition, Content, Jingle, Senders};
 use wello_wire::stanza::{IqType, Stanza};
 use wello_wire::xml::Element;
 
@@ -25,6 +27,8 @@ use crate::tone::hum;
 
 pub const ROOM: &str = "hall@conference.localhost";
 pub const FOCUS: &str = "hall@calls.localhost";
+/// The session of a client that knows only calls between two.
+const PLAIN: &str = "plain";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which ways to the server it learns of.
@@ -38,6 +42,7 @@ pub enum Way {
 pub struct Participant {
     pub client: Client,
     name: String,
+    room: String,
     /// The address that it calls.
     at: String,
     peers: Vec<Peer>,
@@ -56,31 +61,49 @@ impl Participant {
     /// `extra`: what else is in its presence.
     async fn enter_with(server: &Server, name: &str, extra: &str) -> Participant {
         let mut participant = Participant::log_in(server, name).await;
+        participant.enter_room(extra).await;
+        participant
+    }
+
+    /// Enters the hall of a server with a client of whichever server.
+    pub async fn enter_from(client: Client, name: &str, domain: &str) -> Participant {
+        let (room, focus) = (format!("hall@conference.{domain}"), format!("hall@calls.{domain}"));
+        let mut participant = Participant::with(client, name, &room, &focus);
+        participant.enter_room("").await;
+        participant
+    }
+
+    async fn enter_room(&mut self, extra: &str) {
+        let Participant { room, name, .. } = self;
         let presence = format!(
-            "<presence to='{ROOM}/{name}'><x xmlns='http://jabber.org/protocol/muc'/>{extra}\
+            "<presence to='{room}/{name}'><x xmlns='http://jabber.org/protocol/muc'/>{extra}\
              </presence>"
         );
-        participant.client.send(&presence).await.unwrap();
+        self.client.send(&presence).await.unwrap();
         // The subject ends entering (XEP-0045, section 7.2.15).
-        participant.client.find("<message").await.unwrap();
-        participant
+        self.client.find("<message").await.unwrap();
     }
 
     /// Somebody who is in no room.
     async fn log_in(server: &Server, name: &str) -> Participant {
         let client = Client::login(server, name, "one").await.unwrap();
+        Participant::with(client, name, ROOM, FOCUS)
+    }
+
+    fn with(client: Client, name: &str, room: &str, focus: &str) -> Participant {
         let (hearing, heard) = mpsc::channel(4096);
-        let (name, at, waiting) = (name.to_owned(), FOCUS.to_owned(), Vec::new());
-        let (peers, way) = (Vec::new(), Way::All);
-        Participant { client, name, at, peers, way, heard, hearing, waiting }
+        let (name, room, at) = (name.to_owned(), room.to_owned(), focus.to_owned());
+        let (peers, way, waiting) = (Vec::new(), Way::All, Vec::new());
+        Participant { client, name, room, at, peers, way, heard, hearing, waiting }
     }
 
     /// Opens a new room to others, as it is.
     pub async fn unlock(&mut self) {
         let submit = format!(
-            "<iq type='set' id='unlock' to='{ROOM}'>\
+            "<iq type='set' id='unlock' to='{}'>\
              <query xmlns='http://jabber.org/protocol/muc#owner'>\
-             <x xmlns='jabber:x:data' type='submit'/></query></iq>"
+             <x xmlns='jabber:x:data' type='submit'/></query></iq>",
+            self.room
         );
         self.client.send(&submit).await.unwrap();
         let answer = self.client.find("<iq").await.unwrap();
@@ -120,16 +143,18 @@ impl Participant {
 
     /// Calls the focus as if it were somebody, humming a tone.
     pub async fn call_plainly(&mut self, tone: f32) {
-        let device = self.propose("plain").await;
         let mut peer = Peer::new(self.hearing.clone()).await;
         let offer = peer.offer_media(&self.name, hum(tone), picture_of(&self.name)).await;
-        let mut jingle = Jingle::new(Action::SessionInitiate, "plain");
-        jingle.contents = contents(&offer);
-        jingle.bundle = jingle.contents.iter().map(|content| content.name.clone()).collect();
-        for content in &mut jingle.contents {
-            content.senders = Some(Senders::Both);
-        }
-        self.say_to(&device, &jingle).await;
+        let offered = contents(&offer);
+        let bundle = offered.iter().map(|content| content.name.clone()).collect();
+        self.join_plainly(peer, offered, bundle).await;
+    }
+
+    async fn join_plainly(&mut self, mut peer: Peer, offered: Vec<Content>, bundle: Vec<String>) {
+        self.at = self.propose(PLAIN).await;
+        let contents = offered.into_iter().map(both_ways).collect();
+        let jingle = Jingle { contents, bundle, ..Jingle::new(Action::SessionInitiate, PLAIN) };
+        self.say(&jingle).await;
         let answer = self.jingle(Action::SessionAccept).await;
         assert!(answer.contents.iter().all(|content| content.senders == Some(Senders::Both)));
         peer.accepted(sdp(&answer, "sendrecv")).await;
@@ -151,13 +176,31 @@ impl Participant {
         attribute(&proceed, "from").unwrap().to_owned()
     }
 
+    /// Puts somebody out of the room, which ends his call.
+    pub async fn kicks(&mut self, other: &mut Participant, room: &str) {
+        let kick = format!(
+            "<iq type='set' id='kick' to='{room}'><query xmlns='http://jabber.org/protocol/muc#admin'>\
+             <item nick='{}' role='none'/></query></iq>",
+            other.name
+        );
+        self.client.send(&kick).await.unwrap();
+        let ended = other.jingle(Action::SessionTerminate).await;
+        assert_eq!(ended.reason.unwrap().condition, Condition::SecurityError);
+    }
+
+    /// Nobody comes into a call without being in its room.
+    pub async fn is_kept_out(&mut self) {
+        let refused = self.try_call("again").await;
+        assert!(refused.contains("<forbidden"), "{refused}");
+    }
+
     /// Offers a session once more; returns the answer.
     pub async fn try_call(&mut self, sid: &str) -> String {
         let mut peer = Peer::new(self.hearing.clone()).await;
         let mut jingle = Jingle::new(Action::SessionInitiate, sid);
         jingle.contents = contents(&peer.offer(&self.name).await);
         peer.stop();
-        let iq = format!("<iq type='set' id='try' to='{FOCUS}'>{}</iq>", jingle.to_element());
+        let iq = format!("<iq type='set' id='try' to='{}'>{}</iq>", self.at, jingle.to_element());
         self.client.send(&iq).await.unwrap();
         self.answer("try").await
     }
@@ -165,7 +208,7 @@ impl Participant {
     /// Takes what the focus offers of another one; returns the offer.
     pub async fn receive(&mut self, from: &str) -> Jingle {
         let offer = self.jingle(Action::SessionInitiate).await;
-        let occupant = format!("{ROOM}/{from}");
+        let occupant = format!("{}/{from}", self.room);
         let tag = offer.others.iter().find(|other| other.is("stream", ns::CALLS)).unwrap();
         assert_eq!(tag.attr("occupant"), Some(occupant.as_str()));
         let mut peer = Peer::new(self.hearing.clone()).await;
@@ -287,4 +330,8 @@ impl Drop for Participant {
     fn drop(&mut self) {
         self.peers.iter().for_each(Peer::stop);
     }
+}
+
+fn both_ways(content: Content) -> Content {
+    Content { senders: Some(Senders::Both), ..content }
 }

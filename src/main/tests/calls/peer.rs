@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rtc::data_channel::RTCDataChannelInit;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::rtp;
@@ -13,6 +14,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use webrtc::data_channel::DataChannel;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -56,6 +58,8 @@ const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 
 pub struct Peer {
     connection: Arc<dyn PeerConnection>,
+    /// Channels that it is offered.
+    channels: mpsc::Receiver<Arc<dyn DataChannel>>,
     gathered: Option<oneshot::Receiver<()>>,
     connected: Option<oneshot::Receiver<()>>,
     stop: Arc<AtomicBool>,
@@ -65,6 +69,7 @@ struct Handler {
     gathered: parking_lot::Mutex<Option<oneshot::Sender<()>>>,
     connected: parking_lot::Mutex<Option<oneshot::Sender<()>>>,
     heard: mpsc::Sender<Heard>,
+    channels: mpsc::Sender<Arc<dyn DataChannel>>,
 }
 
 #[async_trait::async_trait]
@@ -83,6 +88,10 @@ impl PeerConnectionEventHandler for Handler {
         {
             let _ = connected.send(());
         }
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        self.channels.send(channel).await.unwrap();
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
@@ -130,10 +139,12 @@ impl Peer {
         let registry = register_default_interceptors(Registry::new(), &mut media).unwrap();
         let (gathered, on_gathered) = oneshot::channel();
         let (connected, on_connected) = oneshot::channel();
+        let (offered, channels) = mpsc::channel(16);
         let handler = Handler {
             gathered: parking_lot::Mutex::new(Some(gathered)),
             connected: parking_lot::Mutex::new(Some(connected)),
             heard,
+            channels: offered,
         };
         let connection = PeerConnectionBuilder::new()
             .with_media_engine(media)
@@ -147,6 +158,7 @@ impl Peer {
             .unwrap();
         Peer {
             connection: Arc::new(connection),
+            channels,
             gathered: Some(on_gathered),
             connected: Some(on_connected),
             stop: Arc::default(),
@@ -163,6 +175,22 @@ impl Peer {
     pub async fn offer_media(&mut self, name: &str, sound: Payloads, picture: Payloads) -> String {
         self.send(&OPUS, name, sound).await;
         self.send(&VP8, name, picture).await;
+        self.offer_all().await
+    }
+
+    /// A microphone alone.
+    pub async fn offer_sound(&mut self, name: &str, sound: Payloads) -> String {
+        self.send(&OPUS, name, sound).await;
+        self.offer_all().await
+    }
+
+    /// A camera, beside what there is.
+    pub async fn offer_camera(&mut self, name: &str) -> String {
+        self.send(&VP8, name, picture_of(name)).await;
+        self.offer_all().await
+    }
+
+    async fn offer_all(&mut self) -> String {
         let offer = self.connection.create_offer(None).await.unwrap();
         self.connection.set_local_description(offer).await.unwrap();
         self.description().await
@@ -190,6 +218,21 @@ impl Peer {
         let offer = self.connection.create_offer(Some(options)).await.unwrap();
         self.connection.set_local_description(offer).await.unwrap();
         self.description().await
+    }
+
+    /// Opens a channel: before an offer it is part of that.
+    pub async fn open_channel(
+        &self,
+        label: &str,
+        channel: RTCDataChannelInit,
+    ) -> Arc<dyn DataChannel> {
+        self.connection.create_data_channel(label, Some(channel)).await.unwrap()
+    }
+
+    /// The next channel that it is offered.
+    pub async fn channel(&mut self) -> Arc<dyn DataChannel> {
+        let channel = timeout(PATIENCE, self.channels.recv()).await;
+        channel.expect("a channel comes in time").unwrap()
     }
 
     pub async fn accepted(&mut self, sdp: String) {

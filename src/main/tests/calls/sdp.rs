@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use wello_wire::payload::jingle::{
     Content, Description, Extension, Feedback, Fingerprint, Jingle, Media, Party, PayloadType,
-    Senders, Setup, Source, SourceGroup, Transport,
+    SctpMap, Senders, Setup, Source, SourceGroup, Transport,
 };
 
 /// The contents of an offer or answer.
@@ -23,7 +23,12 @@ fn content(session: &str, section: &str) -> Content {
         };
         of(section).or_else(|| of(session))
     };
-    let media = if section.starts_with("audio") { Media::Audio } else { Media::Video };
+    let media = Media::from_name(section.split(' ').next().unwrap()).unwrap();
+    let sctp = value("sctp-port:").map(|port| SctpMap {
+        port: port.parse().unwrap(),
+        protocol: SctpMap::CHANNELS.to_owned(),
+        streams: None,
+    });
     let mut description = Description::new(media);
     for line in lines() {
         read(&mut description, line);
@@ -45,6 +50,7 @@ fn content(session: &str, section: &str) -> Content {
             password: anywhere("ice-pwd:"),
             fingerprint: Some(Fingerprint { hash, bytes, setup }),
             candidates: Vec::new(),
+            sctp,
         }),
     }
 }
@@ -123,7 +129,13 @@ fn write_content(sdp: &mut String, content: &Content, direction: &str) {
     let ids: Vec<String> =
         description.payloads.iter().map(|payload| payload.id.to_string()).collect();
     let media = description.media.unwrap().name();
-    line(format!("m={media} 9 UDP/TLS/RTP/SAVPF {}", ids.join(" ")));
+    match &transport.sctp {
+        Some(sctp) => line(format!(
+            "m={media} 9 UDP/DTLS/SCTP {}\r\na=sctp-port:{}",
+            sctp.protocol, sctp.port
+        )),
+        None => line(format!("m={media} 9 UDP/TLS/RTP/SAVPF {}", ids.join(" "))),
+    }
     line("c=IN IP4 0.0.0.0".to_owned());
     line(format!("a=mid:{}", content.name));
     line(format!("a={direction}"));

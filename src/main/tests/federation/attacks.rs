@@ -259,6 +259,27 @@ async fn stanzas_hidden_in_stanzas_stay_there() {
 }
 
 #[tokio::test]
+async fn half_a_stanza_is_none() {
+    let mut victim = Victim::new("").await;
+    let message = |text: &str| {
+        format!(
+            "<message from='x@evil.example' to='juliet@b.example'><body>{text}</body></message>"
+        )
+    };
+    let mut evil = victim.proved("evil.example").await;
+    let half = message("half");
+    let sent = message("whole") + &half[..half.len() - "</body></message>".len()];
+    evil.send(&sent).await.unwrap();
+    drop(evil);
+    let mut again = victim.proved("evil.example").await;
+    again.send(&message("next")).await.unwrap();
+    for text in ["whole", "next"] {
+        let came = victim.juliet.find("<message").await.unwrap();
+        assert!(came.contains(text), "{came}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_big_ends_the_stream() {
     let victim = Victim::new("").await;
     let big = "x".repeat(600 * 1024);
@@ -280,18 +301,31 @@ async fn what_is_too_big_ends_the_stream() {
     }
 }
 
+/// Proves the domain and is told that there is no room for it.
+async fn is_turned_away(victim: &Victim, domain: &str) {
+    let mut evil = victim.stream(domain, Some(Flaw::None)).await;
+    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+    evil.send(auth).await.unwrap();
+    evil.next().await.unwrap();
+    evil.restart();
+    assert!(evil.find("<stream:error").await.unwrap().contains("resource-constraint"));
+}
+
 #[tokio::test]
 async fn one_domain_has_so_many_streams() {
     let victim = Victim::new("connections_per_domain = 2").await;
     let _first = victim.proved("evil.example").await;
     let _second = victim.proved("evil.example").await;
-    let mut third = victim.stream("evil.example", Some(Flaw::None)).await;
-    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
-    third.send(auth).await.unwrap();
-    third.next().await.unwrap();
-    third.restart();
-    assert!(third.find("<stream:error").await.unwrap().contains("resource-constraint"));
+    is_turned_away(&victim, "evil.example").await;
     let _other = victim.proved("other.example").await;
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_streams_of_all_its_domains() {
+    let victim = Victim::new("connections_per_address = 2").await;
+    let _first = victim.proved("a.evil.example").await;
+    let _second = victim.proved("b.evil.example").await;
+    is_turned_away(&victim, "c.evil.example").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::server::{Plan, Server};
 const IMPATIENT: &str = "retry_seconds = 0";
 
 /// What the sender of a message to `to` is told.
-async fn told(romeo: &mut Client, to: &str) -> String {
+pub async fn told(romeo: &mut Client, to: &str) -> String {
     let message = format!("<message to='{to}' type='chat' id='m'><body>hi</body></message>");
     romeo.send(&message).await.unwrap();
     let answer = romeo.find("<message").await.unwrap();

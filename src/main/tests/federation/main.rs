@@ -7,10 +7,15 @@ mod certificates;
 #[path = "../black_box/client.rs"]
 mod client;
 mod components;
+mod dane;
 mod dns;
 mod errors;
 mod peers;
+mod posh;
 mod relay;
 mod resumption;
 mod server;
+mod signed_dns;
 mod talk;
+#[path = "../black_box/wait.rs"]
+mod wait;

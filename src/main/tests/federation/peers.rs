@@ -6,13 +6,14 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::spawn_blocking;
 
 use crate::certificates::{Authority, Flaw};
 use crate::client::{Client, attribute, text};
 use crate::dns::{Dns, Record};
 use crate::server::{PASSWORD, Plan, Server};
+use crate::wait::wait_for_port;
 
 const DOMAIN: &str = "b.example";
 const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu";
@@ -21,7 +22,8 @@ const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu";
 struct Peer {
     folder: TempDir,
     address: SocketAddr,
-    process: Child,
+    /// Ends with this.
+    _process: Child,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,21 +75,14 @@ impl Peer {
             dns.serve(&domain, "xmpp-server", s2s);
         }
         let address = SocketAddr::from(([127, 0, 0, 1], c2s));
-        let peer = Peer { folder, address, process };
+        let peer = Peer { folder, address, _process: process };
         for port in [c2s, s2s] {
-            peer.wait_for(port).await;
+            // The name server that it may ask runs on this thread.
+            let waited =
+                spawn_blocking(move || wait_for_port(port, move || format!("{software:?}")));
+            waited.await.unwrap();
         }
         peer
-    }
-
-    async fn wait_for(&self, port: u16) {
-        for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        panic!("nobody listens on {port}: {:?}", self.process);
     }
 }
 

@@ -81,7 +81,8 @@ impl Server {
         let ca = trusts.map(|authority| format!("ca = {:?}\n", authority.write(folder.path())));
         let config = format!(
             "hosts = []\ndata_dir = {data:?}\n\
-             [listen]\nbytestreams = []\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+             [listen]\nbytestreams = []\nmedia = [\"127.0.0.1:0\"]\n\
+             turn = [\"127.0.0.1:0\"]\nturns = []\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
              https = []\nhttp = [\"127.0.0.1:0\"]\ncomponents = [\"127.0.0.1:0\"]\n\
              [auth]\nscram_iterations = 4096\n[log]\nlevel = \"info,wello_net=debug\"\n\
              [s2s]\nlisten = [\"127.0.0.1:{port}\"]\nlisten_tls = [\"127.0.0.1:0\"]\n\

@@ -34,3 +34,22 @@ fn every_command_on_an_account_is_in_the_log_and_no_password_is() {
     assert!(!log.contains("secret"), "{log}");
     assert_eq!(done(&["audit", "--limit", "1"]).lines().count(), 1);
 }
+
+#[test]
+fn what_left_the_server_and_what_came_is_in_the_log() {
+    let dir = folder("sqlite:wello.db");
+    let did = |args: &[&str]| run(dir.path(), args).status.success();
+    assert!(did(&["export", "all.xml"]));
+    assert!(did(&["import", "xep0227", "all.xml", "--dry-run"]));
+    assert!(did(&["import", "xep0227", "all.xml"]));
+    assert!(did(&["backup", "b.db"]));
+    assert!(!did(&["import", "prosody", "postgres://prosody:top-secret@127.0.0.1:1/prosody"]));
+    let log = text(&run(dir.path(), &["audit"]).stdout);
+    let told: Vec<Vec<&str>> = log.lines().map(|line| line.split('\t').skip(3).collect()).collect();
+    assert_eq!(told.len(), 4, "{log}");
+    assert_eq!(told[0], ["export", "all.xml", "done"]);
+    assert_eq!(told[1], ["import xep0227", "all.xml", "done"]);
+    assert_eq!(told[2], ["backup", "b.db", "done"]);
+    assert_eq!(told[3][..2], ["import prosody", "postgres://127.0.0.1:1/prosody"]);
+    assert!(told[3][2].starts_with("failed: ") && !log.contains("secret"), "{log}");
+}

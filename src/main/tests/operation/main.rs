@@ -10,6 +10,8 @@ mod check;
 mod moving;
 mod restore;
 mod transfer;
+#[path = "../black_box/wait.rs"]
+mod wait;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,23 +1,25 @@
 //! Imports what `ejabberdctl dump` writes: a term that names the tables with their fields, then each record of
 //! each table as a term.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use wello_store::{ArchivePrefs, DocumentKey, LastActivity, Timestamp};
+use wello_store::{ArchivePrefs, DocumentKey, Timestamp};
 use wello_wire::ns;
 use wello_wire::xml::Element;
 
 use super::account::{Ask, Contact, Rule, Subscription, privacy};
+use super::overview::{Focus, Overview, number};
 use super::records::{Dump, Name, Record};
 use super::terms::Term;
 use super::xml::{element, stanza};
-use super::{address, addresses, check_hosts, last_activity, rooms, scram_keys};
+use super::{address, addresses, check_hosts, nodes, rooms, scram_keys};
+use crate::transfer::eventing::{self, Item};
 use crate::transfer::importer::Importer;
-use crate::transfer::{eventing, xep0227};
+use crate::transfer::xep0227;
 
-/// Tables with nothing that anybody would miss.
-const TRANSIENT: [&str; 14] = [
+/// Tables of which the first look has taken all, and those with nothing that anybody would miss.
+const TRANSIENT: [&str; 16] = [
     "acl",
     "caps_features",
     "ejabberd_commands",
@@ -31,26 +33,23 @@ const TRANSIENT: [&str; 14] = [
     "pubsub_orphan",
     "pubsub_state",
     "roster_version",
+    "sr_group",
+    "sr_user",
     "vcard_search",
 ];
 
-/// What has to be known before the data of accounts comes, which is in no particular order.
-#[derive(Default)]
-struct Overview {
-    /// With what is known of the password.
-    accounts: BTreeMap<Name, Vec<Term>>,
-    last: HashMap<Name, LastActivity>,
-    rooms: HashSet<Name>,
-    /// Whose node it is, by its number.
-    nodes: HashMap<String, (Name, String)>,
+/// Payloads of items by their node, time and id, as the newest one of a node has to come last.
+type Items = BTreeMap<(String, Timestamp, String), Published>;
+
+struct Published {
+    by: Option<String>,
+    payload: Option<Element>,
 }
 
-/// Payloads of items by their node, time and id, as the newest one of a node has to come last.
-type Items = BTreeMap<(String, Timestamp, String), Option<Element>>;
-
 pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<()> {
-    let overview = overview(importer, path)?;
+    let mut overview = Overview::read(importer, path)?;
     check_hosts(importer, overview.accounts.keys().map(|(_, domain)| domain.as_str()))?;
+    overview.settle_groups(importer);
     let mut items = Items::new();
     let mut dump = Dump::open(path)?;
     let mut focus = None;
@@ -64,70 +63,9 @@ pub async fn import(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<
     importer.leave().await?;
     publish(importer, &overview, items).await?;
     for (name, password) in &overview.accounts {
-        account(importer, name, password, overview.last.get(name)).await?;
+        account(importer, &overview, name, password).await?;
     }
     Ok(())
-}
-
-fn overview(importer: &mut Importer<'_>, path: &Path) -> anyhow::Result<Overview> {
-    let mut overview = Overview::default();
-    let mut dump = Dump::open(path)?;
-    while let Some(read) = dump.next() {
-        let Some((table, values)) = importer.read(read) else { continue };
-        let names = dump.names(&table);
-        overview.note(&Record { table: &table, names, values: &values });
-    }
-    Ok(overview)
-}
-
-impl Overview {
-    fn note(&mut self, record: &Record<'_>) {
-        match record.table {
-            "passwd" => {
-                let found = record.owner("us").zip(record.get("password").cloned());
-                if let Some((owner, password)) = found {
-                    // Newer versions keep keys of several mechanisms.
-                    self.accounts.entry(owner).or_default().push(password);
-                }
-            }
-            "last_activity" => {
-                let seconds = record.get("timestamp").and_then(Term::integer);
-                let status = record.text("status").unwrap_or_default();
-                let last = seconds.and_then(|seconds| last_activity(seconds, status));
-                self.last.extend(record.owner("us").zip(last));
-            }
-            "muc_room" => self.rooms.extend(record.owner("name_host")),
-            "pubsub_node" => {
-                let name =
-                    record.get("nodeid").and_then(Term::tuple).and_then(|id| id.get(1)?.text());
-                let owner = record.get("nodeid").and_then(node_owner);
-                let found = record.get("id").map(number).zip(owner.zip(name.map(str::to_owned)));
-                self.nodes.extend(found);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// `{{User, Server, _}, Node}` for a node of an account.
-fn node_owner(id: &Term) -> Option<Name> {
-    let [local, domain, ..] = id.tuple()?.first()?.tuple()? else { return None };
-    Some((local.text()?.to_owned(), domain.text()?.to_owned()))
-}
-
-/// A number, or a text that stands for one.
-fn number(term: &Term) -> String {
-    match term {
-        Term::Integer(number) => number.to_string(),
-        other => other.text().unwrap_or_default().to_owned(),
-    }
-}
-
-/// Who gets what comes: an account, or a room's archive.
-#[derive(PartialEq)]
-enum Focus {
-    Account(Name),
-    Room(Name),
 }
 
 /// Lets what follows be of this owner; `false` when it is not wanted.
@@ -146,6 +84,7 @@ async fn focus_on(
             overview.accounts.contains_key(name) && importer.begin(&name.0, &name.1)
         }
         Focus::Room(name) => overview.rooms.contains(name) && importer.begin_room(&name.0, &name.1),
+        Focus::Service(service) => importer.begin_service(service),
     };
     *focus = Some((wanted, is_wanted));
     Ok(is_wanted)
@@ -320,16 +259,16 @@ async fn configure(
     focus: &mut Option<(Focus, bool)>,
     record: &Record<'_>,
 ) -> anyhow::Result<()> {
-    let Some((owner, name)) = record.get("id").map(number).and_then(|id| overview.nodes.get(&id))
-    else {
-        importer.skip("nodes of a pubsub service");
+    let id = record.get("id").map(number).unwrap_or_default();
+    let Some((place, name)) = overview.nodes.get(&id) else {
+        importer.skip("nodes that cannot be read");
         return Ok(());
     };
-    if focus_on(importer, overview, focus, Focus::Account(owner.clone())).await? {
+    if focus_on(importer, overview, focus, place.clone()).await? {
         let options = record.get("options").and_then(Term::list).unwrap_or_default();
         let options = options.iter().filter_map(option);
-        let configure = eventing::configuration(name, options);
-        eventing::import_nodes(importer, &eventing::owned([configure])).await?;
+        let states = overview.states.get(&id).map(Vec::as_slice).unwrap_or_default();
+        eventing::import_nodes(importer, &nodes::owned(name, options, states)).await?;
     }
     Ok(())
 }
@@ -350,15 +289,18 @@ fn option(term: &Term) -> Option<(String, String)> {
 fn item(
     overview: &Overview,
     record: &Record<'_>,
-) -> Option<((String, Timestamp, String), Option<Element>)> {
+) -> Option<((String, Timestamp, String), Published)> {
     let node = number(record.get("nodeidx")?);
     overview.nodes.get(&node)?;
     let id = record.get("itemid")?.tuple()?.first()?.text()?.to_owned();
-    let modified = record.get("modification")?.tuple()?.first()?;
+    let [first, second, ..] = record.get("modification")?.tuple()? else { return None };
     // In 17.x the address came first.
-    let time = moment(modified).or_else(|| moment(record.get("modification")?.tuple()?.get(1)?))?;
+    let (time, by) = match moment(first) {
+        Some(time) => (time, address(second)),
+        None => (moment(second)?, address(first)),
+    };
     let payload = record.get("payload")?.list()?.first().and_then(|xml| element(xml, ns::PUBSUB));
-    Some(((node, time, id), payload))
+    Some(((node, time, id), Published { by, payload }))
 }
 
 async fn publish(
@@ -367,10 +309,13 @@ async fn publish(
     items: Items,
 ) -> anyhow::Result<()> {
     let mut focus = None;
-    for ((node, _, id), payload) in items {
-        let Some((owner, name)) = overview.nodes.get(&node) else { continue };
-        if focus_on(importer, overview, &mut focus, Focus::Account(owner.clone())).await? {
-            eventing::import_item(importer, name, &id, payload.as_ref()).await?;
+    for ((node, _, id), published) in items {
+        let Some((place, name)) = overview.nodes.get(&node) else { continue };
+        if focus_on(importer, overview, &mut focus, place.clone()).await? {
+            let Published { by, payload } = &published;
+            let (publisher, payload) = (by.as_deref(), payload.as_ref());
+            let item = Item { node: name, id: &id, publisher, payload };
+            eventing::import_item(importer, &item).await?;
         }
     }
     importer.leave().await
@@ -378,14 +323,16 @@ async fn publish(
 
 async fn account(
     importer: &mut Importer<'_>,
-    (local, domain): &Name,
+    overview: &Overview,
+    name: &Name,
     passwords: &[Term],
-    last: Option<&LastActivity>,
 ) -> anyhow::Result<()> {
-    if !importer.begin(local, domain) {
+    if !importer.begin(&name.0, &name.1) {
         return Ok(());
     }
-    importer.profile(|profile| profile.last = last.cloned());
+    importer.profile(|profile| profile.last = overview.last.get(name).cloned());
+    // After the contacts of its own, which count more.
+    overview.shared.import(importer).await?;
     for password in passwords {
         match (password.text(), scram(password)) {
             (Some(password), _) => importer.password(password),

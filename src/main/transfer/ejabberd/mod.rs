@@ -2,10 +2,14 @@
 
 mod account;
 mod dump;
+mod nodes;
+mod overview;
 mod records;
 mod rooms;
+mod shared;
 mod sql;
 mod terms;
+mod uploads;
 mod xml;
 
 use std::path::{Path, PathBuf};
@@ -25,12 +29,21 @@ const DUMP: &[u8] = b"{tables,";
 const MAX_KEY: usize = 1024;
 
 /// `from` is a file or a folder of `export_piefxis`, a file of `dump`, a SQLite file or the address of a
-/// PostgreSQL. `host` is whose accounts are in a database that does not say it.
+/// PostgreSQL. `host` is whose accounts are in a database that does not say it; `docroot` is where uploaded files are.
 pub async fn import(
     importer: &mut Importer<'_>,
     from: &str,
     host: Option<&str>,
+    docroot: Option<&Path>,
 ) -> anyhow::Result<()> {
+    data(importer, from, host).await?;
+    match docroot {
+        Some(docroot) => uploads::import(importer, docroot).await,
+        None => Ok(()),
+    }
+}
+
+async fn data(importer: &mut Importer<'_>, from: &str, host: Option<&str>) -> anyhow::Result<()> {
     if let Some(database) = Database::open(from).await? {
         return sql::import(importer, &database, host).await;
     }

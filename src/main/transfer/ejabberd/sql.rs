@@ -5,12 +5,15 @@ use wello_store::{ArchivePrefs, DocumentKey, Timestamp};
 use wello_wire::ns;
 
 use super::account::{Ask, Contact, Rule, Subscription, privacy};
+use super::nodes::State;
+use super::shared::SharedGroups;
 use super::terms::{Term, parse};
 use super::xml::parsed;
-use super::{addresses, check_hosts, last_activity, rooms, scram_keys};
+use super::{addresses, check_hosts, last_activity, nodes, rooms, scram_keys};
 use crate::transfer::database::{Database, Texts};
+use crate::transfer::eventing::{self, Item};
 use crate::transfer::importer::Importer;
-use crate::transfer::{eventing, xep0227};
+use crate::transfer::xep0227;
 
 // In the schemas called new each row says its host, which `{host}` asks for; the user is $1, the host $2.
 const USERS: &str = "SELECT username, password, serverkey, salt, CAST(iterationcount AS TEXT)
@@ -19,6 +22,11 @@ const LAST: &str = "SELECT seconds, state FROM last WHERE username = $1 {host}";
 const ROSTER: &str = "SELECT jid, nick, subscription, ask, askmessage
     FROM rosterusers WHERE username = $1 {host}";
 const GROUPS: &str = "SELECT jid, grp FROM rostergroups WHERE username = $1 {host}";
+// All of them: no name is empty.
+const SHARED_GROUPS: &str = "SELECT name, opts FROM sr_group WHERE name <> $1 {host}";
+const SHARED_MEMBERS: &str = "SELECT grp, jid FROM sr_user WHERE grp <> $1 {host}";
+// One more than a group may have.
+const EVERYBODY: &str = "SELECT username FROM users WHERE username <> $1 {host} LIMIT 1001";
 const VCARD: &str = "SELECT vcard FROM vcard WHERE username = $1 {host}";
 const PRIVATE: &str = "SELECT data FROM private_storage WHERE username = $1 {host}";
 const PREFS: &str = "SELECT def, always, never FROM archive_prefs WHERE username = $1 {host}";
@@ -34,9 +42,12 @@ const ARCHIVE: &str = r#"SELECT CAST(id AS TEXT), CAST("timestamp" AS TEXT), xml
 const NODES: &str =
     "SELECT CAST(nodeid AS TEXT), node FROM pubsub_node WHERE host = $1 ORDER BY nodeid";
 const OPTIONS: &str = "SELECT name, val FROM pubsub_node_option WHERE nodeid = CAST($1 AS BIGINT)";
-const ITEMS: &str = "SELECT itemid, payload FROM pubsub_item WHERE nodeid = CAST($1 AS BIGINT)
+const STATES: &str = "SELECT jid, affiliation, subscriptions FROM pubsub_state
+    WHERE nodeid = CAST($1 AS BIGINT) ORDER BY jid";
+const ITEMS: &str =
+    "SELECT itemid, publisher, payload FROM pubsub_item WHERE nodeid = CAST($1 AS BIGINT)
     ORDER BY modification";
-const SERVICE_NODES: &str = "SELECT node FROM pubsub_node WHERE host NOT LIKE '%@%'";
+const SERVICES: &str = "SELECT DISTINCT host FROM pubsub_node WHERE host NOT LIKE '%@%'";
 const ROOMS: &str = "SELECT name, host, opts FROM muc_room ORDER BY host, name";
 const HOSTS: &str = "SELECT DISTINCT server_host FROM users";
 
@@ -92,8 +103,12 @@ pub async fn import(
         accounts(importer, &Host { database, name, says_host }).await?;
     }
     all_rooms(importer, &Host { database, name: "", says_host }).await?;
-    for _ in database.rows(SERVICE_NODES, &[]).await? {
-        importer.skip("nodes of a pubsub service");
+    for service in database.rows(SERVICES, &[]).await? {
+        let service = text(&service, 0);
+        if importer.begin_service(service) {
+            all_nodes(importer, database, service).await?;
+            importer.end().await?;
+        }
     }
     Ok(())
 }
@@ -110,11 +125,12 @@ fn only_host(importer: &Importer<'_>, named: Option<&str>) -> anyhow::Result<Str
 }
 
 async fn accounts(importer: &mut Importer<'_>, host: &Host<'_>) -> anyhow::Result<()> {
+    let groups = shared_groups(importer, host).await;
     let mut after = String::new();
     loop {
         let page = host.rows(USERS, &after).await?;
         for row in &page {
-            account(importer, host, row).await?;
+            account(importer, host, &groups, row).await?;
         }
         match page.into_iter().next_back().and_then(|row| row.into_iter().next().flatten()) {
             Some(last) => after = last,
@@ -123,9 +139,35 @@ async fn accounts(importer: &mut Importer<'_>, host: &Host<'_>) -> anyhow::Resul
     }
 }
 
+/// The shared groups of a host.
+async fn shared_groups(importer: &mut Importer<'_>, host: &Host<'_>) -> SharedGroups {
+    let mut groups = SharedGroups::default();
+    let name = |row: &[Option<String>]| (text(row, 0).to_owned(), host.name.to_owned());
+    let read = host.rows(SHARED_GROUPS, "").await;
+    for row in importer.read(read).iter().flatten() {
+        match parse(text(row, 1).as_bytes()) {
+            Ok(options) => groups.describe(name(row), &options),
+            Err(_) => importer.skip("shared groups that cannot be read"),
+        }
+    }
+    let read = host.rows(SHARED_MEMBERS, "").await;
+    for row in importer.read(read).iter().flatten() {
+        groups.add(name(row), text(row, 1).to_owned());
+    }
+    if !groups.hosts_of_everybody().is_empty() {
+        let read = host.rows(EVERYBODY, "").await;
+        let rows = importer.read(read).unwrap_or_default();
+        let accounts = rows.iter().map(|row| format!("{}@{}", text(row, 0), host.name));
+        groups.admit_all(host.name, &accounts.collect::<Vec<_>>());
+    }
+    groups.limit(importer);
+    groups
+}
+
 async fn account(
     importer: &mut Importer<'_>,
     host: &Host<'_>,
+    groups: &SharedGroups,
     row: &[Option<String>],
 ) -> anyhow::Result<()> {
     let user = text(row, 0).to_owned();
@@ -140,6 +182,7 @@ async fn account(
     });
     importer.profile(|profile| profile.last = last);
     roster(importer, host, &user).await?;
+    groups.import(importer).await?;
     documents(importer, host, &user).await?;
     let read = host.rows(RULES, &user).await;
     let rules: Vec<Rule> = importer.read(read).iter().flatten().map(|row| rule(row)).collect();
@@ -151,7 +194,7 @@ async fn account(
             None => importer.skip("archiving preferences that cannot be read"),
         }
     }
-    nodes(importer, host, &user).await?;
+    all_nodes(importer, host.database, &format!("{user}@{}", host.name)).await?;
     offline(importer, host, &user).await?;
     archive(importer, host, &user).await?;
     importer.end().await
@@ -243,23 +286,43 @@ fn preferences(row: &[Option<String>]) -> Option<ArchivePrefs> {
     })
 }
 
-async fn nodes(importer: &mut Importer<'_>, host: &Host<'_>, user: &str) -> anyhow::Result<()> {
-    let read = host.database.rows(NODES, &[&format!("{user}@{}", host.name)]).await;
+/// The nodes of an account or a service.
+async fn all_nodes(
+    importer: &mut Importer<'_>,
+    database: &Database,
+    address: &str,
+) -> anyhow::Result<()> {
+    let read = database.rows(NODES, &[address]).await;
     for row in importer.read(read).iter().flatten() {
         let (id, name) = (text(row, 0), text(row, 1));
-        let read = host.database.rows(OPTIONS, &[id]).await;
+        let read = database.rows(OPTIONS, &[id]).await;
         let options = importer.read(read).unwrap_or_default();
         let options =
             options.iter().filter_map(|row| Some((text(row, 0).to_owned(), option(text(row, 1))?)));
-        let configure = eventing::configuration(name, options);
-        eventing::import_nodes(importer, &eventing::owned([configure])).await?;
-        let read = host.database.rows(ITEMS, &[id]).await;
+        let read = database.rows(STATES, &[id]).await;
+        let states: Vec<State> =
+            importer.read(read).iter().flatten().map(|row| state(row)).collect();
+        eventing::import_nodes(importer, &nodes::owned(name, options, &states)).await?;
+        let read = database.rows(ITEMS, &[id]).await;
         for row in importer.read(read).iter().flatten() {
-            let payload = parsed(text(row, 1));
-            eventing::import_item(importer, name, text(row, 0), payload.as_ref()).await?;
+            let (publisher, payload) = (Some(text(row, 1)), parsed(text(row, 2)));
+            let payload = payload.as_ref();
+            let item = Item { node: name, id: text(row, 0), publisher, payload };
+            eventing::import_item(importer, &item).await?;
         }
     }
     Ok(())
+}
+
+/// Subscriptions are `LETTER:ID`, with commas between them.
+fn state(row: &[Option<String>]) -> State {
+    let subscriptions = text(row, 2).split(',');
+    let letters = subscriptions.filter_map(|one| one.split(':').next());
+    State {
+        jid: text(row, 0).to_owned(),
+        affiliation: nodes::affiliation(text(row, 1)),
+        subscriptions: letters.filter_map(nodes::subscription).collect(),
+    }
 }
 
 /// The value of an option, which is a term.

@@ -13,14 +13,15 @@ use anyhow::{Context, bail};
 use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
 use wello_kernel::files::Files;
-use wello_store::{Account, AccountFilter, Anchor, DocumentKey, Query, Store};
+use wello_modules::pubsub_service;
+use wello_store::{Account, AccountFilter, Anchor, DocumentKey, PubSubNode, Query, Store};
 use wello_wire::ns;
 use wello_wire::xml::{Element, write_attribute, write_element};
 
 use self::uploads::Folder;
-use super::eventing;
+use super::{NS_ACCOUNT, eventing};
 
-/// Accounts, or messages of one, held in memory.
+/// Accounts, or messages or nodes of one, held in memory.
 const PAGE: u32 = 200;
 /// Messages after which the operator hears that it goes on.
 const PROGRESS: u64 = 50_000;
@@ -114,6 +115,7 @@ impl Export<'_> {
             }
         }
         self.rooms(host).await?;
+        self.service(host).await?;
         self.raw("\n</host>")
     }
 
@@ -161,17 +163,36 @@ impl Export<'_> {
         if private.children().next().is_some() { self.element(&private) } else { Ok(()) }
     }
 
-    async fn eventing(&mut self, jid: &str) -> anyhow::Result<()> {
-        let nodes = self.store.pubsub.nodes(jid, "", u32::MAX).await?;
-        if nodes.is_empty() {
+    /// The nodes of the PubSub service of a host.
+    async fn service(&mut self, host: &str) -> anyhow::Result<()> {
+        let jid = pubsub_service(host);
+        if self.store.pubsub.nodes(&jid, "", 1).await?.is_empty() {
             return Ok(());
         }
-        let mut owner = Element::new("pubsub", ns::PUBSUB_OWNER);
-        for node in &nodes {
-            owner = owner.with_children(eventing::node_parts(self.store, node).await?);
+        self.open_tag("nodes", &[("xmlns", NS_ACCOUNT), ("jid", &jid)])?;
+        self.eventing(&jid).await?;
+        self.raw("\n</nodes>")
+    }
+
+    async fn eventing(&mut self, jid: &str) -> anyhow::Result<()> {
+        let mut after = String::new();
+        loop {
+            let page = self.store.pubsub.nodes(jid, &after, PAGE).await?;
+            match page.last() {
+                Some(last) => after.clone_from(&last.name),
+                None => return Ok(()),
+            }
+            self.nodes(&page).await?;
         }
-        self.element(&owner)?;
-        for node in &nodes {
+    }
+
+    async fn nodes(&mut self, nodes: &[PubSubNode]) -> anyhow::Result<()> {
+        let mut owned = Vec::new();
+        for node in nodes {
+            owned.extend(eventing::node_parts(self.store, node).await?);
+        }
+        self.element(&eventing::owned(owned))?;
+        for node in nodes {
             let mut after = None;
             // One for each piece, as whoever reads it holds a piece in memory.
             while let Some((items, last)) = eventing::items_after(self.store, node, after).await? {

@@ -8,20 +8,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use wello_store::Timestamp;
+use wello_wire::hex;
 use wello_wire::ns;
 use wello_wire::xml::Element;
 
 use super::lua::{self, Table, Value};
+use super::nodes::OF_SERVICE;
 use super::stanza::element;
 use super::storage::Item;
 use super::timestamp;
-use crate::transfer::hex;
 
 /// Bytes of a file that is read as a whole: a table with a picture is far smaller.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
-/// What tells the folder of a host: accounts, rooms or uploaded files.
-const HOST: [&str; 3] = ["accounts", "config", "uploads.list"];
+/// What tells the folder of a host: accounts, rooms, nodes or uploaded files.
+const HOST: [&str; 4] = ["accounts", "config", OF_SERVICE, "uploads.list"];
 
 pub struct Folder {
     root: PathBuf,
@@ -165,7 +166,7 @@ fn decoded(path: &Path) -> String {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let Some((first, others)) = rest.split_first() {
-        let code = others.get(..2).and_then(|code| hex(str::from_utf8(code).ok()?));
+        let code = others.get(..2).and_then(|code| hex::decode(str::from_utf8(code).ok()?));
         match code {
             Some(byte) if *first == b'%' => {
                 bytes.extend(byte);

@@ -13,11 +13,12 @@ mod uploads;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use wello_store::{Invite, InviteKind, Role, Timestamp};
+use wello_wire::xml::Element;
 
 use self::lua::{Table, Value};
-use self::storage::Storage;
+use self::storage::{Items, Storage};
 use super::importer::Importer;
 
 /// Stores that are read, and those that hold nothing that anybody would miss.
@@ -77,6 +78,9 @@ pub async fn import(
         if stores.contains("config") {
             rooms::import(importer, &host).await?;
         }
+        if stores.contains(nodes::OF_SERVICE) {
+            nodes::import_service(importer, &host).await?;
+        }
         if stores.contains("uploads") {
             uploads::import(importer, &host, &files).await?;
         }
@@ -110,6 +114,39 @@ impl Host<'_> {
         store: &str,
     ) -> Option<Table> {
         importer.read(self.storage.table(self.name, user, store).await).flatten()
+    }
+
+    /// What an account or a room has in a store of messages.
+    fn messages<'u>(
+        &self,
+        importer: &mut Importer<'_>,
+        user: &'u str,
+        store: &str,
+    ) -> Messages<'u> {
+        let items = importer.read(self.storage.items(self.name, Some(user), store));
+        Messages { items, user }
+    }
+}
+
+/// Messages one after the other, with when they came.
+struct Messages<'u> {
+    items: Option<Items>,
+    user: &'u str,
+}
+
+impl Messages<'_> {
+    /// The next one that can be read.
+    async fn next(&mut self, importer: &mut Importer<'_>) -> Option<(Element, Timestamp)> {
+        let items = self.items.as_mut()?;
+        loop {
+            let item = items.next().await?.and_then(|item| {
+                let place = || format!("a message of {} without time", self.user);
+                Ok((item.stanza, item.when.with_context(place)?))
+            });
+            if let Some(message) = importer.read(item) {
+                return Some(message);
+            }
+        }
     }
 }
 
@@ -154,7 +191,8 @@ fn invitation(token: &str, stored: &Table, host: &str) -> Option<Invite> {
 /// Counts the data of kinds that are not read, so that the operator knows what stays behind.
 async fn count_others(importer: &mut Importer<'_>, host: &Host<'_>, stores: &BTreeSet<String>) {
     for store in stores {
-        if !KNOWN.contains(&store.as_str()) && !store.starts_with(nodes::ITEMS) {
+        let is_of_nodes = nodes::ITEMS.iter().any(|prefix| store.starts_with(prefix));
+        if !KNOWN.contains(&store.as_str()) && !is_of_nodes {
             for _ in host.users(importer, store).await {
                 importer.skip(format!("Prosody's {store} of a user"));
             }

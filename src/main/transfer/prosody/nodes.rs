@@ -1,4 +1,5 @@
-//! What accounts of Prosody publish (mod_pep): a table of nodes, and a store with the items of each.
+//! What accounts of Prosody publish (mod_pep), and its PubSub services (mod_pubsub): a description of each node, and a
+//! store with its items.
 
 use anyhow::Context;
 use wello_wire::ns;
@@ -6,11 +7,15 @@ use wello_wire::xml::Element;
 
 use super::Host;
 use super::lua::{Table, Value};
-use crate::transfer::eventing;
+use crate::transfer::eventing::{self, Item};
 use crate::transfer::importer::Importer;
 
+/// The store with the descriptions of a service's nodes.
+pub const OF_SERVICE: &str = "pubsub_nodes";
 /// What names of stores with items begin with; the name of the node follows.
-pub const ITEMS: &str = "pep_";
+pub const ITEMS: [&str; 2] = [ITEMS_OF_USER, ITEMS_OF_SERVICE];
+const ITEMS_OF_USER: &str = "pep_";
+const ITEMS_OF_SERVICE: &str = "pubsub_";
 
 /// What Prosody calls a field, and what XEP-0060 calls it after `pubsub#`.
 const FIELDS: [(&str, &str); 11] = [
@@ -33,32 +38,51 @@ pub async fn import(
     user: &str,
     stored: &Table,
 ) -> anyhow::Result<()> {
-    for (name, node) in stored.named() {
+    for (name, stored) in stored.named() {
         let unconfigured = Table::default();
-        let parts = description(name, node.table().unwrap_or(&unconfigured));
-        eventing::import_nodes(importer, &eventing::owned(parts)).await?;
-        items(importer, host, user, name).await?;
+        node(importer, name, stored.table().unwrap_or(&unconfigured)).await?;
+        items(importer, host, Some(user), name, ITEMS_OF_USER).await?;
     }
     Ok(())
+}
+
+/// The nodes of a service, which Prosody counts among its hosts.
+pub async fn import_service(importer: &mut Importer<'_>, host: &Host<'_>) -> anyhow::Result<()> {
+    let nodes = host.users(importer, OF_SERVICE).await;
+    if nodes.is_empty() || !importer.begin_service(host.name) {
+        return Ok(());
+    }
+    for name in nodes {
+        let Some(stored) = host.table(importer, Some(&name), OF_SERVICE).await else { continue };
+        node(importer, &name, &stored).await?;
+        items(importer, host, None, &name, ITEMS_OF_SERVICE).await?;
+    }
+    importer.end().await
+}
+
+async fn node(importer: &mut Importer<'_>, name: &str, stored: &Table) -> anyhow::Result<()> {
+    eventing::import_nodes(importer, &eventing::owned(description(name, stored))).await
 }
 
 async fn items(
     importer: &mut Importer<'_>,
     host: &Host<'_>,
-    user: &str,
+    user: Option<&str>,
     node: &str,
+    prefix: &str,
 ) -> anyhow::Result<()> {
-    let store = format!("{ITEMS}{node}");
-    let Some(mut items) = importer.read(host.storage.items(host.name, Some(user), &store)) else {
+    let store = format!("{prefix}{node}");
+    let Some(mut items) = importer.read(host.storage.items(host.name, user, &store)) else {
         return Ok(());
     };
     while let Some(item) = items.next().await {
         let item = item.and_then(|item| {
             let key = item.key.with_context(|| format!("an item of {node} without an id"))?;
-            Ok((key, item.stanza))
+            Ok((key, item.with, item.stanza))
         });
-        if let Some((key, payload)) = importer.read(item) {
-            eventing::import_item(importer, node, &key, Some(&payload)).await?;
+        if let Some((id, publisher, payload)) = importer.read(item) {
+            let (publisher, payload) = (publisher.as_deref(), Some(&payload));
+            eventing::import_item(importer, &Item { node, id: &id, publisher, payload }).await?;
         }
     }
     Ok(())

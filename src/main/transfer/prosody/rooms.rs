@@ -1,6 +1,5 @@
 //! Rooms of Prosody (mod_muc) with their archives (mod_muc_mam).
 
-use anyhow::Context;
 use wello_kernel::clock::Clock;
 use wello_modules::rooms::unchanged;
 use wello_wire::jid::Jid;
@@ -121,19 +120,10 @@ fn affiliates(stored: &Table) -> (Vec<RoomAffiliate>, usize) {
 }
 
 async fn archive(importer: &mut Importer<'_>, host: &Host<'_>, name: &str) -> anyhow::Result<()> {
-    let Some(mut items) = importer.read(host.storage.items(host.name, Some(name), "muc_log"))
-    else {
-        return Ok(());
-    };
-    while let Some(item) = items.next().await {
-        let item = item.and_then(|item| {
-            let when = item.when.with_context(|| format!("a message of {name} without time"))?;
-            Ok((item.stanza, when))
-        });
+    let mut messages = host.messages(importer, name, "muc_log");
+    while let Some((message, when)) = messages.next(importer).await {
         // Some keep presence in it, too.
-        if let Some((message, when)) = importer.read(item)
-            && message.name() == "message"
-        {
+        if message.name() == "message" {
             importer.archived(message, when, None).await?;
         }
     }

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use wello_kernel::clock::Clock;
 use wello_store::{Timestamp, UploadPurpose};
 use wello_wire::jid::BareJid;
 
@@ -11,9 +10,7 @@ use super::Host;
 use super::folder::Folder;
 use super::storage::Item;
 use crate::transfer::importer::Importer;
-use crate::transfer::uploads::Arriving;
-
-const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+use crate::transfer::uploads::{Arriving, kept_from_now};
 
 /// `data_path` is where the files are.
 pub async fn import(
@@ -25,9 +22,7 @@ pub async fn import(
     let Some(mut items) = importer.read(host.storage.items(host.name, None, "uploads")) else {
         return Ok(());
     };
-    // How long they were to be kept there is nowhere said.
-    let days = i64::from(importer.config.uploads.keep_days);
-    let expires = (days > 0).then(|| Clock::System.now().plus_micros(days * DAY_MICROS));
+    let expires = kept_from_now(importer.config);
     while let Some(item) = items.next().await {
         let Some(item) = importer.read(item) else { continue };
         let owner = item.with.as_deref().and_then(|with| with.parse::<BareJid>().ok());

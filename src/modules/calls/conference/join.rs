@@ -1,12 +1,14 @@
 //! Coming in: a session by which somebody sends, and what the others learn of it.
 
-use wello_sfu::api::{Command, Credentials, LegId, LegSpec, TrackId, TrackSpec};
+use wello_sfu::api::{Command, Credentials, Data, LegId, LegSpec, TrackId, TrackSpec};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{FullJid, Jid};
 use wello_wire::payload::jingle::{Action, Condition, Content, Jingle, Reason, Senders, Setup};
 
 use super::super::dialects::{Dialect, content, is_focus, terminated};
+use super::super::narrowing;
 use super::super::negotiate::{self, Flaw, Offer, Offered, Side};
+use super::data::{accepted, data};
 use super::{
     Conference, Dice, Effects, Guest, Person, Sent, Up, fresh, out_of_order, session,
     unknown_session,
@@ -47,9 +49,12 @@ impl Conference {
         };
         let local = fresh(dice);
         let leg = LegId(dice.id());
-        let up = up(guest, &jingle.sid, leg, &offer.contents, dice);
+        let mut up = up(guest, &jingle.sid, leg, &offer.contents, dice);
+        up.data.clone_from(&offer.data);
         let tracks = up.contents.iter().map(track).collect();
-        fx.media.push(Command::Open(Box::new(self.leg(leg, &offer, &local, tracks))));
+        let data = data(up.data.is_some(), guest.voice);
+        let spec = LegSpec { data, ..self.leg(leg, &offer, &local, tracks) };
+        fx.media.push(Command::Open(Box::new(spec)));
         let stream = up.stream.clone();
         let is_new = !self.people.contains_key(&guest.jid);
         let person =
@@ -104,10 +109,11 @@ impl Conference {
             fingerprint: offer.side.fingerprint.clone(),
             dtls_client: offer.side.setup == Setup::Passive,
             controlling: false,
-            payloads: negotiate::all_payloads(&offer.contents),
+            payloads: narrowing::spoken(&offer.contents),
             extensions: negotiate::all_extensions(&offer.contents),
             tracks,
             outputs: Vec::new(),
+            data: Data::Off,
         }
     }
 
@@ -122,19 +128,16 @@ impl Conference {
     ) {
         let Some(person) = self.people.get(to) else { return };
         let Some(up) = person.ups.last() else { return };
-        let setup = match side.setup {
-            Setup::Passive => Setup::Active,
-            Setup::Active | Setup::ActPass => Setup::Passive,
-        };
-        let transport = self.transport(local, Some(setup));
+        let transport = self.transport(local, Some(answering(side.setup)));
         let taken = up
             .contents
             .iter()
             .map(|sent| Content { transport: Some(transport.clone()), ..person.taken(sent) });
+        let data = up.data.iter().map(|offered| accepted(offered, transport.clone()));
         let jingle = Jingle {
             responder: Some(person.called.clone()),
-            contents: taken.collect(),
-            bundle: bundle(&up.contents),
+            contents: taken.chain(data).collect(),
+            bundle: bundle(up),
             others: vec![is_focus(None)],
             ..session(Action::SessionAccept, &up.sid)
         };
@@ -175,28 +178,26 @@ impl Conference {
         fx: &mut Effects,
     ) -> Result<(), StanzaError> {
         let Some(person) = self.people.get(jid) else { return Err(unknown_session()) };
+        if person.plain.is_some() {
+            return self.upgrade(jid, jingle, dice, fx);
+        }
         let Some(up) = person.ups.iter().find(|up| up.sid == jingle.sid) else {
             return Err(out_of_order("contents are added by who sends"));
         };
         let known: Vec<&Offered> = up.contents.iter().map(|sent| &sent.offered).collect();
-        let payloads = negotiate::all_payloads(known.iter().copied());
         let mut added = negotiate::contents(&jingle.contents, &known)?;
-        // A transport speaks what it was opened with.
-        let spoken = |offered: &Offered| {
-            let wanted = negotiate::engine_payloads(offered.media, &offered.payloads);
-            wanted.iter().all(|payload| payloads.contains(payload))
-        };
-        added.retain(|offered| spoken(offered) && self.here.media.contains(&offered.media));
+        added.retain(|offered| self.here.media.contains(&offered.media));
+        let added: Vec<Offered> =
+            added.into_iter().filter_map(|offered| narrowing::narrowed(offered, &known)).collect();
         let (stream, leg, voice) = (up.stream.clone(), up.leg, person.guest.voice);
-        if added.is_empty() {
-            let mut refusal = session(Action::ContentReject, &jingle.sid);
-            let names = jingle.contents.iter().map(|refused| content(&refused.name));
-            refusal.contents = names.collect();
-            refusal.reason = Some(Reason::new(Condition::UnsupportedApplications));
-            self.send(jid, &refusal, dice, fx);
+        let data = negotiate::data(&jingle.contents)?;
+        let data = data.and_then(|offered| self.add_data(jid, &jingle.sid, offered, fx));
+        if added.is_empty() && data.is_none() {
+            self.send(jid, &refused(jingle), dice, fx);
             return Ok(());
         }
         let mut answer = session(Action::ContentAccept, &jingle.sid);
+        answer.contents.extend(data);
         for offered in added {
             let sent = Sent {
                 track: TrackId(dice.id()),
@@ -238,6 +239,23 @@ impl Person {
     }
 }
 
+/// The end of contents that cannot be.
+pub(super) fn refused(addition: &Jingle) -> Jingle {
+    Jingle {
+        contents: addition.contents.iter().map(|refused| content(&refused.name)).collect(),
+        reason: Some(Reason::new(Condition::UnsupportedApplications)),
+        ..session(Action::ContentReject, &addition.sid)
+    }
+}
+
+/// Who begins the handshake, as the client has offered it (RFC 5763, section 5).
+pub(super) fn answering(offered: Setup) -> Setup {
+    match offered {
+        Setup::Passive => Setup::Active,
+        Setup::Active | Setup::ActPass => Setup::Passive,
+    }
+}
+
 /// What somebody sends in a session, on one transport or with this as the first of several.
 pub(super) fn up<'a>(
     guest: &Guest,
@@ -257,6 +275,7 @@ pub(super) fn up<'a>(
         contents: offered.into_iter().map(sent).collect(),
         stream: format!("s{}", dice.id()),
         leg,
+        data: None,
         connected: false,
     }
 }
@@ -272,6 +291,8 @@ pub(super) fn track(sent: &Sent) -> TrackSpec {
     }
 }
 
-fn bundle(contents: &[Sent]) -> Vec<String> {
-    contents.iter().map(|sent| sent.offered.mid.as_str().to_owned()).collect()
+fn bundle(up: &Up) -> Vec<String> {
+    let media = up.contents.iter().map(|sent| &sent.offered.mid);
+    let data = up.data.iter().map(|offered| &offered.mid);
+    media.chain(data).map(|mid| mid.as_str().to_owned()).collect()
 }

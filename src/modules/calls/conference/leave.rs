@@ -8,6 +8,7 @@ use wello_wire::jid::FullJid;
 use wello_wire::payload::jingle::{Action, Condition, Content, Jingle, Senders};
 
 use super::super::dialects::content;
+use super::offers::Gone;
 use super::{Conference, Dice, Effects, Guest, Up, session, unknown_session};
 
 /// Why a device is in the room no more.
@@ -86,7 +87,7 @@ impl Conference {
         let Some((jid, down)) = lost else { return };
         let stays = self.people.get(&jid).is_some_and(|person| person.adapter().stays_home());
         match stays {
-            true => self.tell_gone(&jid, &down.into(), dice, fx),
+            true => self.tell_gone(&jid, &Gone::lost(down, why), dice, fx),
             false => self.end(&jid, &down.sid, why, dice, fx),
         }
     }
@@ -205,6 +206,7 @@ impl Conference {
             sent.sending = false;
             fx.media.push(Command::Forward { track: sent.track, on: false });
         }
+        person.tell_data(fx);
         let silenced: Vec<TrackId> = person.ups.iter().flat_map(tracks).collect();
         self.withdraw(&silenced, dice, fx);
     }
@@ -213,6 +215,7 @@ impl Conference {
         let taken = self.people.get(jid).map(|person| person.adapter().taken());
         self.modify_all(jid, taken.unwrap_or(Senders::Initiator), dice, fx);
         let Some(person) = self.people.get_mut(jid) else { return };
+        person.tell_data(fx);
         let mut streams = Vec::new();
         for up in &mut person.ups {
             for sent in up.contents.iter_mut().filter(|sent| sent.offered.sends) {

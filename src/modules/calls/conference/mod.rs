@@ -2,6 +2,7 @@
 //! asks and say in [`Effects`] what is to be sent and what the media engine has to do.
 
 mod changes;
+mod data;
 mod join;
 mod leave;
 mod offers;
@@ -10,6 +11,7 @@ mod receive;
 mod roster;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -28,7 +30,7 @@ pub use self::join::Caller;
 pub use self::leave::Parting;
 use self::plain::Plain;
 use super::dialects::{Adapter, Dialect, Numbers};
-use super::negotiate::Offered;
+use super::negotiate::{Offered, OfferedData};
 use super::recording::Origin;
 
 /// What a request leads to, in this order.
@@ -113,6 +115,8 @@ pub struct Up {
     stream: String,
     leg: LegId,
     contents: Vec<Sent>,
+    /// Data channels: the others of those who have them get what is written.
+    data: Option<OfferedData>,
     /// Media has passed.
     connected: bool,
 }
@@ -320,6 +324,7 @@ impl Conference {
                 setup,
             }),
             candidates: candidates.collect(),
+            sctp: None,
         }
     }
 }

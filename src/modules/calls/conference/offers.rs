@@ -2,7 +2,9 @@
 
 use wello_sfu::api::{Command, LegId, TrackId};
 use wello_wire::jid::FullJid;
-use wello_wire::payload::jingle::{Content, Description, Senders, Setup, Source, SourceGroup};
+use wello_wire::payload::jingle::{
+    Condition, Content, Description, Senders, Setup, Source, SourceGroup,
+};
 
 use super::super::dialects::{Numbers, Offer, Portion, Withdrawal, content};
 use super::super::negotiate::{self, Offered};
@@ -131,6 +133,7 @@ impl Conference {
             portions: portions(&person.guest, told),
             is_last: gone.is_last,
             open: gone.open,
+            why: gone.why,
         };
         for request in person.adapter().withdraw(withdrawal) {
             self.request(jid, request, dice, fx);
@@ -143,12 +146,16 @@ pub(super) struct Gone {
     sid: String,
     open: bool,
     is_last: bool,
+    /// What has gone wrong, if anything has.
+    why: Option<Condition>,
     contents: Vec<Got>,
 }
 
-impl From<Down> for Gone {
-    fn from(down: Down) -> Gone {
-        Gone { sid: down.sid, open: down.open, is_last: true, contents: down.contents }
+impl Gone {
+    /// All of a transport over which nothing passes.
+    pub(super) fn lost(down: Down, why: Condition) -> Gone {
+        let Down { sid, open, contents, .. } = down;
+        Gone { sid, open, is_last: true, why: Some(why), contents }
     }
 }
 
@@ -229,7 +236,8 @@ impl Person {
                 true => fx.media.extend(down.close()),
                 false => fx.media.extend(gone.iter().filter_map(|got| down.stop(got))),
             }
-            all.push(Gone { sid: down.sid.clone(), open: down.open, is_last, contents: gone });
+            let (sid, open) = (down.sid.clone(), down.open);
+            all.push(Gone { sid, open, is_last, why: None, contents: gone });
             !is_over
         });
         all

@@ -6,13 +6,13 @@ use wello_sfu::mix::PAYLOAD as MIXED;
 use wello_wire::error::StanzaError;
 use wello_wire::jid::FullJid;
 use wello_wire::payload::jingle::{
-    Action, Condition, Content, Jingle, Senders, Setup, Source, SourceGroup,
+    Action, Condition, Content, Jingle, Senders, Source, SourceGroup, Transport,
 };
 
 use super::super::dialects::{content, is_focus};
 use super::super::negotiate::{self, Flaw, Offer, Offered};
 use super::super::plain::{self, PlainOffer};
-use super::join::{track, up};
+use super::join::{answering, track, up};
 use super::{Caller, Conference, Dice, Effects, Guest, Person, Sent, Up, fresh, session};
 
 /// What is special about such a client.
@@ -20,13 +20,13 @@ pub(super) struct Plain {
     /// Those of its transports that are not that of the session, by their contents.
     pub others: Vec<(Mid, LegId)>,
     /// Its contents share one transport (XEP-0338).
-    is_bundled: bool,
+    pub is_bundled: bool,
     /// What it gets.
-    gets: Vec<Gets>,
+    pub gets: Vec<Gets>,
 }
 
 /// A content by which a plain client gets something.
-struct Gets {
+pub(super) struct Gets {
     leg: LegId,
     offered: Offered,
     source: u32,
@@ -36,10 +36,10 @@ struct Gets {
 }
 
 /// A transport as it is opened.
-struct Opening {
-    leg: LegId,
-    local: Credentials,
-    offer: Offer,
+pub(super) struct Opening {
+    pub leg: LegId,
+    pub local: Credentials,
+    pub offer: Offer,
 }
 
 impl Plain {
@@ -79,7 +79,7 @@ impl Conference {
             }
             Err(flaw) => return Err(flaw.into()),
         };
-        let openings = openings(&offer, dice);
+        let openings = openings(offer.transports.clone(), dice);
         // There is one for each of the contents, of which there is at least one.
         let first = openings.first().map_or(LegId(0), |opening| opening.leg);
         let contents = openings.iter().flat_map(|opening| &opening.offer.contents);
@@ -138,24 +138,9 @@ impl Conference {
         let (Some(up), Some(plain)) = (person.ups.first(), &person.plain) else { return };
         let mut contents = Vec::new();
         for Opening { local, offer, .. } in openings {
-            let setup = match offer.side.setup {
-                Setup::Passive => Setup::Active,
-                Setup::Active | Setup::ActPass => Setup::Passive,
-            };
-            let transport = self.transport(local, Some(setup));
-            contents.extend(offer.contents.iter().map(|offered| {
-                let gets = plain.gets(&offered.mid);
-                let mut description = negotiate::answer(offered);
-                if let Some(gets) = gets {
-                    (description.sources, description.groups) = gets.sources(&up.stream);
-                }
-                Content {
-                    senders: Some(senders(offered.sends && person.guest.voice, gets.is_some())),
-                    description: Some(description),
-                    transport: Some(transport.clone()),
-                    ..content(offered.mid.as_str())
-                }
-            }));
+            let transport = self.transport(local, Some(answering(offer.side.setup)));
+            let taken = offer.contents.iter();
+            contents.extend(taken.map(|offered| person.plainly(offered, transport.clone())));
         }
         let bundled = contents.iter().filter(|_| plain.is_bundled);
         let bundle = bundled.map(|content| content.name.clone()).collect();
@@ -233,8 +218,38 @@ impl Conference {
     }
 }
 
+impl Person {
+    /// The answer to a content of a plain client.
+    pub(super) fn plainly(&self, offered: &Offered, transport: Transport) -> Content {
+        let gets = self.plain.as_ref().and_then(|plain| plain.gets(&offered.mid));
+        let mut description = negotiate::answer(offered);
+        if let (Some(gets), Some(up)) = (gets, self.ups.first()) {
+            (description.sources, description.groups) = gets.sources(&up.stream);
+        }
+        Content {
+            senders: Some(senders(offered.sends && self.guest.voice, gets.is_some())),
+            description: Some(description),
+            transport: Some(transport),
+            ..content(offered.mid.as_str())
+        }
+    }
+}
+
 impl Gets {
-    fn begin(&self, dice: &mut dyn Dice, fx: &mut Effects) {
+    pub(super) fn new(leg: LegId, offered: &Offered, dice: &mut dyn Dice) -> Gets {
+        let payloads = negotiate::engine_payloads(offered.media, &offered.payloads);
+        let has_rtx = payloads.iter().any(|payload| payload.rtx.is_some());
+        let is_mix = offered.media == Media::Audio;
+        Gets {
+            leg,
+            offered: offered.clone(),
+            source: dice.number(),
+            rtx: has_rtx.then(|| dice.number()),
+            shown: is_mix.then(|| TrackId(dice.id())),
+        }
+    }
+
+    pub(super) fn begin(&self, dice: &mut dyn Dice, fx: &mut Effects) {
         let Offered { mid, media, .. } = self.offered.clone();
         let payloads = match media {
             Media::Audio => {
@@ -273,26 +288,16 @@ impl Gets {
     }
 }
 
-fn openings(offer: &PlainOffer, dice: &mut dyn Dice) -> Vec<Opening> {
-    let open =
-        |offer: &Offer| Opening { leg: LegId(dice.id()), local: fresh(dice), offer: offer.clone() };
-    offer.transports.iter().map(open).collect()
+pub(super) fn openings(transports: Vec<Offer>, dice: &mut dyn Dice) -> Vec<Opening> {
+    let open = |offer| Opening { leg: LegId(dice.id()), local: fresh(dice), offer };
+    transports.into_iter().map(open).collect()
 }
 
 fn plain_side(openings: &[Opening], offer: &PlainOffer, dice: &mut dyn Dice) -> Plain {
     let mut gets = Vec::new();
     for Opening { leg, offer: part, .. } in openings {
         for offered in part.contents.iter().filter(|it| offer.receives.contains(&it.mid)) {
-            let payloads = negotiate::engine_payloads(offered.media, &offered.payloads);
-            let has_rtx = payloads.iter().any(|payload| payload.rtx.is_some());
-            let is_mix = offered.media == Media::Audio;
-            gets.push(Gets {
-                leg: *leg,
-                offered: offered.clone(),
-                source: dice.number(),
-                rtx: has_rtx.then(|| dice.number()),
-                shown: is_mix.then(|| TrackId(dice.id())),
-            });
+            gets.push(Gets::new(*leg, offered, dice));
         }
     }
     let others = openings.iter().skip(1).filter_map(|opening| {

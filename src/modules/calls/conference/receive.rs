@@ -1,6 +1,6 @@
 //! What receivers answer to what they are offered.
 
-use wello_sfu::api::{Command, ConferenceId, LegSpec, OutputSpec, Payload};
+use wello_sfu::api::{Command, ConferenceId, Data, LegSpec, OutputSpec, Payload};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::FullJid;
 use wello_wire::payload::jingle::{Action, Content, Jingle, Senders, Setup};
@@ -133,6 +133,7 @@ impl Down {
             extensions,
             tracks: Vec::new(),
             outputs,
+            data: Data::Off,
         }))
     }
 }

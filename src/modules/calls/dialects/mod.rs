@@ -138,6 +138,8 @@ pub struct Withdrawal<'a> {
     pub is_last: bool,
     /// The transport was accepted.
     pub open: bool,
+    /// What has gone wrong, if anything has.
+    pub why: Option<Condition>,
 }
 
 /// What of a transport one sender's stream is, for one receiver.
@@ -163,7 +165,9 @@ impl Withdrawal<'_> {
     fn removal(&self) -> Option<Jingle> {
         let names = self.portions.iter().flat_map(|portion| &portion.names);
         let contents: Vec<Content> = names.map(|name| content(name)).collect();
-        let removal = || Jingle { contents, ..Jingle::new(Action::ContentRemove, self.sid) };
+        let reason = self.why.map(Reason::new);
+        let removal =
+            || Jingle { contents, reason, ..Jingle::new(Action::ContentRemove, self.sid) };
         (!self.portions.is_empty()).then(removal)
     }
 }

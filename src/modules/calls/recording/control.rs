@@ -31,18 +31,46 @@ pub const STOP: &str = "urn:wello:calls:0#stop-recording";
 const INTERVAL: Duration = Duration::from_secs(3600);
 
 impl Calls {
-    pub(in crate::calls) async fn start_recording(
+    /// What a moderator wants of the recording, if that can be done now.
+    pub(in crate::calls) async fn turn_recording(
         &self,
         kernel: &Arc<Kernel>,
         from: &Jid,
         focus: &Jid,
+        turn: Turn,
     ) -> Result<(), StanzaError> {
         let (room, guest) = self.moderator(from, focus)?;
+        let id = self.conferences.lock().get(&room).map(|conference| conference.id);
+        let recordings = &self.recordings;
+        match turn {
+            Turn::Begun => self.begin_recording(kernel, from, id, &room, &guest).await?,
+            Turn::Paused => require(
+                id.is_some_and(|id| recordings.pause(id)),
+                "nothing is recorded at the moment",
+            )?,
+            Turn::Resumed => {
+                require(id.is_some_and(|id| recordings.resume(id)), "no recording is paused")?;
+            }
+            Turn::Ended => {
+                require(id.is_some_and(|id| recordings.stop(id)), "the call is not recorded")?;
+            }
+        }
+        self.tell_recorded(kernel, &room, turn).await;
+        Ok(())
+    }
+
+    async fn begin_recording(
+        &self,
+        kernel: &Arc<Kernel>,
+        from: &Jid,
+        id: Option<ConferenceId>,
+        room: &BareJid,
+        guest: &Guest,
+    ) -> Result<(), StanzaError> {
         let account = kernel.local_account(from).await?;
         if kernel.config.web_address(account.domain()).is_none() || !kernel.config.uploads.enabled {
             return Err(StanzaError::service_unavailable("files cannot be stored here"));
         }
-        let id = self.conferences.lock().get(&room).map(|conference| conference.id);
         let id = id.ok_or_else(|| StanzaError::item_not_found("nobody is in the call"))?;
         let manifest = Manifest {
             id: random_id(),
@@ -58,62 +86,8 @@ impl Calls {
         kernel.media.record_by(Arc::clone(&self.recordings) as _);
         let queue = self.recordings.begin(id, &manifest.id);
         let queue = queue.ok_or_else(|| StanzaError::conflict("recorded already, or no place"))?;
-        self.write(kernel, (id, &room), manifest, queue);
-        self.tell_recorded(kernel, &room, Turn::Begun).await;
+        self.write(kernel, (id, room), manifest, queue);
         Ok(())
-    }
-
-    pub(in crate::calls) async fn pause_recording(
-        &self,
-        kernel: &Arc<Kernel>,
-        from: &Jid,
-        focus: &Jid,
-    ) -> Result<(), StanzaError> {
-        let (room, id) = self.recorded(from, focus)?;
-        if !id.is_some_and(|id| self.recordings.pause(id)) {
-            return Err(StanzaError::unexpected_request("nothing is recorded at the moment"));
-        }
-        self.tell_recorded(kernel, &room, Turn::Paused).await;
-        Ok(())
-    }
-
-    pub(in crate::calls) async fn resume_recording(
-        &self,
-        kernel: &Arc<Kernel>,
-        from: &Jid,
-        focus: &Jid,
-    ) -> Result<(), StanzaError> {
-        let (room, id) = self.recorded(from, focus)?;
-        if !id.is_some_and(|id| self.recordings.resume(id)) {
-            return Err(StanzaError::unexpected_request("no recording is paused"));
-        }
-        self.tell_recorded(kernel, &room, Turn::Resumed).await;
-        Ok(())
-    }
-
-    pub(in crate::calls) async fn stop_recording(
-        &self,
-        kernel: &Arc<Kernel>,
-        from: &Jid,
-        focus: &Jid,
-    ) -> Result<(), StanzaError> {
-        let (room, id) = self.recorded(from, focus)?;
-        if !id.is_some_and(|id| self.recordings.stop(id)) {
-            return Err(StanzaError::unexpected_request("the call is not recorded"));
-        }
-        self.tell_recorded(kernel, &room, Turn::Ended).await;
-        Ok(())
-    }
-
-    /// The conference that somebody may record, if there is one.
-    fn recorded(
-        &self,
-        from: &Jid,
-        focus: &Jid,
-    ) -> Result<(BareJid, Option<ConferenceId>), StanzaError> {
-        let (room, _) = self.moderator(from, focus)?;
-        let id = self.conferences.lock().get(&room).map(|conference| conference.id);
-        Ok((room, id))
     }
 
     /// Who may have a room recorded: a moderator who is in it.
@@ -185,7 +159,7 @@ impl Calls {
 
 /// What a recording has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+pub(in crate::calls) enum Turn {
     Begun,
     Paused,
     Resumed,
@@ -200,6 +174,13 @@ impl Turn {
             Turn::Resumed => "The recording goes on.",
             Turn::Ended => "The recording has ended.",
         }
+    }
+}
+
+fn require(done: bool, otherwise: &'static str) -> Result<(), StanzaError> {
+    match done {
+        true => Ok(()),
+        false => Err(StanzaError::unexpected_request(otherwise)),
     }
 }
 

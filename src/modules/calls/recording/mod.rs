@@ -28,6 +28,7 @@ use wello_sfu::tape::Taped;
 
 use self::writer::Queue;
 
+pub(super) use self::control::Turn;
 pub use self::control::{Leftovers, PAUSE, RESUME, START, STOP};
 pub use self::writer::Origin;
 

@@ -15,6 +15,7 @@ use wello_kernel::clock::{random_bytes, random_id};
 use wello_kernel::hooks::{GuestDoor, GuestLink, GuestLinkWish, NewGuestLink, Reception};
 use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
+use wello_wire::hex;
 use wello_wire::jid::{BareJid, FullJid, Jid};
 
 use super::room::{Effects, Link, Room};
@@ -119,6 +120,13 @@ impl GuestDoor for Muc {
     }
 }
 
+impl Muc {
+    /// Whether there are guests below this host.
+    pub(crate) fn takes_guests(&self, kernel: &Kernel, host: &str) -> bool {
+        kernel.config.web_address(host).is_some() && domain_of_guests(kernel, host).is_ok()
+    }
+}
+
 /// Guests who were put out, or whose room has ended, are guests no more.
 pub(super) fn end_removed(kernel: &Kernel, parted: &[(FullJid, Parted)]) {
     let is_over = |why: &Parted| matches!(why, Parted::Removed | Parted::Destroyed);
@@ -170,5 +178,5 @@ fn refused(error: GuestError) -> StanzaError {
 
 /// What is kept of a token: 256 random bits need no salt.
 fn hash(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(token))
 }

@@ -125,7 +125,7 @@ impl Room {
     ) {
         match role {
             None => {
-                let why = Removal { codes: &[307], actor, reason, mav: None };
+                let why = Removal { codes: &[307], actor, reason, ..Removal::default() };
                 self.remove(nick, why, fx);
             }
             Some(role) => {
@@ -185,7 +185,7 @@ impl Room {
                 );
             }
         };
-        self.remove(&nick, Removal { codes, actor, reason, mav }, fx);
+        self.remove(&nick, Removal { codes, actor, reason, mav, ..Removal::default() }, fx);
     }
 
     /// The role follows the affiliation of somebody who is here.
@@ -342,6 +342,15 @@ impl Room {
     pub fn found(&mut self, owner: &BareJid, fx: &mut Effects) {
         self.put_affiliation(owner, Affiliation::Owner, None, fx);
         self.locked = true;
+    }
+
+    /// Whoever has the address may enter; it stays when it is empty.
+    pub fn open_hidden(&mut self, name: &str, fx: &mut Effects) {
+        self.locked = false;
+        name.clone_into(&mut self.config.name);
+        self.config.public = false;
+        self.config.persistent = true;
+        self.touch(fx);
     }
 
     /// Takes back a message of somebody (XEP-0425).

@@ -17,6 +17,9 @@ use super::guests::{MARK, Pass};
 use super::roles::default_role;
 use super::{Affiliation, Device, Effects, Occupant, Role, Room, Shown};
 
+/// Of a nickname that nobody else has.
+const MAX_NUMBER: u32 = 99;
+
 /// Somebody at the door.
 #[derive(Clone, Debug)]
 pub struct Entering {
@@ -30,6 +33,8 @@ pub struct Entering {
     pub history: HistoryWish,
     /// `Some` asks for affiliations since a version (XEP-0463).
     pub mav: Option<Option<String>>,
+    /// It is the focus of the room's own calls.
+    pub is_focus: bool,
 }
 
 /// What is known of the password that somebody gave.
@@ -55,10 +60,14 @@ impl Room {
         let account = entering.from.bare();
         self.admit(&account, entering)?;
         let known = self.nicks.get(&account).cloned();
-        let nick = known.clone().unwrap_or_else(|| entering.nick.as_str().into());
         let is_new = known.is_none();
+        let nick = match known {
+            Some(nick) => nick,
+            None if entering.is_focus => self.numbered_nick(&account, &entering.nick)?,
+            None => entering.nick.as_str().into(),
+        };
         if is_new {
-            self.seat(&account, &nick, entering.pass.as_ref())?;
+            self.seat(&account, &nick, entering)?;
         }
         let changed = self.put_device(&nick, &entering.from, &entering.presence);
         self.send_affiliations(entering, fx);
@@ -76,6 +85,10 @@ impl Room {
         let affiliation = self.affiliation_at_door(account, entering.pass.as_ref())?;
         if affiliation == Affiliation::Outcast {
             return Err(StanzaError::forbidden("banned from this room"));
+        }
+        // It follows those who are here: no rule for guests is meant for it.
+        if entering.is_focus {
+            return Ok(());
         }
         if self.locked && affiliation != Affiliation::Owner {
             return Err(StanzaError::item_not_found("this room is not configured yet"));
@@ -98,7 +111,7 @@ impl Room {
         }
         self.check_nick(account, &entering.nick)?;
         // Section 7.2.9: admins and owners always find room.
-        if self.occupants.len() >= self.capacity() && affiliation < Affiliation::Admin {
+        if self.occupant_count() >= self.capacity() && affiliation < Affiliation::Admin {
             return Err(StanzaError::service_unavailable("the room is full"));
         }
         Ok(())
@@ -129,19 +142,34 @@ impl Room {
         Ok(())
     }
 
+    /// The nickname that is wanted, or else with a number behind it.
+    fn numbered_nick(&self, account: &BareJid, wanted: &str) -> Result<Box<str>, StanzaError> {
+        let numbered = (2..=MAX_NUMBER).map(|number| format!("{wanted} {number}"));
+        let mut nicks = std::iter::once(wanted.to_owned()).chain(numbered);
+        let free = nicks.find(|nick| self.check_nick(account, nick).is_ok());
+        free.map(Into::into).ok_or_else(|| StanzaError::conflict("all nicknames are in use"))
+    }
+
     fn seat(
         &mut self,
         account: &BareJid,
         nick: &str,
-        pass: Option<&Pass>,
+        entering: &Entering,
     ) -> Result<(), StanzaError> {
         let jid = self.jid.with_resource(nick)?;
-        self.guests.extend(pass.map(|pass| (account.clone(), pass.clone())));
+        self.guests.extend(entering.pass.as_ref().map(|pass| (account.clone(), pass.clone())));
         let affiliation = self.affiliation(account.as_str());
+        let role = match entering.is_focus {
+            true => Role::Participant,
+            false => default_role(&self.config, affiliation),
+        };
+        if entering.is_focus {
+            self.focus = Some(account.clone());
+        }
         let occupant = Occupant {
             jid,
             account: account.clone(),
-            role: default_role(&self.config, affiliation),
+            role,
             devices: Vec::new(),
             id: self.occupant_id(account),
             shown: RefCell::default(),
@@ -312,9 +340,10 @@ impl Room {
             return Ok(());
         };
         let old: Box<str> = occupant.nick().into();
-        if &*old == nick {
-            self.put_device(nick, from, presence);
-            self.tell_presence(nick, Some(Told { and_self: true, ..Told::default() }), fx);
+        // The focus goes by whatever the room calls it.
+        if &*old == nick || self.focus.as_ref() == Some(&from.bare()) {
+            self.put_device(&old, from, presence);
+            self.tell_presence(&old, Some(Told { and_self: true, ..Told::default() }), fx);
             return Ok(());
         }
         self.check_nick(&from.bare(), nick)?;

@@ -111,8 +111,12 @@ impl Room {
         let nicks: Vec<Box<str>> =
             came.filter_map(|(guest, _)| self.nicks.get(guest).cloned()).collect();
         for nick in nicks {
-            let reason = Some("The link was taken back.");
-            let why = Removal { codes: &[307], actor: actor.as_deref(), reason, mav: None };
+            let why = Removal {
+                codes: &[307],
+                actor: actor.as_deref(),
+                reason: Some("The link was taken back."),
+                ..Removal::default()
+            };
             self.remove(&nick, why, fx);
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use wello_wire::error::StanzaError;
+use wello_wire::hex;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
 use wello_wire::xml::Element;
@@ -46,9 +47,7 @@ impl Hats {
     pub fn hash(&self) -> Option<String> {
         let mut uris: Vec<&str> = self.all.iter().map(|hat| hat.uri.as_str()).collect();
         uris.sort_unstable();
-        let digest = Sha1::digest(uris.join("\n"));
-        let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        (!uris.is_empty()).then_some(hex)
+        (!uris.is_empty()).then(|| hex::encode(Sha1::digest(uris.join("\n"))))
     }
 
     /// What presence says of an account.

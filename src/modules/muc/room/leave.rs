@@ -1,12 +1,14 @@
 //! Leaving a room, by will or not (XEP-0045, sections 7.14, 8.2, 9.1, 10.9 and 11).
 
+use std::collections::HashSet;
+
 use wello_kernel::lookalike::shape;
-use wello_wire::jid::{FullJid, Jid};
+use wello_wire::jid::{BareJid, FullJid, Jid};
 use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
 
 use super::build::{self, Item, News};
-use super::{Effects, Occupant, Room};
+use super::{Affiliation, Effects, Occupant, Room};
 
 /// Why somebody is put out.
 #[derive(Default)]
@@ -15,6 +17,8 @@ pub struct Removal<'a> {
     pub actor: Option<&'a str>,
     pub reason: Option<&'a str>,
     pub mav: Option<(String, String)>,
+    /// As what they are shown, if not as what they are.
+    pub shown_as: Option<Affiliation>,
 }
 
 impl Room {
@@ -68,15 +72,31 @@ impl Room {
         self.nicks.remove(&occupant.account);
         self.shapes.remove(&shape(nick));
         self.guests.remove(&occupant.account);
+        self.focus.take_if(|focus| *focus == occupant.account);
         Some(occupant)
+    }
+
+    /// The service bans these accounts: they are shown as outcasts without being on the room's list.
+    pub fn expel(&mut self, accounts: &HashSet<BareJid>, reason: &str, fx: &mut Effects) {
+        let here = accounts.iter().filter_map(|account| self.nicks.get(account).cloned());
+        for nick in here.collect::<Vec<_>>() {
+            let why = Removal {
+                codes: &[301],
+                reason: Some(reason),
+                shown_as: Some(Affiliation::Outcast),
+                ..Removal::default()
+            };
+            self.remove(&nick, why, fx);
+        }
     }
 
     /// Puts an occupant out with all devices.
     pub(super) fn remove(&mut self, nick: &str, why: Removal<'_>, fx: &mut Effects) {
         let Some(occupant) = self.take(nick) else { return };
         let base = build::unavailable().with_child(build::occupant_id(&occupant.id));
-        let item =
+        let mut item =
             Item { role: None, actor: why.actor, reason: why.reason, ..self.item(&occupant) };
+        item.affiliation = why.shown_as.unwrap_or(item.affiliation);
         let mut news = News::new(occupant.jid.clone(), base, item);
         news.codes = why.codes;
         news.mav = why.mav;
@@ -119,5 +139,6 @@ impl Room {
         self.nicks.clear();
         self.shapes.clear();
         self.guests.clear();
+        self.focus = None;
     }
 }

@@ -96,6 +96,8 @@ pub struct Room {
     invited: HashSet<BareJid>,
     /// Who is here without an account.
     guests: HashMap<BareJid, Pass>,
+    /// The focus of its calls while it is here.
+    focus: Option<BareJid>,
     /// Whose request to register the admins know of, with the nickname.
     asked: HashMap<BareJid, String>,
     subject: Option<Past>,
@@ -165,6 +167,7 @@ impl Room {
             shapes: HashMap::new(),
             invited: HashSet::new(),
             guests: HashMap::new(),
+            focus: None,
             asked: HashMap::new(),
             subject: None,
             history: VecDeque::new(),
@@ -223,8 +226,9 @@ impl Room {
         self.occupants.values()
     }
 
+    /// How many are here; the focus of its calls is not one of them.
     pub fn occupant_count(&self) -> usize {
-        self.occupants.len()
+        self.occupants.len() - usize::from(self.focus.is_some())
     }
 
     pub fn is_empty(&self) -> bool {

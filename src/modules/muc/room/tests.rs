@@ -37,6 +37,7 @@ impl Hall {
             pass: None,
             history: HistoryWish::default(),
             mav: None,
+            is_focus: from.starts_with("hall@calls."),
         };
         let mut fx = Effects::default();
         self.room.enter(&entering, &mut fx).map_err(|error| error.condition)?;
@@ -144,6 +145,7 @@ fn whoever_enters_is_told_of_the_others_as_they_are_now() {
             pass: None,
             history: HistoryWish::default(),
             mav: None,
+            is_focus: false,
         };
         let mut fx = Effects::default();
         hall.room.enter(&entering, &mut fx).unwrap();
@@ -289,4 +291,36 @@ fn the_room_ends_for_everybody() {
     let expected =
         ["juliet > balcony: presence unavailable 110", "romeo > orchard: presence unavailable 110"];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn the_focus_of_its_calls_takes_nobodys_place() {
+    let mut hall = Hall::new(Config {
+        max_users: 2,
+        members_only: true,
+        moderated: true,
+        ..Config::default()
+    });
+    hall.change("juliet@a.example/balcony", &[affiliation("romeo@b.example", Affiliation::Member)])
+        .unwrap();
+    let calls = "hall@calls.example/Calls";
+    hall.enter(calls, "juliet").unwrap();
+    let focus = hall.room.occupant_of(&jid(calls)).unwrap();
+    assert_eq!((focus.nick(), focus.role), ("juliet 2", Role::Participant));
+    assert_eq!(hall.room.occupant_count(), 1);
+    hall.enter("romeo@b.example/orchard", "romeo").unwrap();
+    assert_eq!(hall.room.occupant_count(), 2);
+    let mut fx = Effects::default();
+    hall.room
+        .update(&jid(calls), "juliet", &Stanza::presence(PresenceType::Available), &mut fx)
+        .unwrap();
+    assert!(told(&fx).contains(&"juliet 2 > orchard: presence -".to_owned()), "{:?}", told(&fx));
+    hall.room.leave(&jid(calls), &Stanza::presence(PresenceType::Unavailable), &[], &mut fx);
+    assert_eq!(hall.room.occupant_count(), 2);
+    hall.change(
+        "juliet@a.example/balcony",
+        &[affiliation("hall@calls.example", Affiliation::Outcast)],
+    )
+    .unwrap();
+    assert_eq!(hall.enter(calls, "Calls"), Err(Condition::Forbidden));
 }

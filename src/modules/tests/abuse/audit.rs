@@ -1,6 +1,7 @@
 use super::*;
 
 const DISABLE: &str = "http://jabber.org/protocol/admin#disable-user";
+const PRIVACY: &str = "urn:wello:privacy:0";
 const ADD: &str = "http://jabber.org/protocol/admin#add-user";
 
 /// Runs a command of one stage with these fields.
@@ -49,5 +50,8 @@ async fn what_users_try_or_do_with_their_own_is_not() {
     let romeo = server.session("romeo").await;
     let refused = run(&server, &romeo, DISABLE, "").await;
     assert_eq!(condition(&refused).as_deref(), Some("forbidden"));
+    let chosen = run(&server, &romeo, PRIVACY, &field("presence", "contacts")).await;
+    let command = chosen[0].child("command", "http://jabber.org/protocol/commands").unwrap();
+    assert_eq!(command.attr("status"), Some("completed"));
     assert_eq!(server.audit().await, []);
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 /// A server whose operator has blocked these.
-async fn blocking(rules: &str) -> (Server, TempDir) {
+pub(super) async fn blocking(rules: &str) -> (Server, TempDir) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("blocked");
     std::fs::write(&file, rules).unwrap();

@@ -1,5 +1,5 @@
 use sha2::{Digest as _, Sha256};
-use tokio::task::JoinHandle;
+use wello_wire::hex;
 
 use super::*;
 
@@ -7,12 +7,12 @@ const CONFIG: &str = "[blocklists]\nfeeds = [
     { service = 'lists.example', node = 'muc_bans_sha256', kind = 'hashes' },
     { service = 'lists.example', node = 'spam_source_domains', kind = 'domains' },
 ]\nexcept = ['*.friend.example']";
-const LISTS: &str = "lists.example";
-const HASHES: &str = "muc_bans_sha256";
+pub(super) const LISTS: &str = "lists.example";
+pub(super) const HASHES: &str = "muc_bans_sha256";
 const DOMAINS: &str = "spam_source_domains";
 
-fn hash(name: &str) -> String {
-    Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn hash(name: &str) -> String {
+    hex::encode(Sha256::digest(name))
 }
 
 fn items(ids: &[&str]) -> String {
@@ -20,7 +20,7 @@ fn items(ids: &[&str]) -> String {
 }
 
 /// A server that follows the lists, which hold these; the chore goes on until it is dropped.
-async fn following(hashes: &[&str], domains: &[&str]) -> (Server, Chores) {
+pub(super) async fn following(hashes: &[&str], domains: &[&str]) -> (Server, Chores) {
     let server = Server::with(CONFIG).await;
     let chores = Chores::start(&server);
     for (node, ids) in [(HASHES, hashes), (DOMAINS, domains)] {
@@ -57,29 +57,15 @@ async fn answer(server: &Server, question: &Stanza, content: &str) {
 }
 
 async fn notify(server: &Server, from: &str, node: &str, content: &str) -> Vec<Stanza> {
+    server.receive(&event(from, node, content)).await
+}
+
+pub(super) fn event(from: &str, node: &str, content: &str) -> String {
     let event = "http://jabber.org/protocol/pubsub#event";
-    let message = format!(
+    format!(
         "<message from='{from}' to='wello.example'><event xmlns='{event}'>\
          <items node='{node}'>{content}</items></event></message>"
-    );
-    server.receive(&message).await
-}
-
-struct Chores(JoinHandle<()>);
-
-impl Chores {
-    fn start(server: &Server) -> Chores {
-        let kernel = Arc::clone(&server.kernel);
-        #[expect(clippy::disallowed_methods, reason = "is over with the test")]
-        let chores = tokio::spawn(async move { kernel.run_chores().await });
-        Chores(chores)
-    }
-}
-
-impl Drop for Chores {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    )
 }
 
 /// What becomes of a message, and of entering a room.
@@ -87,37 +73,18 @@ async fn treated(server: &Server, from: &str) -> [Option<String>; 2] {
     let message = format!(
         "<message from='{from}/z' to='romeo@wello.example' type='chat'><body>buy</body></message>"
     );
-    let join = format!(
-        "<presence from='{from}/z' to='r@conference.wello.example/{from}'>\
-         <x xmlns='http://jabber.org/protocol/muc'/></presence>"
-    );
+    let join = join(from, from);
     [condition(&server.receive(&message).await), condition(&server.receive(&join).await)]
 }
 
 const SPAM: Option<&str> = Some("policy-violation");
 const BANNED: Option<&str> = Some("forbidden");
 
-/// A room that everybody may enter.
-async fn room(server: &Server) {
-    let romeo = server.session("romeo").await;
-    server
-        .say(
-            &romeo,
-            "<presence to='r@conference.wello.example/romeo'>\
-             <x xmlns='http://jabber.org/protocol/muc'/></presence>",
-        )
-        .await;
-    let open = "<iq type='set' id='o' to='r@conference.wello.example'>\
-        <query xmlns='http://jabber.org/protocol/muc#owner'>\
-        <x xmlns='jabber:x:data' type='submit'/></query></iq>";
-    assert_eq!(condition(&server.say(&romeo, open).await), None);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_listed_gets_in_nowhere() {
     let troll = hash("troll@x.example");
     let (server, _chores) = following(&[&troll], &["evil.example", "a.friend.example"]).await;
-    room(&server).await;
+    server.room().await;
     let [message, join] = treated(&server, "troll@x.example").await;
     assert_eq!((message.as_deref(), join.as_deref()), (SPAM, BANNED));
     let [message, join] = treated(&server, "x@evil.example").await;

@@ -5,6 +5,7 @@
 mod audit;
 mod blocklists;
 mod egress;
+mod expulsion;
 mod feeds;
 mod names;
 mod pace;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use wello_kernel::Kernel;
 use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
@@ -32,6 +34,8 @@ use wello_wire::ns;
 use wello_wire::stanza::Stanza;
 
 const HOST: &str = "wello.example";
+/// How long what must come may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Server {
     kernel: Arc<Kernel>,
@@ -92,6 +96,19 @@ impl Server {
         self.elsewhere.take()
     }
 
+    /// A room of romeo's, who is in it, that everybody may enter.
+    async fn room(&self) -> Arc<Session> {
+        let romeo = self.session("romeo").await;
+        let enter = "<presence to='r@conference.wello.example/romeo'>\
+            <x xmlns='http://jabber.org/protocol/muc'/></presence>";
+        self.say(&romeo, enter).await;
+        let open = "<iq type='set' id='o' to='r@conference.wello.example'>\
+            <query xmlns='http://jabber.org/protocol/muc#owner'>\
+            <x xmlns='jabber:x:data' type='submit'/></query></iq>";
+        assert_eq!(condition(&self.say(&romeo, open).await), None);
+        romeo
+    }
+
     fn pass(&self, time: Duration) {
         self.clock.advance(i64::try_from(time.as_micros()).unwrap());
     }
@@ -99,6 +116,24 @@ impl Server {
     async fn audit(&self) -> Vec<AuditEntry> {
         let listed = self.kernel.store.audit.list(Timestamp::default(), None, 100).await.unwrap();
         listed.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+/// What comes back by itself; goes on until it is dropped.
+struct Chores(JoinHandle<()>);
+
+impl Chores {
+    fn start(server: &Server) -> Chores {
+        let kernel = Arc::clone(&server.kernel);
+        #[expect(clippy::disallowed_methods, reason = "is over with the test")]
+        let chores = tokio::spawn(async move { kernel.run_chores().await });
+        Chores(chores)
+    }
+}
+
+impl Drop for Chores {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -133,7 +168,7 @@ impl Elsewhere {
                     return sent.remove(0);
                 }
             }
-            arrived.await;
+            tokio::time::timeout(PATIENCE, arrived).await.unwrap();
         }
     }
 }
@@ -156,6 +191,14 @@ fn condition(stanzas: &[Stanza]) -> Option<String> {
 
 fn bare(name: &str) -> BareJid {
     format!("{name}@{HOST}").parse().unwrap()
+}
+
+/// Somebody elsewhere enters [`Server::room`].
+fn join(from: &str, nick: &str) -> String {
+    format!(
+        "<presence from='{from}/z' to='r@conference.wello.example/{nick}'>\
+         <x xmlns='http://jabber.org/protocol/muc'/></presence>"
+    )
 }
 
 /// In the namespace of clients.

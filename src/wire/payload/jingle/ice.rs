@@ -1,4 +1,4 @@
-//! ICE over UDP (XEP-0176) with the fingerprint of DTLS (XEP-0320).
+//! ICE over UDP (XEP-0176) with the fingerprint of DTLS (XEP-0320), and SCTP above both (XEP-0343).
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -25,6 +25,16 @@ pub struct Transport {
     pub password: Option<String>,
     pub fingerprint: Option<Fingerprint>,
     pub candidates: Vec<Candidate>,
+    pub sctp: Option<SctpMap>,
+}
+
+/// An association for data channels (XEP-0343, section 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SctpMap {
+    pub port: u16,
+    /// Such as [`SctpMap::CHANNELS`].
+    pub protocol: String,
+    pub streams: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +73,8 @@ impl Transport {
                 read.fingerprint = Some(Fingerprint::parse(child)?);
             } else if child.is("candidate", ns::JINGLE_ICE) {
                 read.candidates.push(Candidate::parse(child)?);
+            } else if child.is("sctpmap", ns::JINGLE_SCTP) {
+                read.sctp = Some(SctpMap::parse(child)?);
             }
         }
         Ok(read)
@@ -72,8 +84,34 @@ impl Transport {
         Element::new("transport", ns::JINGLE_ICE)
             .with_attr_opt("ufrag", self.ufrag.as_deref())
             .with_attr_opt("pwd", self.password.as_deref())
+            .with_children(self.sctp.as_ref().map(SctpMap::to_element))
             .with_children(self.fingerprint.as_ref().map(Fingerprint::to_element))
             .with_children(self.candidates.iter().map(Candidate::to_element))
+    }
+}
+
+impl SctpMap {
+    /// Data channels of WebRTC (RFC 8831).
+    pub const CHANNELS: &str = "webrtc-datachannel";
+
+    fn parse(map: &Element) -> Result<SctpMap, PayloadError> {
+        // Section 4.2 calls `port` what all examples and programs call `number`.
+        let port = match parsed(map, "number")? {
+            Some(port) => Some(port),
+            None => parsed(map, "port")?,
+        };
+        Ok(SctpMap {
+            port: port.ok_or(PayloadError::Missing("number"))?,
+            protocol: required(map, "protocol")?.to_owned(),
+            streams: parsed(map, "streams")?,
+        })
+    }
+
+    fn to_element(&self) -> Element {
+        Element::new("sctpmap", ns::JINGLE_SCTP)
+            .with_attr("number", self.port.to_string())
+            .with_attr("protocol", self.protocol.as_str())
+            .with_attr_opt("streams", self.streams.map(|streams| streams.to_string()))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{jid::Jid, ns, xml::Element};
 
-pub use ice::{Candidate, Fingerprint, Setup, Transport};
+pub use ice::{Candidate, Fingerprint, SctpMap, Setup, Transport};
 pub use rtp::{Description, Extension, Feedback, Media, PayloadType, Source, SourceGroup};
 
 macro_rules! names {

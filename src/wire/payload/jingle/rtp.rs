@@ -10,6 +10,7 @@ use crate::{ns, xml::Element};
 
 names! {
     Media {
+        Application = "application", // No RTP: data channels (RFC 8841)
         Audio = "audio",
         Video = "video",
     }
@@ -17,7 +18,7 @@ names! {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// `None`: something else than audio and video.
+    /// `None`: something that is not known.
     pub media: Option<Media>,
     pub payloads: Vec<PayloadType>,
     pub extensions: Vec<Extension>,
@@ -101,6 +102,8 @@ impl Description {
     }
 
     pub(super) fn to_element(&self) -> Element {
+        let is_rtp = self.media != Some(Media::Application);
+        let rtcp_mux = is_rtp.then(|| Element::new("rtcp-mux", ns::JINGLE_RTP));
         let layer = |rid: &String| Element::new("layer", ns::CALLS).with_attr("rid", rid.as_str());
         let simulcast = (!self.layers.is_empty()).then(|| {
             Element::new("simulcast", ns::CALLS).with_children(self.layers.iter().map(layer))
@@ -116,7 +119,7 @@ impl Description {
             .with_children(self.sources.iter().map(Source::to_element))
             .with_children(simulcast)
             .with_children(self.categories.iter().map(category))
-            .with_child(Element::new("rtcp-mux", ns::JINGLE_RTP))
+            .with_children(rtcp_mux)
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) const OFFER: &str = "<jingle xmlns='urn:xmpp:jingle:1' action='sessio
     <simulcast xmlns='urn:wello:calls:0'><layer rid='l'/><layer rid='h'/></simulcast>\
     <category xmlns='urn:xmpp:jingle:apps:category:0' name='slides'/><rtcp-mux/></description>\
     <transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='abcd' pwd='secret'>\
+    <sctpmap xmlns='urn:xmpp:jingle:transports:dtls-sctp:1' number='5000' \
+    protocol='webrtc-datachannel' streams='16'/>\
     <fingerprint xmlns='urn:xmpp:jingle:apps:dtls:0' hash='SHA-256' setup='actpass'>\
     AB:0c </fingerprint>\
     <candidate component='1' foundation='1' generation='0' id='c' ip='x.local' network='0' \
@@ -38,6 +40,9 @@ fn an_offer_is_read_and_written() {
     let fingerprint = transport.fingerprint.as_ref().unwrap();
     assert_eq!((fingerprint.hash.as_str(), &fingerprint.bytes[..]), ("sha-256", &[0xab, 0x0c][..]));
     assert_eq!(transport.candidates[0].address, None);
+    let sctp = transport.sctp.as_ref().unwrap();
+    assert_eq!((sctp.port, sctp.protocol.as_str()), (5000, SctpMap::CHANNELS));
+    assert_eq!(sctp.streams, Some(16));
     let mut again = Jingle::parse(&offer.to_element()).unwrap();
     again.contents[0].transport.as_mut().unwrap().candidates[0].address = None;
     assert_eq!(again, offer);
@@ -53,6 +58,9 @@ fn nonsense_is_refused() {
         ("id='96'", "id='200'"),
         ("AB:0c", "AB0c"),
         ("ssrc='1'", "ssrc='-1'"),
+        ("number='5000'", "number='70000'"),
+        ("number='5000'", ""),
+        ("protocol='webrtc-datachannel'", ""),
         ("initiator='juliet@capulet.example/balcony'", "initiator='@'"),
     ] {
         assert!(Jingle::parse(&element(&OFFER.replacen(from, to, 1))).is_err(), "{to}");

@@ -1,7 +1,5 @@
 //! Clients that speak with the focus as Movim does, or as those of `tigase:meet:0` do.
 
-use wello_wire::payload::jingle::Condition;
-
 use super::*;
 
 const MOVIM: &str = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' \

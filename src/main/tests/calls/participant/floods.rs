@@ -58,6 +58,7 @@ impl Participant {
                     password: None,
                     fingerprint: None,
                     candidates: (first..first + AT_ONCE).map(candidate).collect(),
+                    sctp: None,
                 }),
             });
             self.say(&jingle).await;

@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use wello_wire::payload::jingle::Condition;
-
 use super::dialects::start;
 use super::*;
 use crate::peer::{number_of, numbered};

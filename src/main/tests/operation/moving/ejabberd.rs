@@ -3,14 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::super::bosh::Client;
+use super::super::serve;
 use super::super::transfer::fetch;
+use super::super::wait::{wait_for_port, wait_until};
 use super::peer::{
-    ACCOUNTS, HOST, PASSWORD, Running, find_again, free_port, imported, live, ours, wait_for,
+    ACCOUNTS, HOST, PASSWORD, Running, find_again, free_port, http_address, imported, live, ours,
+    tell,
 };
 
 const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu";
 
 const CARD: &str = "<vCard xmlns='vcard-temp'/>";
+
+/// Romeo and Juliet by themselves; the nurse and both of them by the group.
+const CONTACTS: &str = "imported: 3 accounts, 6 contacts, ";
 
 struct Ejabberd {
     folder: tempfile::TempDir,
@@ -48,7 +55,9 @@ modules:
   mod_privacy: {{}}
   mod_private: {{}}
   mod_pubsub: {{plugins: [flat, pep]}}
+  mod_admin_extra: {{}}
   mod_roster: {{}}
+  mod_shared_roster: {{}}
   mod_vcard: {{}}
 {more}
 "#
@@ -86,15 +95,25 @@ modules:
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let running = Running(command.spawn().unwrap());
-        wait_for(self.http, &self.path("log"));
-        let begin = std::time::Instant::now();
-        while !self.path("ready").exists() {
-            let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
-            assert!(begin.elapsed().as_secs() < 60, "the accounts are not made: {}", log());
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        live(&format!("127.0.0.1:{}", self.http), &format!("conference.{HOST}"));
+        let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        wait_for_port(self.http, log);
+        let is_ready = || self.path("ready").exists();
+        wait_until(is_ready, || format!("the accounts are not made: {}", log()));
+        let address = format!("127.0.0.1:{}", self.http);
+        live(&address, &format!("conference.{HOST}"));
+        self.share_contacts();
         running
+    }
+
+    /// All are in a group of contacts who see each other.
+    fn share_contacts(&self) {
+        let group = "\"group\": \"house\"";
+        let about = "\"label\": \"House\", \"description\": \"\", \"display\": \"house\"";
+        self.command("srg_create", &format!("{{{group}, \"host\": {HOST:?}, {about}}}"));
+        for user in ACCOUNTS {
+            let place = format!("\"host\": {HOST:?}, \"grouphost\": {HOST:?}");
+            self.command("srg_user_add", &format!("{{\"user\": {user:?}, {group}, {place}}}"));
+        }
     }
 
     /// What `ejabberdctl` does.
@@ -104,6 +123,29 @@ modules:
         let done = fetch(&address, "POST", &format!("/api/{name}"), head, arguments);
         assert!(done.starts_with("HTTP/1.1 200"), "{done}");
     }
+}
+
+/// What the shared group has become, and a file in the docroot of mod_http_upload, in a folder that it calls after the
+/// SHA-1 of Romeo's address.
+fn find_shared(dir: &Path, from: &Path) {
+    let docroot = tempfile::tempdir().unwrap();
+    let slot = docroot.path().join("41eeebc93b38acea34611d9aa35d099932091620/Sl0t");
+    std::fs::create_dir_all(&slot).unwrap();
+    std::fs::write(slot.join("rose.txt"), "by any name").unwrap();
+    let (uploads, from) = (docroot.path().to_str().unwrap(), from.to_str().unwrap());
+    let printed = imported(dir, &["import", "ejabberd", from, "--uploads", uploads]);
+    assert!(printed.contains("1 files"), "{printed}");
+    let (server, _) = serve(dir);
+    let file = fetch(&http_address(dir), "GET", "/upload/Sl0t/rose.txt", "", "");
+    assert!(file.contains("text/plain") && file.ends_with("by any name"), "{file}");
+    let mut nurse = Client::open(dir, HOST);
+    assert!(nurse.scram("nurse", PASSWORD));
+    nurse.bind();
+    let roster = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
+    let roster = tell(&mut nurse, roster, &["romeo@xmpp.example", "juliet@xmpp.example"]);
+    assert_eq!(roster.matches("<group>House</group>").count(), 2, "{roster}");
+    assert_eq!(roster.matches("subscription='both'").count(), 2, "{roster}");
+    drop(server);
 }
 
 /// Twice, and the second time nothing comes.
@@ -128,8 +170,9 @@ fn ejabberd_with_mnesia_moves_in() {
     ejabberd.command("export_piefxis", &format!("{{\"dir\": {export:?}}}"));
     drop(running);
     let dir = ours();
-    moves_in(dir.path(), &dump, "imported: 3 accounts, 2 contacts, ");
+    moves_in(dir.path(), &dump, CONTACTS);
     find_again(dir.path(), CARD);
+    find_shared(dir.path(), &dump);
     // The export has less, but logs in the same.
     let dir = ours();
     moves_in(dir.path(), &export, "imported: 3 accounts, 2 contacts, ");
@@ -148,6 +191,8 @@ fn ejabberd_with_sqlite_moves_in() {
     let running = ejabberd.live();
     drop(running);
     let dir = ours();
-    moves_in(dir.path(), &ejabberd.path("ejabberd.sqlite"), "imported: 3 accounts, 2 contacts, ");
+    let database = ejabberd.path("ejabberd.sqlite");
+    moves_in(dir.path(), &database, CONTACTS);
     find_again(dir.path(), CARD);
+    find_shared(dir.path(), &database);
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use super::super::bosh::Client;
 use super::super::{folder, run, serve, text};
@@ -36,17 +35,6 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until somebody listens there.
-pub fn wait_for(port: u16, log: &Path) {
-    const PATIENCE: Duration = Duration::from_secs(120);
-    let begin = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        let log = || std::fs::read_to_string(log).unwrap_or_default();
-        assert!(begin.elapsed() < PATIENCE, "nobody listens on {port}: {}", log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 /// Logs in and comes online.
 pub fn online(address: &str, name: &str) -> Client {
     let mut client = login(address, name);
@@ -71,7 +59,7 @@ pub fn tell(client: &mut Client, stanza: &str, parts: &[&str]) -> String {
     client.until(&format!("{tag} xmlns='jabber:client'{rest}"), parts)
 }
 
-/// What everybody does at the other server, whose rooms are at `rooms`.
+/// What everybody does at the other server, whose rooms are at `rooms` and whose nodes at `pubsub.xmpp.example`.
 pub fn live(address: &str, rooms: &str) {
     let mut juliet = online(address, "juliet");
     let mut romeo = online(address, "romeo");
@@ -85,6 +73,7 @@ pub fn live(address: &str, rooms: &str) {
     let left = "<message to='nurse@xmpp.example' type='chat'><body>Anon, anon!</body></message>";
     tell(&mut romeo, left, &[]);
     meet(&mut romeo, rooms);
+    share(&mut romeo, &mut juliet);
 }
 
 fn befriend(romeo: &mut Client, juliet: &mut Client) {
@@ -161,6 +150,29 @@ fn meet(romeo: &mut Client, rooms: &str) {
     tell(romeo, &speak, &["More tea?"]);
 }
 
+/// Makes a node of a service, for which somebody else publishes.
+fn share(romeo: &mut Client, juliet: &mut Client) {
+    let create = "<iq type='set' id='s1' to='pubsub.xmpp.example'>\
+        <pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='news'/><configure>\
+        <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+        <value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+        <field var='pubsub#title'><value>What is new</value></field>\
+        <field var='pubsub#access_model'><value>whitelist</value></field></x></configure></pubsub></iq>";
+    tell(romeo, create, &["id='s1'", "type='result'"]);
+    let affiliate = "<iq type='set' id='s2' to='pubsub.xmpp.example'>\
+        <pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='news'>\
+        <affiliation jid='juliet@xmpp.example' affiliation='publisher'/></affiliations></pubsub></iq>";
+    tell(romeo, affiliate, &["id='s2'", "type='result'"]);
+    let subscribe = "<iq type='set' id='s3' to='pubsub.xmpp.example'>\
+        <pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+        <subscribe node='news' jid='juliet@xmpp.example'/></pubsub></iq>";
+    tell(juliet, subscribe, &["id='s3'", "type='result'"]);
+    let publish = "<iq type='set' id='s4' to='pubsub.xmpp.example'>\
+        <pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='news'><item id='first'>\
+        <thing xmlns='urn:example:thing'>a balcony</thing></item></publish></pubsub></iq>";
+    tell(juliet, publish, &["id='s4'", "type='result'"]);
+}
+
 /// A folder of ours that serves the host.
 pub fn ours() -> tempfile::TempDir {
     let dir = folder("sqlite:wello.db");
@@ -168,6 +180,13 @@ pub fn ours() -> tempfile::TempDir {
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(config, text.replace("[\"localhost\"]", &format!("[{HOST:?}]"))).unwrap();
     dir
+}
+
+/// Where a server of ours takes HTTP.
+pub fn http_address(dir: &Path) -> String {
+    let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
+    let line = config.lines().find(|line| line.starts_with("http = ")).unwrap();
+    line.split('"').nth(1).unwrap().to_owned()
 }
 
 /// What an import prints, which must have succeeded.
@@ -210,10 +229,29 @@ pub fn find_again(dir: &Path, card: &str) {
     assert!(nurse.scram("nurse", PASSWORD));
     nurse.bind();
     tell(&mut nurse, "<presence/>", &["Anon, anon!"]);
+    find_node(&mut romeo, &mut nurse);
     let mut juliet = Client::open(dir, HOST);
     assert!(juliet.scram("juliet", PASSWORD));
     juliet.bind();
     let enter = enter.replace("milk first", "sugar first");
     tell(&mut juliet, &enter, &["not-authorized"]);
     drop(server);
+}
+
+/// The node of the service is his, open to those on its list alone, and has what was published.
+fn find_node(romeo: &mut Client, nurse: &mut Client) {
+    let owned = |what: &str| {
+        format!(
+            "<iq type='get' id='g' to='pubsub.xmpp.example'>\
+             <pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><{what} node='news'/></pubsub></iq>"
+        )
+    };
+    tell(romeo, &owned("configure"), &["What is new", "<value>whitelist</value>"]);
+    let affiliations = tell(romeo, &owned("affiliations"), &["romeo@xmpp.example", "'publisher'"]);
+    assert!(affiliations.contains("'owner'"), "{affiliations}");
+    tell(romeo, &owned("subscriptions"), &["juliet@xmpp.example", "subscription='subscribed'"]);
+    let items = "<iq type='get' id='i' to='pubsub.xmpp.example'>\
+        <pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='news'/></pubsub></iq>";
+    tell(romeo, items, &["id='first'", "a balcony"]);
+    tell(nurse, items, &["id='i'", "type='error'"]);
 }

@@ -25,13 +25,15 @@ const PROSODY: [&str; 6] = [
 ];
 
 /// Of ejabberd's `pg.new.sql`, those that hold something here; the others are empty.
-const EJABBERD: [&str; 20] = [
+const EJABBERD: [&str; 23] = [
     "CREATE TABLE users (username text, server_host text, password text, serverkey text, salt text,
         iterationcount integer)",
     "CREATE TABLE last (username text, server_host text, seconds text, state text)",
     "CREATE TABLE rosterusers (username text, server_host text, jid text, nick text, subscription character(1),
         ask character(1), askmessage text)",
     "CREATE TABLE rostergroups (username text, server_host text, jid text, grp text)",
+    "CREATE TABLE sr_group (name text, server_host text, opts text)",
+    "CREATE TABLE sr_user (jid text, server_host text, grp text)",
     "CREATE TABLE vcard (username text, server_host text, vcard text)",
     "CREATE TABLE private_storage (username text, server_host text, data text)",
     "CREATE TABLE archive_prefs (username text, server_host text, def text, always text, never text)",
@@ -43,7 +45,9 @@ const EJABBERD: [&str; 20] = [
     r#"CREATE TABLE archive (username text, server_host text, "timestamp" BIGINT, xml text, nick text, id BIGSERIAL)"#,
     "CREATE TABLE pubsub_node (host text, node text, nodeid BIGSERIAL)",
     "CREATE TABLE pubsub_node_option (nodeid bigint, name text, val text)",
-    "CREATE TABLE pubsub_item (nodeid bigint, itemid text, modification varchar(32), payload text)",
+    "CREATE TABLE pubsub_item (nodeid bigint, itemid text, publisher text, modification varchar(32),
+        payload text)",
+    "CREATE TABLE pubsub_state (nodeid bigint, jid text, affiliation character(1), subscriptions text)",
     "CREATE TABLE muc_room (name text, host text, opts text)",
     "INSERT INTO users VALUES ('a', 'localhost', 'long enough 1', '', '', 0)",
     "INSERT INTO rosterusers VALUES ('a', 'localhost', 'b@localhost', 'B', 'B', 'N', ''),

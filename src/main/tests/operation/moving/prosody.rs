@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 
 use super::super::serve;
 use super::super::transfer::fetch;
+use super::super::wait::wait_for_port;
 use super::peer::{
-    ACCOUNTS, HOST, PASSWORD, Running, find_again, free_port, imported, live, online, ours, tell,
-    wait_for,
+    ACCOUNTS, HOST, PASSWORD, Running, find_again, free_port, http_address, imported, live, online,
+    ours, tell,
 };
 
 /// mod_vcard_legacy turns old vCards into new ones.
@@ -46,6 +47,8 @@ Component "rooms.{HOST}" "muc"
 modules_enabled = {{ "muc_mam" }}
 muc_room_locking = false
 restrict_room_creation = false
+Component "pubsub.{HOST}" "pubsub"
+admins = {{ "romeo@{HOST}" }}
 Component "upload.{HOST}" "http_file_share"
 http_host = "localhost"
 http_external_url = "http://localhost:{http}/"
@@ -75,7 +78,8 @@ http_external_url = "http://localhost:{http}/"
             assert!(register.args(["register", name, HOST, PASSWORD]).status().unwrap().success());
         }
         let running = Running(self.command("prosody").arg("-F").spawn().unwrap());
-        wait_for(self.http, &self.folder.path().join("log"));
+        let log = self.folder.path().join("log");
+        wait_for_port(self.http, || std::fs::read_to_string(&log).unwrap_or_default());
         let address = format!("127.0.0.1:{}", self.http);
         live(&address, &format!("rooms.{HOST}"));
         let slot = upload(&address);
@@ -124,15 +128,10 @@ fn moves_in(from: &Path, slot: &str) {
     assert!(!line.contains(|digit: char| ('1'..='9').contains(&digit)), "{again}");
     find_again(dir.path(), CARD);
     let (server, _) = serve(dir.path());
-    let file = fetch(&address(dir.path()), "GET", &format!("/upload/{slot}/a%20rose.txt"), "", "");
+    let file =
+        fetch(&http_address(dir.path()), "GET", &format!("/upload/{slot}/a%20rose.txt"), "", "");
     assert!(file.ends_with("by any name"), "{file}");
     drop(server);
-}
-
-fn address(dir: &Path) -> String {
-    let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
-    let line = config.lines().find(|line| line.starts_with("http = ")).unwrap();
-    line.split('"').nth(1).unwrap().to_owned()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::super::bosh::Client;
 use super::super::transfer::fetch;
 use super::super::{folder, run, serve, text};
 use super::database;
-use super::peer::{imported, tell};
+use super::peer::{http_address, imported, tell};
 
 /// An account and a room with all that XEP-0227 has no words for.
 const FILE: &str = "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'>\
@@ -31,9 +31,20 @@ const FILE: &str = "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'>\
     <archive xmlns='urn:xmpp:pie:0#mam'><result xmlns='urn:xmpp:mam:2' id='y'><forwarded xmlns='urn:xmpp:forward:0'>\
     <delay xmlns='urn:xmpp:delay' stamp='2023-01-01T00:00:00Z'/><message xmlns='jabber:client' \
     from='tea@chat.localhost/A' type='groupchat'><body>More tea?</body></message></forwarded></result></archive></room>\
+    <nodes xmlns='urn:wello:pie:0' jid='nodes.localhost'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>\
+    <configure node='news'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+    <value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+    <field var='pubsub#title'><value>What is new</value></field>\
+    <field var='pubsub#access_model'><value>whitelist</value></field>\
+    <field var='pubsub#creator'><value>b@localhost</value></field>\
+    <field var='pubsub#creation_date'><value>2022-01-01T00:00:00Z</value></field></x></configure>\
+    <affiliations node='news'><affiliation jid='a@localhost' affiliation='owner'/></affiliations>\
+    <subscriptions node='news'><subscription jid='a@localhost' subscription='subscribed'/></subscriptions></pubsub>\
+    <pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='news'><item id='first' publisher='b@localhost'>\
+    <thing xmlns='urn:example:thing'/></item></items></pubsub></nodes>\
     </host></server-data>";
 
-const COUNTS: &str = "imported: 1 accounts, 0 contacts, 0 subscription requests, 0 documents, 0 items, \
+const COUNTS: &str = "imported: 1 accounts, 0 contacts, 0 subscription requests, 0 documents, 1 items, \
     0 blocked addresses, 2 archived messages, 0 offline messages, 1 rooms, 1 files, 1 archiving preferences, \
     0 invitations";
 
@@ -78,6 +89,9 @@ fn goes_round(second: &Path) {
     let file = from.join("all.xml");
     let printed = imported(second, &["import", "xep0227", file.to_str().unwrap()]);
     assert!(printed.contains(COUNTS) && !printed.contains("not imported"), "{printed}");
+    for kept in ["b@localhost</value>", "2022-01-01T00:00:00Z", "publisher='b@localhost'"] {
+        assert!(whole.contains(kept), "{kept} in {whole}");
+    }
     assert_eq!(exported(second), whole);
     assert_eq!(files(second), files(from));
     assert_eq!(files(second), [("t0ken".to_owned(), b"by any name".to_vec())]);
@@ -95,10 +109,10 @@ fn serves_it(dir: &Path) {
     tell(&mut client, enter, &["affiliation='owner'", "More tea?", "Two lumps"]);
     let prefs = "<iq type='get' id='p'><prefs xmlns='urn:xmpp:mam:2'/></iq>";
     tell(&mut client, prefs, &["default='never'"]);
-    let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
-    let line = config.lines().find(|line| line.starts_with("http = ")).unwrap();
-    let address = line.split('"').nth(1).unwrap();
-    let file = fetch(address, "GET", "/upload/t0ken/a%20b.txt", "", "");
+    let node = "<iq type='get' id='n' to='pubsub.localhost'>\
+        <pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='news'/></pubsub></iq>";
+    tell(&mut client, node, &["What is new", "<value>whitelist</value>"]);
+    let file = fetch(&http_address(dir), "GET", "/upload/t0ken/a%20b.txt", "", "");
     assert!(file.contains("text/plain") && file.ends_with("by any name"), "{file}");
     drop(server);
 }

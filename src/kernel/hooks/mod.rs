@@ -4,23 +4,30 @@
 //! Archive, Deliver, After. Within a stage, hooks run in the order of registration, which follows the
 //! modules' dependencies.
 
+mod guests;
+mod requests;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wello_store::{Ticket, Timestamp};
+use wello_store::Timestamp;
 use wello_wire::error::StanzaError;
-use wello_wire::jid::{BareJid, Jid};
-use wello_wire::payload::disco::{DiscoInfo, DiscoItem};
-use wello_wire::stanza::{Kind, Stanza, StoredCopy};
+use wello_wire::jid::BareJid;
+use wello_wire::payload::disco::DiscoInfo;
+use wello_wire::stanza::{Stanza, StoredCopy};
 use wello_wire::xml::Element;
 
 use crate::Kernel;
-use crate::accounts::GuestGrant;
 use crate::config::Component;
 use crate::passage::Passage;
 use crate::sessions::Session;
+
+pub use guests::{GuestDoor, GuestLink, GuestLinkWish, NewGuestLink, Reception};
+pub use requests::{
+    DiscoQuery, Discovery, IqAnswer, IqHandler, IqRequest, IqScope, Request, Service,
+};
 
 /// What a hook decides about a stanza.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,226 +271,6 @@ pub trait BeforeLogin: Send + Sync {
 pub trait StreamFeatures: Send + Sync {
     /// Asked when the server begins to serve the host.
     async fn features(&self, kernel: &Arc<Kernel>, host: &BareJid) -> Vec<Element>;
-}
-
-/// Which addresses an IQ handler answers for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum IqScope {
-    /// The bare address of a local account.
-    Account,
-    /// A domain served here.
-    Host,
-    /// The domain of a [`Service`]: what all services answer alike.
-    Service,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    Get,
-    Set,
-}
-
-/// An IQ that asks for something.
-pub struct IqRequest<'a> {
-    pub stanza: &'a Stanza,
-    pub request: Request,
-    pub payload: &'a Element,
-    pub from: &'a Jid,
-    /// Whom it asks: the bare JID of an account, a domain or the domain of a service.
-    pub to: BareJid,
-    /// The session it came from, when that is one of ours.
-    pub session: Option<&'a Arc<Session>>,
-}
-
-impl IqRequest<'_> {
-    /// The account's own client asks its own account, or somebody who may speak for the account does.
-    pub fn is_own(&self) -> bool {
-        match self.session {
-            Some(session) => session.jid.bare_str() == self.to.as_str(),
-            // Nobody from elsewhere has an address of ours.
-            None => self.from.as_str() == self.to.as_str(),
-        }
-    }
-
-    /// The session, for what only the account's own clients may do.
-    pub fn own_session(&self) -> Result<&Arc<Session>, StanzaError> {
-        match self.session {
-            Some(session) if self.is_own() => Ok(session),
-            _ => Err(StanzaError::forbidden("only for the account's own clients")),
-        }
-    }
-
-    /// Refuses the other of get and set.
-    pub fn expect(&self, request: Request) -> Result<(), StanzaError> {
-        if self.request == request {
-            Ok(())
-        } else {
-            Err(StanzaError::bad_request("wrong IQ type for this payload"))
-        }
-    }
-}
-
-/// The answer to an IQ.
-#[derive(Debug)]
-pub enum IqAnswer {
-    /// A result, with its payload if any.
-    Result(Option<Element>),
-    /// The handler sends the answer itself.
-    Later,
-}
-
-impl From<Element> for IqAnswer {
-    fn from(payload: Element) -> IqAnswer {
-        IqAnswer::Result(Some(payload))
-    }
-}
-
-#[async_trait]
-pub trait IqHandler: Send + Sync {
-    async fn handle(
-        &self,
-        kernel: &Arc<Kernel>,
-        request: IqRequest<'_>,
-    ) -> Result<IqAnswer, StanzaError>;
-}
-
-/// What service discovery tells about an address (XEP-0030), gathered from all modules.
-#[async_trait]
-pub trait Discovery: Send + Sync {
-    /// Adds to the disco#info of the address itself.
-    async fn info(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery, _info: &mut DiscoInfo) {}
-
-    /// Answers for a node that is this module's.
-    async fn node(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery) -> Option<DiscoInfo> {
-        None
-    }
-
-    /// Adds to disco#items; `Some` also when the node is this module's and empty.
-    async fn items(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery) -> Option<Vec<DiscoItem>> {
-        None
-    }
-}
-
-/// Who asks what about whom.
-pub struct DiscoQuery {
-    pub scope: IqScope,
-    pub to: BareJid,
-    pub from: Jid,
-    pub node: Option<String>,
-}
-
-/// A part of the server with a domain of its own below a host, such as `conference.example.org`.
-#[async_trait]
-pub trait Service: Send + Sync {
-    /// The identities, features and forms of its domain. What all services have is added.
-    async fn info(&self, kernel: &Arc<Kernel>, domain: &BareJid) -> DiscoInfo;
-
-    /// The disco#items of its domain.
-    async fn items(&self, _kernel: &Arc<Kernel>, _query: &DiscoQuery) -> Vec<DiscoItem> {
-        Vec::new()
-    }
-
-    /// Answers a request to its domain that no handler of [`IqScope::Service`] takes.
-    async fn answer(
-        &self,
-        _kernel: &Arc<Kernel>,
-        _request: IqRequest<'_>,
-    ) -> Result<IqAnswer, StanzaError> {
-        Err(StanzaError::service_unavailable(""))
-    }
-
-    /// Takes whatever else is sent to its domain, and all that is sent to addresses below. The stanza has passed the
-    /// guards; an IQ is well-formed (RFC 6120, section 8.2.3). Requests are answered by [`Kernel::answer`].
-    ///
-    /// The ticket tells when what had to be stored is safe, as in [`Kernel::handle_client`].
-    async fn handle(
-        &self,
-        kernel: &Arc<Kernel>,
-        stanza: Stanza,
-        session: Option<&Arc<Session>>,
-    ) -> Option<Ticket> {
-        if stanza.kind != Kind::Presence {
-            kernel.refuse(session, &stanza, &StanzaError::service_unavailable("")).await;
-        }
-        None
-    }
-
-    /// The server goes down: the last chance to tell sessions, which their clients may resume.
-    async fn shut_down(&self, _kernel: &Arc<Kernel>) {}
-}
-
-/// A link by which people without an account get into a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GuestLink {
-    /// Names it to those who may take it back.
-    pub id: String,
-    /// Who made it.
-    pub by: String,
-    pub expires: Timestamp,
-    /// Who comes by it counts as a member of the room.
-    pub member: bool,
-}
-
-/// What somebody wants of a link.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GuestLinkWish {
-    pub hours: Option<u32>,
-    pub member: bool,
-}
-
-/// A link that was made just now: later nobody is told its token.
-#[derive(Clone, Debug)]
-pub struct NewGuestLink {
-    pub link: GuestLink,
-    /// The page that it leads to.
-    pub url: String,
-}
-
-/// Rooms, for people without an account.
-#[async_trait]
-pub trait GuestDoor: Send + Sync {
-    async fn make_link(
-        &self,
-        kernel: &Arc<Kernel>,
-        by: &Jid,
-        room: &BareJid,
-        wish: GuestLinkWish,
-    ) -> Result<NewGuestLink, StanzaError>;
-
-    /// The links that hold, for those who may make some.
-    async fn links(
-        &self,
-        kernel: &Arc<Kernel>,
-        who: &Jid,
-        room: &BareJid,
-    ) -> Result<Vec<GuestLink>, StanzaError>;
-
-    /// Takes a link back, and puts out who came by it.
-    async fn revoke_link(
-        &self,
-        kernel: &Arc<Kernel>,
-        who: &Jid,
-        room: &BareJid,
-        id: &str,
-    ) -> Result<(), StanzaError>;
-
-    /// Makes whoever has the token of a link a guest of the room.
-    async fn receive(
-        &self,
-        kernel: &Arc<Kernel>,
-        room: &BareJid,
-        token: &str,
-        address: IpAddr,
-    ) -> Result<Reception, StanzaError>;
-}
-
-/// What a new guest has to know.
-#[derive(Clone, Debug)]
-pub struct Reception {
-    pub grant: GuestGrant,
-    /// What the room is called.
-    pub name: String,
-    pub focus: Option<BareJid>,
 }
 
 /// Whoever answers for addresses that are not of this server.
