@@ -6,6 +6,7 @@ pub mod api;
 mod choice;
 mod demux;
 mod engine;
+pub mod estimator;
 mod ids;
 mod leg;
 mod meter;
