@@ -7,6 +7,7 @@ mod choice;
 mod demux;
 pub mod egress;
 mod engine;
+pub mod estimator;
 mod ids;
 mod leg;
 mod meter;

@@ -1,0 +1,65 @@
+//! How much arrives.
+
+/// Slots of so many microseconds each, together about a second.
+const SLOT: i64 = 16_000;
+const SLOTS: usize = 64;
+/// How many of them make up what has arrived just now.
+const LATELY: usize = 20;
+
+/// Octets by the time of their arrival.
+pub struct Carried {
+    slots: [u32; SLOTS],
+    /// The newest arrival, and the first of all.
+    newest: Option<i64>,
+    first: i64,
+}
+
+impl Default for Carried {
+    fn default() -> Carried {
+        Carried { slots: [0; SLOTS], newest: None, first: 0 }
+    }
+}
+
+impl Carried {
+    pub fn add(&mut self, octets: u16, arrival: i64) {
+        let newest = *self.newest.get_or_insert_with(|| {
+            self.first = arrival;
+            arrival
+        });
+        let (slot, last) = (arrival.div_euclid(SLOT), newest.div_euclid(SLOT));
+        if slot + (SLOTS as i64) <= last {
+            return;
+        }
+        for passed in (last + 1..=slot).rev().take(SLOTS) {
+            self.slots[place(passed)] = 0;
+        }
+        self.newest = Some(newest.max(arrival));
+        let octet = &mut self.slots[place(slot)];
+        *octet = octet.saturating_add(u32::from(octets));
+    }
+
+    /// Bit/s of the last second.
+    pub fn long(&self) -> f64 {
+        self.rate(SLOTS)
+    }
+
+    /// Bit/s of the last third of a second.
+    pub fn lately(&self) -> f64 {
+        self.rate(LATELY)
+    }
+
+    fn rate(&self, slots: usize) -> f64 {
+        let Some(newest) = self.newest else { return 0.0 };
+        let last = newest.div_euclid(SLOT);
+        let begins = (last + 1 - slots as i64) * SLOT;
+        let octets: u64 =
+            (0..slots as i64).map(|back| u64::from(self.slots[place(last - back)])).sum();
+        // The first of all took no time.
+        let elapsed = (newest - begins.max(self.first)).max(SLOT * LATELY as i64 / 2);
+        octets as f64 * 8e6 / elapsed as f64
+    }
+}
+
+fn place(slot: i64) -> usize {
+    slot.rem_euclid(SLOTS as i64) as usize
+}

@@ -1,0 +1,59 @@
+//! How long packets wait beyond what the way takes at least. A queue that was full before anybody could
+//! see it grow shows no trend.
+
+/// The least delay is that of this time, or twice of it: clocks drift, ways change. Microseconds.
+const PERIOD: i64 = 10_000_000;
+/// A wait so long, for so long, is too much. Microseconds.
+const LONG: i64 = 80_000;
+const PATIENCE: i64 = 150_000;
+/// A wait so short is none. Microseconds.
+const SHORT: i64 = 30_000;
+/// After so many decreases that did not shorten it, the queue is not ours.
+const MOST_CUTS: u32 = 4;
+
+#[derive(Default)]
+pub struct Queue {
+    began: i64,
+    /// The least delay of this period and of the one before.
+    least: Option<i64>,
+    before: Option<i64>,
+    /// Since when it has been long.
+    since: Option<i64>,
+    cuts: u32,
+    waits: i64,
+}
+
+impl Queue {
+    /// A delay, which is going down or not. Whether there has been a queue for long.
+    pub fn add(&mut self, delay: i64, falls: bool, sent: i64) -> bool {
+        if sent >= self.began.saturating_add(PERIOD) {
+            (self.before, self.least, self.began) = (self.least, None, sent);
+        }
+        let least = self.least.map_or(delay, |least| least.min(delay));
+        self.least = Some(least);
+        let base = self.before.map_or(least, |before| before.min(least));
+        self.waits = delay - base;
+        if self.waits < LONG {
+            self.cuts = 0;
+        }
+        if self.waits < LONG || falls {
+            self.since = None;
+            return false;
+        }
+        sent >= self.since.get_or_insert(sent).saturating_add(PATIENCE)
+    }
+
+    pub fn is_short(&self) -> bool {
+        self.waits < SHORT
+    }
+
+    /// The estimate has been lowered.
+    pub fn cut(&mut self) {
+        if self.since.take().is_some() {
+            self.cuts += 1;
+        }
+        if self.cuts >= MOST_CUTS {
+            *self = Queue::default();
+        }
+    }
+}

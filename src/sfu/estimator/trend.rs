@@ -1,0 +1,146 @@
+//! Whether packets wait longer and longer (draft-ietf-rmcat-gcc-02, sections 5.3 and 5.4), by the slope
+//! of their delays instead of a Kalman filter.
+
+use std::collections::VecDeque;
+
+use super::arrival::Group;
+
+/// The groups of so many milliseconds are looked at, so many at most; with fewer than the least there
+/// is no slope.
+const WINDOW: f64 = 500.0;
+const MOST: usize = 50;
+const LEAST: usize = 3;
+/// Delays are smoothed over this time, in milliseconds.
+const SMOOTHING: f64 = 50.0;
+/// What is compared with the threshold: this share of the rise within the window. The less time is
+/// looked at, the less a slope says.
+const GAIN: f64 = 0.5;
+/// The threshold in milliseconds, and how it follows the slopes that are there, so that a stream beside
+/// others which fill the queue is not starved (section 5.4).
+const FIRST_THRESHOLD: f64 = 12.5;
+const THRESHOLDS: std::ops::RangeInclusive<f64> = 6.0..=600.0;
+const RISES: f64 = 0.01;
+const FALLS: f64 = 0.000_18;
+/// A slope so much above the threshold is a sudden change, which it does not follow.
+const SUDDEN: f64 = 15.0;
+/// A group stands for so many milliseconds at the most.
+const LONGEST: f64 = 100.0;
+/// How long it has to be too much, in milliseconds.
+const PATIENCE: f64 = 10.0;
+
+/// What the path is: used less than before, used as before, used too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    Normal,
+    Under,
+    Over,
+}
+
+pub struct Trend {
+    /// When groups arrived and their smoothed delays, in milliseconds.
+    points: VecDeque<(f64, f64)>,
+    last: Option<Group>,
+    smoothed: f64,
+    before: f64,
+    threshold: f64,
+    /// How long it has been too much, if it is.
+    over: Option<f64>,
+}
+
+impl Default for Trend {
+    fn default() -> Trend {
+        Trend {
+            points: VecDeque::with_capacity(MOST),
+            last: None,
+            smoothed: 0.0,
+            before: 0.0,
+            threshold: FIRST_THRESHOLD,
+            over: None,
+        }
+    }
+}
+
+impl Trend {
+    /// The delays are no longer comparable; the threshold stays.
+    pub fn forget(&mut self) {
+        self.points.clear();
+        (self.last, self.over, self.before) = (None, None, 0.0);
+    }
+
+    pub fn add(&mut self, group: &Group) -> Usage {
+        let delay = milliseconds(group.delay);
+        let Some(last) = self.last.replace(*group) else {
+            self.smoothed = delay;
+            return Usage::Normal;
+        };
+        let elapsed = milliseconds(group.sent.saturating_sub(last.sent)).clamp(0.0, LONGEST);
+        self.smoothed += (1.0 - (-elapsed / SMOOTHING).exp()) * (delay - self.smoothed);
+        self.put(milliseconds(group.arrival));
+        let trend = self.rise() * GAIN;
+        let usage = self.judge(trend, elapsed, group.delay >= last.delay);
+        self.follow(trend, elapsed);
+        self.before = trend;
+        usage
+    }
+
+    fn put(&mut self, arrival: f64) {
+        let is_old = |(first, _): &(f64, f64)| arrival - first > WINDOW;
+        while self.points.len() == MOST || self.points.front().is_some_and(is_old) {
+            self.points.pop_front();
+        }
+        self.points.push_back((arrival, self.smoothed));
+    }
+
+    /// In milliseconds from the first point to the last, along the line with the least squares.
+    fn rise(&self) -> f64 {
+        let (Some((first, _)), Some((last, _))) = (self.points.front(), self.points.back()) else {
+            return 0.0;
+        };
+        let count = self.points.len() as f64;
+        let sum = |of: fn(&(f64, f64)) -> f64| self.points.iter().map(of).sum::<f64>();
+        let (mean_x, mean_y) = (sum(|point| point.0) / count, sum(|point| point.1) / count);
+        let mut squares = (0.0, 0.0);
+        for (x, y) in &self.points {
+            squares.0 += (x - mean_x) * (y - mean_y);
+            squares.1 += (x - mean_x) * (x - mean_x);
+        }
+        match self.points.len() >= LEAST && squares.1 > 0.0 {
+            true => squares.0 / squares.1 * (last - first),
+            false => 0.0,
+        }
+    }
+
+    /// A single burst leaves a queue that gets shorter: then it is not too much.
+    fn judge(&mut self, trend: f64, elapsed: f64, waits_longer: bool) -> Usage {
+        if trend <= self.threshold {
+            self.over = None;
+            let falls = trend < -self.threshold.min(FIRST_THRESHOLD);
+            return if falls { Usage::Under } else { Usage::Normal };
+        }
+        let over = self.over.map_or(elapsed / 2.0, |over| over + elapsed);
+        let is_second = self.over.replace(over).is_some();
+        match is_second && over > PATIENCE && trend >= self.before && waits_longer {
+            true => Usage::Over,
+            false => Usage::Normal,
+        }
+    }
+
+    fn follow(&mut self, trend: f64, elapsed: f64) {
+        let above = trend.abs() - self.threshold;
+        if above > SUDDEN {
+            return;
+        }
+        // A queue that gets shorter is our doing.
+        let gain = match above {
+            above if above < 0.0 => FALLS,
+            _ if trend < 0.0 => return,
+            _ => RISES,
+        };
+        let threshold = self.threshold + gain * above * elapsed;
+        self.threshold = threshold.clamp(*THRESHOLDS.start(), *THRESHOLDS.end());
+    }
+}
+
+fn milliseconds(micros: i64) -> f64 {
+    micros as f64 / 1000.0
+}
