@@ -5,6 +5,7 @@ mod allowance;
 pub mod api;
 mod choice;
 mod demux;
+pub mod egress;
 mod engine;
 mod ids;
 mod leg;

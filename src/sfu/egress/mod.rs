@@ -1,0 +1,3 @@
+//! What leaves for receivers without passing through str0m, and what they say of it.
+
+pub mod srtp;
