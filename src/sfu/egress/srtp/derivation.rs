@@ -73,7 +73,7 @@ impl Master<'_> {
     /// A key stream under the label, derived once for all packets (RFC 3711, section 4.3.3; RFC
     /// 6188, section 3, for keys of 256 bits).
     pub fn derive<const N: usize>(&self, label: u8) -> [u8; N] {
-        // A salt that is shorter is followed by zeros (RFC 7714, section 11).
+        // A salt that is shorter is followed by zeros (RFC 7714, section 11, erratum 4938).
         let salt = number(self.salt) << (8 * SALT.saturating_sub(self.salt.len()));
         let start = (u128::from(label) << 48 ^ salt) << 16;
         let mut derived = [0; N];
