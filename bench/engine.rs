@@ -239,7 +239,9 @@ impl World {
         self.wire.clear();
         for outgoing in left {
             let Some(client) = self.clients.get_mut(&outgoing.destination) else { continue };
-            client.rtc.receive(&datagram(&outgoing), self.now)?;
+            for arrived in datagrams(&outgoing) {
+                client.rtc.receive(&arrived, self.now)?;
+            }
             client.drain(&mut self.wire)?;
         }
         Ok(())
@@ -253,8 +255,8 @@ fn counted(engine: &mut Engine, wire: &[Outgoing], now: Instant) -> Vec<Outgoing
 }
 
 fn serve(engine: &mut Engine, wire: &[Outgoing], now: Instant) -> Vec<Outgoing> {
-    for arrived in wire {
-        engine.handle_datagram(&datagram(arrived), now);
+    for arrived in wire.iter().flat_map(datagrams) {
+        engine.handle_datagram(&arrived, now);
     }
     engine.handle_timeout(now);
     std::iter::from_fn(|| engine.poll_outgoing(now)).collect()
@@ -332,11 +334,8 @@ fn output_spec(track: TrackId) -> Result<OutputSpec> {
     })
 }
 
-fn datagram(outgoing: &Outgoing) -> Datagram<'_> {
-    Datagram {
-        transport: Transport::Udp,
-        source: outgoing.source,
-        destination: outgoing.destination,
-        contents: &outgoing.contents,
-    }
+fn datagrams(outgoing: &Outgoing) -> impl Iterator<Item = Datagram<'_>> {
+    let Outgoing { source, destination, .. } = *outgoing;
+    let transport = Transport::Udp;
+    outgoing.datagrams().map(move |contents| Datagram { transport, source, destination, contents })
 }

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use wello_sfu::{
-    Identity, Outgoing, WebRtc,
+    Identity, WebRtc,
     api::LegSpec,
     peer::{Datagram, Marks, Packet, Peer as _, Polled, Sending, Transport},
 };
@@ -160,10 +160,10 @@ impl Endpoint {
                 Polled::Until(until) => {
                     return Ok(Instant::from_std(until).min(Instant::now() + LONG));
                 }
-                Polled::Send(Outgoing {
-                    transport: Transport::Udp, destination, contents, ..
-                }) => {
-                    self.socket.send_to(&contents, destination).await?;
+                Polled::Send(outgoing) if outgoing.transport == Transport::Udp => {
+                    for datagram in outgoing.datagrams() {
+                        self.socket.send_to(datagram, outgoing.destination).await?;
+                    }
                 }
                 Polled::Connected => {
                     self.traffic.connected.set(self.traffic.connected.get() + 1);

@@ -26,7 +26,6 @@ pub enum Kind<'a> {
 }
 
 const STUN_HEADER: usize = 20;
-const RTP_HEADER: usize = 12;
 const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
 const USERNAME: u16 = 0x0006;
@@ -62,12 +61,9 @@ fn stun(datagram: &[u8]) -> Option<Kind<'_>> {
     }
 }
 
-/// The source of a media packet (RFC 3550, section 5.1); reports, which look like it, have other
-/// types (RFC 5761, section 4).
-pub fn source(datagram: &[u8]) -> Option<u32> {
-    let (head, source) = datagram.get(..RTP_HEADER)?.split_last_chunk::<4>()?;
-    let is_media = matches!(head[0], 128..=191) && !matches!(head[1], 192..=223);
-    is_media.then(|| u32::from_be_bytes(*source))
+/// Whether it is SRTCP, which looks like SRTP but for its types (RFC 5761, section 4).
+pub fn is_report(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, 192..=223, ..])
 }
 
 /// Where the legs are.
@@ -164,14 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn media_packets_have_a_source() {
-        let mut packet = [128, 96, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 9];
-        assert_eq!(source(&packet), Some(0x0102));
-        assert_eq!(source(&packet[..11]), None);
-        // A sender report, and a connectivity check.
-        packet[1] = 200;
-        assert_eq!(source(&packet), None);
-        assert_eq!(source(&check("ours:theirs")), None);
+    fn reports_are_told_from_media() {
+        assert!(is_report(&[128, 200, 0, 6]) && is_report(&[129, 205]));
+        assert!(!is_report(&[128, 96, 0, 1]) && !is_report(&[128, 224]) && !is_report(&[22, 200]));
+        assert!(!is_report(&[128]));
     }
 
     #[test]

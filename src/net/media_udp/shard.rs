@@ -11,7 +11,7 @@ use wello_kernel::Kernel;
 use wello_kernel::media::Question;
 use wello_sfu::api::{Command, Event};
 use wello_sfu::peer::{Datagram, Transport};
-use wello_sfu::{Engine, Outgoing, Totals};
+use wello_sfu::{Engine, Totals};
 
 use super::addresses;
 use super::moderation::{GATHERED, Moderation};
@@ -85,7 +85,7 @@ impl Shard {
             }
             self.take_datagrams(&mut socket, now);
             self.engine.handle_timeout(now);
-            let sent = self.send(&mut socket, &streams, now);
+            let sent = self.send(&socket, &streams, now);
             moderation.count(sent, now);
             self.record();
             self.tell();
@@ -128,17 +128,19 @@ impl Shard {
     }
 
     /// Sends what there is to be sent; says how many datagrams that were.
-    fn send(&mut self, socket: &mut Open, streams: &Streams, now: Instant) -> usize {
+    fn send(&mut self, socket: &Open, streams: &Streams, now: Instant) -> usize {
         let mut sent = 0;
         while let Some(outgoing) = self.engine.poll_outgoing(now) {
-            sent += 1;
-            let Outgoing { transport, destination, ref contents, .. } = outgoing;
-            match transport {
+            sent += outgoing.datagrams().len();
+            match outgoing.transport {
                 Transport::Udp => socket.send(&outgoing),
-                Transport::Tcp => streams.send(destination, contents),
+                Transport::Tcp => {
+                    for datagram in outgoing.datagrams() {
+                        streams.send(outgoing.destination, datagram);
+                    }
+                }
             }
         }
-        socket.finish();
         sent
     }
 

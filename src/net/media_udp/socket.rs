@@ -19,8 +19,6 @@ const MESSAGES: usize = 16;
 const MESSAGE: usize = 64 * 1024;
 /// Rounds of reading before others get their turn.
 const ROUNDS: usize = 8;
-/// Bytes sent with one call.
-const MAX_BURST: usize = 60 * 1024;
 
 /// Ports that are tried when any will do: one that is free for UDP may be taken for TCP.
 const ATTEMPTS: usize = 16;
@@ -56,13 +54,7 @@ impl MediaSocket {
     pub(super) fn open(self) -> io::Result<(Open, Listener)> {
         let state = UdpSocketState::new((&self.socket).into())?;
         let socket = UdpSocket::from_std(self.socket)?;
-        let open = Open {
-            socket,
-            state,
-            local: self.local,
-            buffers: vec![0; MESSAGES * MESSAGE],
-            burst: Burst::default(),
-        };
+        let open = Open { socket, state, local: self.local, buffers: vec![0; MESSAGES * MESSAGE] };
         Ok((open, self.listener))
     }
 }
@@ -86,19 +78,6 @@ pub(super) struct Open {
     state: UdpSocketState,
     local: SocketAddr,
     buffers: Vec<u8>,
-    burst: Burst,
-}
-
-/// Datagrams of one size to one address, which the system sends in one go.
-#[derive(Default)]
-struct Burst {
-    route: Option<(SocketAddr, SocketAddr)>,
-    /// All but the last one are this long.
-    size: usize,
-    count: usize,
-    contents: Vec<u8>,
-    /// Nothing more fits: the last one was shorter.
-    closed: bool,
 }
 
 impl Open {
@@ -129,32 +108,25 @@ impl Open {
         }
     }
 
-    /// Sends now or with those that follow; [`Open::finish`] sends what is left.
-    pub fn send(&mut self, outgoing: &Outgoing) {
-        let most = self.state.max_gso_segments();
-        if !self.burst.takes(outgoing, most) {
-            self.finish();
+    /// In as few calls as the system allows.
+    pub fn send(&self, outgoing: &Outgoing) {
+        let most = self.state.max_gso_segments().saturating_mul(outgoing.segment).max(1);
+        for contents in outgoing.contents.chunks(most) {
+            let transmit = Transmit {
+                destination: self.reachable(outgoing.destination),
+                ecn: None,
+                contents,
+                segment_size: (contents.len() > outgoing.segment).then_some(outgoing.segment),
+                src_ip: Some(outgoing.source.ip()),
+            };
+            // A full buffer of the system loses packets, as a full link does: the receiver asks again.
+            let sent = self.socket.try_io(Interest::WRITABLE, || {
+                self.state.try_send((&self.socket).into(), &transmit)
+            });
+            if let Err(error) = sent {
+                tracing::trace!(%error, "datagrams not sent");
+            }
         }
-        self.burst.put(outgoing);
-    }
-
-    pub fn finish(&mut self) {
-        let Some((source, destination)) = self.burst.route.take() else { return };
-        let transmit = Transmit {
-            destination: self.reachable(destination),
-            ecn: None,
-            contents: &self.burst.contents,
-            segment_size: (self.burst.count > 1).then_some(self.burst.size),
-            src_ip: Some(source.ip()),
-        };
-        // A full buffer of the system loses packets, as a full link does: the receiver asks again.
-        let sent = self
-            .socket
-            .try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit));
-        if let Err(error) = sent {
-            tracing::trace!(%error, "datagrams not sent");
-        }
-        self.burst.clear();
     }
 
     /// A socket for both families wants IPv4 addresses as IPv6.
@@ -185,63 +157,11 @@ fn read(
     count
 }
 
-impl Burst {
-    fn takes(&self, outgoing: &Outgoing, most: usize) -> bool {
-        let length = outgoing.contents.len();
-        self.route.is_none()
-            || (self.route == Some((outgoing.source, outgoing.destination))
-                && !self.closed
-                && length <= self.size
-                && self.count < most
-                && self.contents.len() + length <= MAX_BURST)
-    }
-
-    fn put(&mut self, outgoing: &Outgoing) {
-        if self.route.is_none() {
-            self.route = Some((outgoing.source, outgoing.destination));
-            self.size = outgoing.contents.len();
-        }
-        self.closed = outgoing.contents.len() < self.size;
-        self.count += 1;
-        self.contents.extend_from_slice(&outgoing.contents);
-    }
-
-    fn clear(&mut self) {
-        self.route = None;
-        self.count = 0;
-        self.closed = false;
-        self.contents.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use wello_sfu::peer::Transport;
 
     use super::*;
-
-    fn outgoing(port: u16, length: usize) -> Outgoing {
-        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Outgoing {
-            transport: Transport::Udp,
-            source: address(1),
-            destination: address(port),
-            contents: vec![0; length],
-        }
-    }
-
-    #[test]
-    fn a_burst_is_of_one_size_and_one_address() {
-        let mut burst = Burst::default();
-        burst.put(&outgoing(2, 100));
-        assert!(burst.takes(&outgoing(2, 100), 64) && burst.takes(&outgoing(2, 50), 64));
-        assert!(!burst.takes(&outgoing(2, 101), 64) && !burst.takes(&outgoing(3, 100), 64));
-        assert!(!burst.takes(&outgoing(2, 100), 1));
-        burst.put(&outgoing(2, 50));
-        assert!(!burst.takes(&outgoing(2, 50), 64));
-        burst.clear();
-        assert!(burst.takes(&outgoing(3, 7), 64));
-    }
 
     #[tokio::test]
     async fn datagrams_come_and_go_with_both_addresses() {
@@ -258,12 +178,13 @@ mod tests {
         }
         let there = client.local_addr().unwrap();
         assert_eq!(got, [(there, here, b"question".to_vec())]);
-        for contents in [&b"one"[..], b"two", b"3"] {
-            let contents = contents.to_vec();
-            let transport = Transport::Udp;
-            open.send(&Outgoing { transport, source: here, destination: there, contents });
-        }
-        open.finish();
+        open.send(&Outgoing {
+            transport: Transport::Udp,
+            source: here,
+            destination: there,
+            contents: b"onetwo3".to_vec(),
+            segment: 3,
+        });
         let mut buffer = [0; 100];
         for expected in [&b"one"[..], b"two", b"3"] {
             let (count, from) = client.recv_from(&mut buffer).await.unwrap();

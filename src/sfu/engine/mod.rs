@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::api::{ConferenceId, Data, Event, LegId, Media, TrackId, Why};
 use crate::demux::{Directory, Kind, kind};
@@ -64,10 +64,8 @@ pub struct Limits {
     pub last_speakers: usize,
 }
 
-/// Where the network is estimated, a leg sends one packet for each tick, and wants the next tick a
-/// microsecond later: its clock may be ahead by so much, and ticks in a row may be so many.
-const SOON: Duration = Duration::from_micros(500);
-const MAX_TICKS: usize = 500;
+/// A leg may want the next tick at once; so many in a row are enough.
+const MAX_TICKS: usize = 100;
 
 #[derive(Default)]
 struct Conference {
@@ -197,9 +195,9 @@ impl<P: Peer> Engine<P> {
         let mut ticks = 0;
         while let Some(leg) = self.legs.get_mut(&id) {
             match guarded(|| leg.peer.poll()) {
-                Ok(Polled::Until(until)) if until <= now + SOON && ticks < MAX_TICKS => {
+                Ok(Polled::Until(until)) if until <= now && ticks < MAX_TICKS => {
                     ticks += 1;
-                    if let Err(error) = guarded(|| leg.peer.tick(until.max(now))) {
+                    if let Err(error) = guarded(|| leg.peer.tick(now)) {
                         return self.fail(id, error);
                     }
                 }
@@ -293,9 +291,10 @@ impl<P: Peer> Engine<P> {
     /// Who speaks?
     fn listen(&mut self, packet: &Packet, now: Instant) {
         let Some(level) = packet.marks.level else { return };
-        let Some(track) = self.tracks.get(&packet.track).filter(|track| track.forwarded) else {
+        let Some(track) = self.tracks.get(&packet.track) else { return };
+        if !track.forwarded || track.media != Media::Audio {
             return;
-        };
+        }
         let Some(conference) = self.conferences.get_mut(&track.conference) else { return };
         conference.speakers.heard(packet.track, level, now);
         if let Some(speaker) = conference.speakers.decide(now) {

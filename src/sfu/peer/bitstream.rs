@@ -5,6 +5,11 @@ use str0m::rtp::Vp8Descriptor;
 
 use crate::api::Codec;
 
+/// What the payload descriptor of VP8 says to be there (RFC 7741, section 4.2): X, I and L.
+const VP8_EXTENDED: u8 = 0x80;
+const VP8_PICTURE: u8 = 0x80;
+const VP8_BASE_LAYER: u8 = 0x40;
+
 /// Whether a receiver can begin with this packet.
 pub fn begins(codec: Codec, payload: &[u8]) -> bool {
     match codec {
@@ -93,21 +98,40 @@ fn vp8(payload: &[u8]) -> Header {
     }
 }
 
+/// Appends a payload of VP8 whose picture has other numbers (RFC 7741, section 4.2). One that is not
+/// numbered stays as it is.
+pub fn renumber_vp8(payload: &[u8], numbers: Vp8Numbers, to: &mut Vec<u8>) {
+    let [first, extension, rest @ ..] = payload else { return to.extend_from_slice(payload) };
+    let is_numbered = first & VP8_EXTENDED != 0 && extension & VP8_PICTURE != 0;
+    let is_long = rest.first().is_some_and(|picture| picture & 0x80 != 0);
+    let picture = if is_long { 2 } else { 1 };
+    let Some(mut rest) = rest.get(picture..).filter(|_| is_numbered) else {
+        return to.extend_from_slice(payload);
+    };
+    to.extend([*first, *extension]);
+    // Fifteen bits, however many it had.
+    to.extend((numbers.picture | 0x8000).to_be_bytes());
+    if extension & VP8_BASE_LAYER != 0
+        && let Some((_, behind)) = rest.split_first()
+    {
+        to.push(numbers.base_layer);
+        rest = behind;
+    }
+    to.extend_from_slice(rest);
+}
+
 /// RFC 7741, section 4.2: `None` when there are no temporal layers.
 fn vp8_temporal(payload: &[u8]) -> Option<Temporal> {
-    const EXTENDED: u8 = 0x80;
-    const PICTURE: u8 = 0x80;
-    const BASE_LAYER: u8 = 0x40;
     const TEMPORAL: u8 = 0x20;
     let [first, extension, rest @ ..] = payload else { return None };
-    if first & EXTENDED == 0 || extension & TEMPORAL == 0 {
+    if first & VP8_EXTENDED == 0 || extension & TEMPORAL == 0 {
         return None;
     }
-    let picture = match (extension & PICTURE != 0).then(|| rest.first()) {
+    let picture = match (extension & VP8_PICTURE != 0).then(|| rest.first()) {
         None => 0,
         Some(long) => 1 + usize::from(long? & 0x80 != 0),
     };
-    let place = picture + usize::from(extension & BASE_LAYER != 0);
+    let place = picture + usize::from(extension & VP8_BASE_LAYER != 0);
     let layer = rest.get(place)?;
     Some(Temporal { id: layer >> 6, joins: layer & 0x20 != 0, opens: false })
 }
@@ -180,6 +204,25 @@ mod tests {
         assert_eq!(temporal(&[0x90, 0x20, 0x40, 1]), layer(1, false));
         assert_eq!(temporal(&[0x90, 0xc0, 0x01, 7, 1]), Temporal::default());
         assert_eq!(temporal(&[0x10, 0]), Temporal::default());
+    }
+
+    #[test]
+    fn pictures_of_vp8_get_other_numbers() {
+        let renumbered = |payload: &[u8]| {
+            let mut to = vec![7];
+            let numbers = Vp8Numbers { picture: 0x0102, base_layer: 9 };
+            renumber_vp8(payload, numbers, &mut to);
+            to.split_off(1)
+        };
+        // X; I, L, T; 15 bits of picture; base layer; TID.
+        let long = [0x90, 0xe0, 0x81, 0x03, 7, 0xa0, 1];
+        assert_eq!(renumbered(&long), [0x90, 0xe0, 0x81, 0x02, 9, 0xa0, 1]);
+        // 7 bits become 15.
+        assert_eq!(renumbered(&[0x90, 0x80, 0x03, 1]), [0x90, 0x80, 0x81, 0x02, 1]);
+        assert_eq!(renumbered(&[0x90, 0x20, 0x40, 1]), [0x90, 0x20, 0x40, 1], "not numbered");
+        for cut in 0..5 {
+            renumbered(&long[..cut]);
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats};
+use str0m::stats::{MediaIngressStats, PeerStats};
 
 use super::Report;
+use crate::api::Flow;
+use crate::egress::Egress;
 use crate::meter::rate;
 
 /// Of one leg. Those of its sources follow those of the peer: each round begins anew.
@@ -26,15 +28,15 @@ impl Gathered {
         self.told
     }
 
-    pub fn peer(&mut self, stats: &PeerStats) {
-        let now = Totals { at: stats.timestamp, received: stats.bytes_rx, sent: stats.bytes_tx };
+    pub fn peer(&mut self, stats: &PeerStats, egress: &Egress) {
+        let now = Totals { at: stats.timestamp, received: stats.bytes_rx, sent: egress.octets() };
         let checked = stats.selected_candidate_pair.as_ref();
+        let checked = checked.and_then(|pair| pair.current_round_trip_time);
         self.told = Report {
-            round_trip: checked.and_then(|pair| pair.current_round_trip_time).or(stats.rtt),
-            ..Report::default()
+            round_trip: checked.or(egress.round_trip()),
+            received: Flow { loss: stats.ingress_loss_fraction, ..Flow::default() },
+            sent: egress.flow(),
         };
-        self.told.received.loss = stats.ingress_loss_fraction;
-        self.told.sent.loss = stats.egress_loss_fraction;
         if let Some(before) = self.before.replace(now) {
             let elapsed = now.at.saturating_duration_since(before.at);
             self.told.received.bitrate = rate(now.received - before.received, elapsed);
@@ -47,14 +49,6 @@ impl Gathered {
         let received = &mut self.told.received;
         received.jitter = received.jitter.max(Some(ticks(stats.jitter, clock)));
         received.loss = greater(received.loss, stats.loss);
-    }
-
-    pub fn egress(&mut self, stats: &MediaEgressStats, clock: u32) {
-        let sent = &mut self.told.sent;
-        let jitter = stats.remote.as_ref().map(|remote| ticks(remote.jitter, clock));
-        sent.jitter = sent.jitter.max(jitter);
-        sent.loss = greater(sent.loss, stats.loss);
-        self.told.round_trip = self.told.round_trip.or(stats.rtt);
     }
 }
 

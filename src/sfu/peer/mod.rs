@@ -3,6 +3,7 @@
 pub mod bitstream;
 mod data;
 mod figures;
+mod keys;
 mod setup;
 pub mod webrtc;
 
@@ -55,7 +56,7 @@ pub trait Peer: Sized {
     /// Asks the sender for a picture that stands alone (RFC 4585, section 6.3.1).
     fn request_keyframe(&mut self, track: TrackId, layer: usize);
 
-    /// Sends at the next [`Peer::tick`].
+    /// Sends with the next [`Peer::poll`].
     fn write(&mut self, packet: Sending);
 
     /// How many bit/s would be sent if the network carried them: whether it does is tried out.
@@ -100,7 +101,7 @@ pub struct Datagram<'a> {
     pub contents: &'a [u8],
 }
 
-/// A datagram to be sent.
+/// Datagrams to be sent in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     pub transport: Transport,
@@ -108,6 +109,14 @@ pub struct Outgoing {
     pub source: SocketAddr,
     pub destination: SocketAddr,
     pub contents: Vec<u8>,
+    /// How long each of them is but the last one, which may be shorter.
+    pub segment: usize,
+}
+
+impl Outgoing {
+    pub fn datagrams(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.contents.chunks(self.segment.max(1))
+    }
 }
 
 #[derive(Debug)]

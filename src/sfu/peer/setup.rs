@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use str0m::RtcConfig;
-use str0m::bwe::Bitrate;
 use str0m::format::{Codec as StrCodec, FormatParams};
 use str0m::media::{Frequency, Pt};
 use str0m::rtp::{Extension, ExtensionMap};
@@ -12,11 +11,10 @@ use str0m::rtp::{Extension, ExtensionMap};
 use super::data::MAX_MESSAGE;
 use super::webrtc::{Identity, credentials};
 use crate::api::{Codec, LegSpec, Payload};
+use crate::egress::{AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC};
 
-/// What a network is believed to carry before anything is known of it.
-pub const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(1500);
-/// How often figures are gathered.
-const GATHER_EVERY: Duration = Duration::from_secs(2);
+/// How often figures are gathered, and with them the way that is agreed on, should it have changed.
+const GATHER_EVERY: Duration = Duration::from_secs(1);
 
 pub fn configure(identity: &Identity, spec: &LegSpec) -> RtcConfig {
     let mut extensions = ExtensionMap::empty();
@@ -33,7 +31,6 @@ pub fn configure(identity: &Identity, spec: &LegSpec) -> RtcConfig {
         .set_extension_map(extensions)
         .set_stats_interval(Some(GATHER_EVERY))
         .set_sctp_max_message_size(MAX_MESSAGE as u32)
-        .enable_bwe(is_estimated(spec).then_some(FIRST_ESTIMATE))
         .clear_codecs();
     for payload in &spec.payloads {
         add_payload(&mut config, payload);
@@ -41,8 +38,8 @@ pub fn configure(identity: &Identity, spec: &LegSpec) -> RtcConfig {
     config
 }
 
-/// Estimation doubles the cost of a packet. So it is for clients that only receive on a leg and that
-/// report on each packet, which the signalling agrees on where there are layers to choose from.
+/// Estimation has its cost. So it is for clients that only receive on a leg and that report on each
+/// packet, which the signalling agrees on where there are layers to choose from.
 pub fn is_estimated(spec: &LegSpec) -> bool {
     let reports = spec.extensions.iter().any(|(_, uri)| uri == TRANSPORT_CC);
     reports && spec.tracks.is_empty()
@@ -60,15 +57,6 @@ fn add_payload(config: &mut RtcConfig, payload: &Payload) {
     let (pt, rtx) = (Pt::from(payload.pt), payload.rtx.map(Pt::from));
     config.codec_config().add_config(pt, rtx, codec, clock, channels, FormatParams::default());
 }
-
-pub const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-pub const SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
-pub const TRANSPORT_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-pub const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
-pub const REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
-pub const ORIENTATION: &str = "urn:3gpp:video-orientation";
 
 fn extension(uri: &str) -> Option<Extension> {
     Some(match uri {

@@ -1,34 +1,34 @@
 //! Legs by str0m: RTP mode, set up without SDP. Only its neighbours in this folder know it too.
+//!
+//! It makes connections and takes what comes; what is sent is written by [`Egress`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use str0m::bwe::{Bitrate, BweKind};
 use str0m::channel::ChannelId;
 use str0m::config::{CryptoProvider, DtlsCert};
-use str0m::crypto::from_feature_flags;
 use str0m::media::{KeyframeRequestKind, MediaKind, Mid as StrMid, Rid as StrRid};
 use str0m::net::{Protocol, Receive, TcpType};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, VideoOrientation, Vp8Descriptor};
+use str0m::rtp::{RtpPacket, Ssrc};
+use str0m::stats::{CandidatePairStats, PeerStats};
 use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
 use super::data::{Channel, ChannelSpec, Channels, Message};
 use super::figures::Gathered;
-use super::setup::{FIRST_ESTIMATE, configure, is_estimated};
-use super::{
-    Datagram, Marks, Outgoing, Packet, Peer, PeerError, Polled, Report, Sending, Transport,
+use super::keys::{self, Handover};
+use super::setup::{configure, is_estimated};
+use super::{Datagram, Marks, Packet, Peer, PeerError, Polled, Report, Sending, Transport};
+use crate::api::{
+    Credentials, Fingerprint, LegSpec, Media, Mid, OutputSpec, Rid, TrackId, TrackSpec,
 };
-use crate::api::{Credentials, Fingerprint, LegSpec, Media, OutputSpec, Rid, TrackId, TrackSpec};
-use crate::demux;
+use crate::demux::{self, Kind};
+use crate::egress::{Egress, Path, WallClock, srtp};
 
-pub use super::setup::{AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC};
+pub use crate::egress::{
+    AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC,
+};
 
-/// Packets kept for retransmission: a second of good video.
-const KEPT_VIDEO: usize = 512;
-const KEPT_AUDIO: usize = 64;
-/// How long they may be asked for again.
-const KEPT_FOR: Duration = Duration::from_secs(2);
 /// Bit/s in whose multiples is told what would be sent.
 const ASPIRED_STEP: u64 = 250_000;
 
@@ -38,12 +38,13 @@ pub struct Identity {
     pub(super) certificate: DtlsCert,
     pub(super) crypto: Arc<CryptoProvider>,
     fingerprint: Fingerprint,
+    wall: WallClock,
 }
 
 impl Identity {
     /// `None` when no certificate can be made.
     pub fn generate(now: Instant) -> Option<Identity> {
-        let crypto = Arc::new(from_feature_flags());
+        let crypto = Arc::new(keys::crypto());
         let certificate = crypto.dtls_provider.generate_certificate()?;
         let config = RtcConfig::new()
             .set_crypto_provider(Arc::clone(&crypto))
@@ -51,32 +52,34 @@ impl Identity {
         let mut rtc = config.build(now);
         let own = rtc.direct_api().local_dtls_fingerprint().clone();
         let fingerprint = Fingerprint { hash: own.hash_func, bytes: own.bytes };
-        Some(Identity { certificate, crypto, fingerprint })
+        Some(Identity { certificate, crypto, fingerprint, wall: WallClock::start(now) })
     }
 
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    #[cfg(test)]
+    pub(crate) fn crypto(&self) -> Arc<CryptoProvider> {
+        Arc::clone(&self.crypto)
     }
 }
 
 /// A leg.
 pub struct WebRtc {
     rtc: Rtc,
+    crypto: Arc<CryptoProvider>,
+    keys: Handover,
+    egress: Egress,
     /// What the other side sends.
     tracks: Vec<Known>,
-    /// Media section, source and retransmission source of what it gets.
-    outputs: Vec<(StrMid, Ssrc, Option<Ssrc>)>,
     channels: Channels,
     /// By whom the handshake is begun, as far as that goes for data, too.
     is_client: bool,
     connected: bool,
     gathered: Gathered,
-    /// The client reports, so that estimates are more than what was assumed.
-    reports: bool,
     aspired: u64,
     pending: Pending,
-    /// Packets are paced: after each one time has to pass, be it none.
-    paced: bool,
     now: Instant,
 }
 
@@ -86,8 +89,8 @@ pub struct WebRtc {
 enum Pending {
     /// Whatever follows from a datagram, a command or a timer.
     Anything,
-    /// What was written since it said that nothing is due until then. Packets come last of all.
-    Packets { left: usize, until: Instant },
+    /// Nothing until then.
+    Nothing(Instant),
 }
 
 struct Known {
@@ -105,7 +108,7 @@ impl Peer for WebRtc {
         spec: &LegSpec,
         now: Instant,
     ) -> Result<WebRtc, PeerError> {
-        let mut rtc = configure(identity, spec).build(now);
+        let (mut rtc, keys) = keys::handed_over(|| configure(identity, spec).build(now));
         for address in here {
             let tcp = Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build();
             for candidate in [Candidate::host(*address, Protocol::Udp), tcp] {
@@ -127,16 +130,16 @@ impl Peer for WebRtc {
         }
         let mut leg = WebRtc {
             rtc,
+            crypto: Arc::clone(&identity.crypto),
+            keys,
+            egress: Egress::new(spec, identity.wall, is_estimated(spec), now),
             tracks: Vec::new(),
-            outputs: Vec::new(),
             channels: Channels::default(),
             is_client: spec.dtls_client,
             connected: false,
             gathered: Gathered::default(),
-            reports: false,
             aspired: 0,
             pending: Pending::Anything,
-            paced: is_estimated(spec),
             now,
         };
         for track in &spec.tracks {
@@ -153,10 +156,17 @@ impl Peer for WebRtc {
     }
 
     fn receive(&mut self, datagram: &Datagram<'_>, now: Instant) -> Result<(), PeerError> {
+        self.now = now;
+        if demux::is_report(datagram.contents) {
+            self.egress.receive(datagram.contents, now);
+            // What is left in it is about what comes.
+            if self.tracks.is_empty() {
+                return Ok(());
+            }
+        }
         match received(datagram) {
             Some(receive) => {
                 self.pending = Pending::Anything;
-                self.now = now;
                 let handled = self.rtc.handle_input(Input::Receive(now, receive));
                 handled.map_err(|error| self.failed(&error))
             }
@@ -165,39 +175,42 @@ impl Peer for WebRtc {
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), PeerError> {
-        match self.pending {
-            Pending::Packets { left: 0, until } if now < until => return Ok(()),
-            Pending::Packets { until, .. } if now < until => {}
-            Pending::Packets { .. } | Pending::Anything => self.pending = Pending::Anything,
-        }
         self.now = now;
-        self.pass_time()
+        self.egress.tick(now);
+        match self.pending {
+            Pending::Nothing(until) if now < until => Ok(()),
+            Pending::Nothing(_) | Pending::Anything => {
+                self.pending = Pending::Anything;
+                let handled = self.rtc.handle_input(Input::Timeout(now));
+                handled.map_err(|error| self.failed(&error))
+            }
+        }
     }
 
     fn poll(&mut self) -> Result<Polled, PeerError> {
-        if let Pending::Packets { left: 0, until } = self.pending {
-            return Ok(Polled::Until(until));
+        if let Pending::Nothing(until) = self.pending {
+            let until = self.egress.due().map_or(until, |due| due.min(until));
+            return Ok(self.egress.poll().unwrap_or(Polled::Until(until)));
         }
-        let output = self.rtc.poll_output().map_err(|error| self.failed(&error))?;
-        Ok(match output {
+        match self.rtc.poll_output().map_err(|error| self.failed(&error))? {
             Output::Timeout(until) => {
-                self.pending = Pending::Packets { left: 0, until };
-                Polled::Until(until)
+                self.pending = Pending::Nothing(until);
+                self.poll()
             }
             Output::Transmit(transmit) => {
-                self.count(&transmit.contents)?;
-                Polled::Send(Outgoing {
-                    transport: match transmit.proto {
-                        Protocol::Udp => Transport::Udp,
-                        Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => Transport::Tcp,
-                    },
+                let path = Path {
+                    transport: transport(transmit.proto),
                     source: transmit.source,
                     destination: transmit.destination,
-                    contents: transmit.contents.into(),
-                })
+                };
+                // Connectivity checks go many ways, everything else the one that is agreed on.
+                if matches!(demux::kind(&transmit.contents), Kind::Secured) {
+                    self.egress.lead(path);
+                }
+                Ok(Polled::Send(path.single(transmit.contents.into())))
             }
             Output::Event(event) => self.event(event),
-        })
+        }
     }
 
     fn restart(&mut self, local: &Credentials, remote: &Credentials) {
@@ -209,8 +222,7 @@ impl Peer for WebRtc {
 
     fn add_track(&mut self, track: &TrackSpec) -> Result<(), PeerError> {
         self.pending = Pending::Anything;
-        // As it is read from header extensions.
-        let mid = self.unused(StrMid::from(track.mid.as_str()))?;
+        let mid = self.unused(section(&track.mid))?;
         let mut direct = self.rtc.direct_api();
         let media = direct.declare_media(mid, kind(track.media));
         let layers: Vec<StrRid> = track.layers.iter().map(rid).collect();
@@ -235,39 +247,18 @@ impl Peer for WebRtc {
     }
 
     fn add_output(&mut self, output: &OutputSpec) -> Result<(), PeerError> {
-        self.pending = Pending::Anything;
-        let (source, rtx) = (Ssrc::from(output.source), output.rtx.map(Ssrc::from));
-        let taken = self.outputs.iter().any(|(_, known, _)| *known == source);
-        if taken {
-            return Err(PeerError::Setup("a source twice"));
+        let OutputSpec { ref mid, media, source, rtx, .. } = *output;
+        if self.egress.has(mid) {
+            return Err(PeerError::Setup("a media section twice"));
         }
-        let mid = StrMid::from_array(padded(output.mid.as_str()));
-        let goes_both_ways = self.tracks.iter().any(|known| known.mid == mid)
-            && !self.outputs.iter().any(|(known, ..)| *known == mid);
-        if !goes_both_ways {
-            self.unused(mid)?;
-            self.rtc.direct_api().declare_media(mid, kind(output.media));
+        match self.egress.add(source, rtx, media, mid.clone(), None) {
+            true => Ok(()),
+            false => Err(PeerError::Setup("a source twice")),
         }
-        let mut direct = self.rtc.direct_api();
-        let stream = direct.declare_stream_tx(source, rtx, mid, None);
-        let kept = match output.media {
-            Media::Audio => KEPT_AUDIO,
-            Media::Video => KEPT_VIDEO,
-        };
-        stream.set_rtx_cache(kept, KEPT_FOR, None);
-        // The sender has paced it.
-        stream.set_unpaced(true);
-        self.outputs.push((mid, source, rtx));
-        Ok(())
     }
 
     fn remove_output(&mut self, source: u32) {
-        self.pending = Pending::Anything;
-        let place = self.outputs.iter().position(|(_, known, _)| **known == source);
-        if let Some(place) = place {
-            let (mid, ..) = self.outputs.swap_remove(place);
-            self.rtc.direct_api().remove_media(mid);
-        }
+        self.egress.remove(source);
     }
 
     fn request_keyframe(&mut self, track: TrackId, layer: usize) {
@@ -280,40 +271,7 @@ impl Peer for WebRtc {
     }
 
     fn write(&mut self, packet: Sending) {
-        let values = ExtensionValues {
-            audio_level: packet.marks.level,
-            voice_activity: packet.marks.voice,
-            video_orientation: packet.marks.orientation.map(VideoOrientation::from),
-            ..ExtensionValues::default()
-        };
-        let patch = packet.vp8.and_then(|numbers| {
-            let descriptor = Vp8Descriptor::parse(&packet.payload).ok()?;
-            let mut patch = descriptor.patch().picture_id(numbers.picture);
-            if descriptor.tl0_pic_idx().is_some() {
-                patch = patch.tl0_pic_idx(numbers.base_layer);
-            }
-            patch.build().ok()
-        });
-        let mut direct = self.rtc.direct_api();
-        let Some(stream) = direct.stream_tx(&packet.source.into()) else { return };
-        let mut write = RtpWrite::new(
-            packet.pt.into(),
-            packet.seq.into(),
-            packet.timestamp,
-            packet.arrived,
-            packet.payload,
-        )
-        .marker(packet.marker)
-        // Without a source for them nothing can be sent again, whoever asks for it.
-        .nackable(stream.rtx().is_some())
-        .ext_vals(values);
-        if let Some(patch) = patch {
-            write = write.vp8_patch(patch);
-        }
-        stream.write_rtp(write);
-        if let Pending::Packets { left, .. } = &mut self.pending {
-            *left += 1;
-        }
+        self.egress.write(packet);
     }
 
     fn aspire(&mut self, rate: u64) {
@@ -321,8 +279,7 @@ impl Peer for WebRtc {
         let rate = rate.next_multiple_of(ASPIRED_STEP);
         if self.aspired != rate {
             self.aspired = rate;
-            self.pending = Pending::Anything;
-            self.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(rate));
+            self.egress.aspire(rate);
         }
     }
 
@@ -375,63 +332,39 @@ impl WebRtc {
         self.rtc.add_remote_candidate(candidate.build().unwrap());
     }
 
-    /// For clients likewise: a layer that is sent. Their media section is declared by the first.
-    pub fn add_layer(&mut self, mid: &crate::api::Mid, layer: &Rid, source: u32) {
-        self.pending = Pending::Anything;
-        let mid = StrMid::from_array(padded(mid.as_str()));
-        let is_new = self.rtc.media(mid).is_none();
-        let mut direct = self.rtc.direct_api();
-        if is_new {
-            direct.declare_media(mid, MediaKind::Video);
+    /// For clients likewise: a layer that is sent.
+    pub fn add_layer(&mut self, mid: &Mid, layer: &Rid, source: u32) {
+        self.egress.add(source, None, Media::Video, mid.clone(), Some(layer.clone()));
+    }
+
+    /// Media can pass, under the keys that the handshake has made.
+    fn connected(&mut self) -> Result<Polled, PeerError> {
+        let keys = self.keys.get().ok_or(PeerError::Handshake)?;
+        let seals = srtp::keys(&self.crypto, keys.profile, &keys.material, keys.is_client);
+        self.egress.secure(seals.ok_or(PeerError::Handshake)?);
+        self.connected = true;
+        Ok(Polled::Connected)
+    }
+
+    fn figures(&mut self, stats: &PeerStats) {
+        if let Some(pair) = &stats.selected_candidate_pair {
+            self.egress.lead(path(pair));
         }
-        direct.declare_stream_tx(source.into(), None, mid, Some(rid(layer)));
-        self.outputs.push((mid, source.into(), None));
+        self.gathered.peer(stats, &self.egress);
     }
 
-    fn pass_time(&mut self) -> Result<(), PeerError> {
-        let handled = self.rtc.handle_input(Input::Timeout(self.now));
-        handled.map_err(|error| self.failed(&error))
-    }
-
-    /// A datagram leaves; if it is one that was written, the next one may follow.
-    fn count(&mut self, datagram: &[u8]) -> Result<(), PeerError> {
-        let Pending::Packets { left, .. } = &mut self.pending else { return Ok(()) };
-        let source = demux::source(datagram);
-        if source.is_some_and(|source| self.outputs.iter().any(|(_, ours, _)| **ours == source)) {
-            *left = left.saturating_sub(1);
-            if *left > 0 && self.paced {
-                return self.pass_time();
-            }
-        }
-        Ok(())
-    }
-
-    fn event(&mut self, event: Event) -> Polled {
-        match event {
-            Event::Connected => {
-                self.connected = true;
-                Polled::Connected
-            }
+    fn event(&mut self, event: Event) -> Result<Polled, PeerError> {
+        Ok(match event {
+            Event::Connected => return self.connected(),
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => Polled::Lost,
             Event::IceConnectionStateChange(state) if state.is_connected() => Polled::Found,
             Event::RtpPacket(packet) => self.packet(packet).map_or(Polled::Nothing, Polled::Packet),
-            Event::KeyframeRequest(request) => {
-                let output = self.outputs.iter().find(|(mid, ..)| *mid == request.mid);
-                output.map_or(Polled::Nothing, |(_, source, _)| Polled::KeyframeWanted(**source))
-            }
-            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
-                self.estimated(estimate)
-            }
             Event::PeerStats(stats) => {
-                self.gathered.peer(&stats);
+                self.figures(&stats);
                 Polled::Nothing
             }
             Event::MediaIngressStats(stats) => {
                 self.gathered.ingress(&stats, clock(self.rtc.media(stats.mid)));
-                Polled::Nothing
-            }
-            Event::MediaEgressStats(stats) => {
-                self.gathered.egress(&stats, clock(self.rtc.media(stats.mid)));
                 Polled::Nothing
             }
             Event::ChannelOpen(id, _) => self.opened(id),
@@ -447,7 +380,7 @@ impl WebRtc {
             }
             Event::Closed => Polled::Closed,
             _ => Polled::Nothing,
-        }
+        })
     }
 
     /// Of those that were opened here it is known.
@@ -457,15 +390,6 @@ impl WebRtc {
         }
         let spec = self.rtc.channel(id).and_then(|open| open.config().map(ChannelSpec::read));
         spec.map_or(Polled::Nothing, |spec| Polled::Opened(self.channels.add(id), spec))
-    }
-
-    /// Nothing is told before the client has reported: perhaps it never does.
-    fn estimated(&mut self, estimate: Bitrate) -> Polled {
-        self.reports |= estimate != FIRST_ESTIMATE;
-        match self.reports {
-            true => Polled::Estimate(estimate.as_u64()),
-            false => Polled::Nothing,
-        }
     }
 
     fn packet(&mut self, packet: RtpPacket) -> Option<Packet> {
@@ -534,6 +458,21 @@ fn clock(media: Option<&str0m::media::Media>) -> u32 {
     }
 }
 
+fn path(pair: &CandidatePairStats) -> Path {
+    Path {
+        transport: transport(pair.protocol),
+        source: pair.local.addr,
+        destination: pair.remote.addr,
+    }
+}
+
+fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Udp => Transport::Udp,
+        Protocol::Tcp | Protocol::SslTcp | Protocol::Tls => Transport::Tcp,
+    }
+}
+
 fn received<'a>(datagram: &Datagram<'a>) -> Option<Receive<'a>> {
     let Datagram { transport, source, destination, contents } = *datagram;
     let protocol = match transport {
@@ -552,6 +491,11 @@ fn kind(media: Media) -> MediaKind {
         Media::Audio => MediaKind::Audio,
         Media::Video => MediaKind::Video,
     }
+}
+
+/// As it is read from header extensions.
+fn section(mid: &Mid) -> StrMid {
+    StrMid::from(mid.as_str())
 }
 
 fn rid(rid: &Rid) -> StrRid {

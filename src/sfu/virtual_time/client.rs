@@ -186,9 +186,9 @@ impl Client {
             match peer.poll() {
                 Ok(Polled::Until(_)) => break,
                 Ok(Polled::Send(outgoing)) => {
-                    let contents = &outgoing.contents;
-                    if contents[0] >= 128 && contents[1] & 0x7f == 111 {
-                        self.last_media = Some(contents.clone());
+                    let sound = |datagram: &&[u8]| datagram[0] >= 128 && datagram[1] & 0x7f == 111;
+                    if let Some(last) = outgoing.datagrams().filter(sound).last() {
+                        self.last_media = Some(last.to_vec());
                     }
                     if self.transport.is_none_or(|only| only == outgoing.transport) {
                         out.push(outgoing);

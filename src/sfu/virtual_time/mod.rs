@@ -173,18 +173,22 @@ impl World {
             wire.extend(client.tick(self.now));
         }
         for outgoing in wire {
-            self.deliver_by(outgoing.transport, outgoing.source, &outgoing.contents);
+            for datagram in outgoing.datagrams() {
+                self.deliver_by(outgoing.transport, outgoing.source, datagram);
+            }
         }
         self.engine.handle_timeout(self.now);
         while let Some(outgoing) = self.engine.poll_outgoing(self.now) {
-            self.sent += 1;
-            if self.loss.is_some_and(|every| self.sent.is_multiple_of(every)) {
-                continue;
-            }
             let client =
                 self.clients.iter_mut().find(|client| client.address == outgoing.destination);
-            if let Some(client) = client {
-                client.post(outgoing, self.now);
+            let Some(client) = client else { continue };
+            for contents in outgoing.datagrams() {
+                self.sent += 1;
+                if self.loss.is_some_and(|every| self.sent.is_multiple_of(every)) {
+                    continue;
+                }
+                let (contents, segment) = (contents.to_vec(), contents.len());
+                client.post(Outgoing { contents, segment, ..outgoing.clone() }, self.now);
             }
         }
         while let Some(event) = self.engine.poll_event() {
