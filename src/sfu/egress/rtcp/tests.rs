@@ -37,7 +37,7 @@ const RECEIVED: Reception = Reception {
 #[test]
 fn receptions_of_receivers_and_senders() {
     let receiver = packet(RECEIVER_REPORT, 2, &[&[1; 4], &BLOCK[..], &BLOCK[..]].concat());
-    let sender = packet(SENDER_REPORT, 1, &[&[1; 24], &BLOCK[..], &[0; 8]].concat());
+    let sender = packet(SENDER_REPORT, 1, &[&[1; 24], &BLOCK[..], &[0; 24]].concat());
     let once = format!("{RECEIVED:?}");
     assert_eq!(said(&receiver), [&*once, &*once]);
     assert_eq!(said(&sender), [&*once], "what an extension adds is no block");
