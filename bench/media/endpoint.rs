@@ -2,13 +2,23 @@
 
 use std::{
     cell::{Cell, RefCell},
+    io::{self, IoSliceMut},
     net::SocketAddr,
+    os::fd::AsRawFd as _,
     rc::Rc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
+use nix::{
+    cmsg_space,
+    sys::{
+        socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt},
+        time::TimeSpec,
+    },
+};
 use tokio::{
+    io::Interest,
     net::UdpSocket,
     time::{Instant, sleep_until},
 };
@@ -94,6 +104,8 @@ pub(super) struct Endpoint {
     /// When its participant has asked to join, until the first packet comes.
     asked: Option<Instant>,
     buffer: Vec<u8>,
+    /// When the datagram in it came.
+    arrived: Instant,
 }
 
 impl Endpoint {
@@ -106,13 +118,15 @@ impl Endpoint {
     ) -> Result<Self> {
         // Whatever address the server is reached at is one of this machine.
         let socket = UdpSocket::bind((server.ip(), 0)).await?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         let here = socket.local_addr()?;
         let mut rtc = WebRtc::open(identity, &[here], leg, Instant::now().into_std())?;
         rtc.call(server);
         let count = u32::try_from(leg.outputs.len())?;
         let sources = Sources { count, ..Sources::default() };
         let (asked, buffer) = (Some(asked), vec![0; DATAGRAM]);
-        Ok(Self { socket, here, server, rtc, traffic, sources, asked, buffer })
+        let arrived = Instant::now();
+        Ok(Self { socket, here, server, rtc, traffic, sources, asked, buffer, arrived })
     }
 
     /// Sends in layers.
@@ -133,18 +147,26 @@ impl Endpoint {
                 ready = self.socket.readable() => ready?,
                 () = sleep_until(until.min(tick)) => {}
             }
-            while let Ok((length, source)) = self.socket.try_recv_from(&mut self.buffer) {
-                self.receive(length, source).await?;
+            while let Ok(length) = self.take_datagram() {
+                self.receive(length).await?;
             }
             self.send_what_is_due();
             self.rtc.tick(Instant::now().into_std()).context("transport")?;
         }
     }
 
-    async fn receive(&mut self, length: usize, source: SocketAddr) -> Result<()> {
+    /// Reads one, and when it came: what waits here for its turn is no fault of the server.
+    fn take_datagram(&mut self) -> io::Result<usize> {
+        let (socket, buffer) = (&self.socket, &mut self.buffer);
+        let (length, waited) = socket.try_io(Interest::READABLE, || receive(socket, buffer))?;
+        self.arrived = Instant::now() - waited;
+        Ok(length)
+    }
+
+    async fn receive(&mut self, length: usize) -> Result<()> {
         let datagram = Datagram {
             transport: Transport::Udp,
-            source,
+            source: self.server,
             destination: self.here,
             contents: &self.buffer[..length],
         };
@@ -176,7 +198,7 @@ impl Endpoint {
     }
 
     fn take(&mut self, packet: &Packet) {
-        let now = Instant::now();
+        let now = self.arrived;
         count(&self.traffic.received, 1);
         if let Some(asked) = self.asked.take() {
             self.traffic.first.borrow_mut().record(now.saturating_duration_since(asked));
@@ -227,4 +249,18 @@ impl Endpoint {
             vp8: None,
         });
     }
+}
+
+/// The length of a datagram and how long ago the system had it.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Duration)> {
+    let mut slices = [IoSliceMut::new(buffer)];
+    let mut space = cmsg_space!(TimeSpec);
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::empty())?;
+    let came = message.cmsgs()?.find_map(|told| match told {
+        ControlMessageOwned::ScmTimestampns(came) => Some(Duration::from(came)),
+        _ => None,
+    });
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ok((message.bytes, came.map_or(Duration::ZERO, |came| now.saturating_sub(came))))
 }

@@ -329,6 +329,7 @@ impl Egress {
         if !train.takes(length) {
             return false;
         }
+        train.expect(length, self.queue.len());
         if let Some(estimator) = &mut self.estimator {
             let number = estimator.sent(length, self.now);
             self.extensions.set_transport_seq(number, &mut self.header);

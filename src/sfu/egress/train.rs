@@ -30,6 +30,13 @@ impl Train {
                 && self.contents.len() + length <= MAX_OCTETS)
     }
 
+    /// There are so many more of about this length.
+    pub fn expect(&mut self, length: usize, more: usize) {
+        if self.count == 0 {
+            self.contents.reserve((length * self.most.min(more + 1)).min(MAX_OCTETS));
+        }
+    }
+
     /// A datagram that is written at its end. What cannot be sealed is left out.
     pub fn take(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), SealError>) {
         let before = self.contents.len();
