@@ -6,10 +6,13 @@ const SLOTS: usize = 64;
 /// How many of them make up what has arrived just now.
 const LATELY: usize = 20;
 
+/// When nothing has come for so long, perhaps nobody told us: it is counted anew.
+const GAP: i64 = 200_000;
+
 /// Octets by the time of their arrival.
 pub struct Carried {
     slots: [u32; SLOTS],
-    /// The newest arrival, and the first of all.
+    /// The newest arrival, and the first that counts.
     newest: Option<i64>,
     first: i64,
 }
@@ -22,10 +25,10 @@ impl Default for Carried {
 
 impl Carried {
     pub fn add(&mut self, octets: u16, arrival: i64) {
-        let newest = *self.newest.get_or_insert_with(|| {
-            self.first = arrival;
-            arrival
-        });
+        if self.newest.is_none_or(|newest| arrival > newest + GAP) {
+            *self = Carried { newest: Some(arrival), first: arrival, ..Carried::default() };
+        }
+        let newest = self.newest.unwrap_or(arrival);
         let (slot, last) = (arrival.div_euclid(SLOT), newest.div_euclid(SLOT));
         if slot + (SLOTS as i64) <= last {
             return;
@@ -54,8 +57,7 @@ impl Carried {
         let begins = (last + 1 - slots as i64) * SLOT;
         let octets: u64 =
             (0..slots as i64).map(|back| u64::from(self.slots[place(last - back)])).sum();
-        // The first of all took no time.
-        let elapsed = (newest - begins.max(self.first)).max(SLOT * LATELY as i64 / 2);
+        let elapsed = (newest - begins.max(self.first)).max(SLOT * slots as i64 / 2);
         octets as f64 * 8e6 / elapsed as f64
     }
 }

@@ -6,7 +6,7 @@ use super::history::{Fate, Packet};
 /// A trial goes for so much more than the estimate.
 const MORE: f64 = 2.0;
 /// Estimates waver: so much more than is wished for is enough.
-const SPARE: f64 = 1.3;
+const SPARE: f64 = 1.35;
 /// A trial lasts at least so long, in microseconds, and takes so many packets.
 const SHORTEST: i64 = 40_000;
 const LEAST_PACKETS: u32 = 5;
@@ -15,9 +15,10 @@ const PIECE: i64 = 5_000;
 const LEAST_PIECE: f64 = 250.0;
 /// Whoever cannot send padding ends a trial after so many times its length.
 const PATIENCE: i64 = 4;
-/// Between trials, and for one whose wish has grown, in microseconds.
+/// Between trials, and when the wish has grown so many times, in microseconds.
 const PAUSE: i64 = 5_000_000;
 const SHORT_PAUSE: i64 = 1_000_000;
+const GROWN: f64 = 1.5;
 /// What comes in is to be calm for so long before a trial, in microseconds.
 const CALM: i64 = 300_000;
 /// When nothing has been heard of a trial after this time, it has failed. Microseconds.
@@ -31,6 +32,8 @@ const OF_LIMIT: f64 = 0.9;
 #[derive(Default)]
 pub struct Prober {
     wish: f64,
+    /// The least that was wished for since it has grown.
+    least: f64,
     /// Before this there is no trial.
     next: i64,
     trial: Option<Trial>,
@@ -155,9 +158,11 @@ impl Trial {
 impl Prober {
     pub fn aspire(&mut self, rate: u64, now: i64) {
         let wish = rate as f64 * SPARE;
-        if wish > self.wish && self.trial.is_none() {
+        if wish > self.least * GROWN {
             self.next = self.next.min(now + SHORT_PAUSE);
+            self.least = wish;
         }
+        self.least = self.least.min(wish);
         self.wish = wish;
     }
 

@@ -245,6 +245,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
     fn whatever_is_reported_does_no_harm(acts in prop::collection::vec(act(), 0..300)) {
@@ -272,6 +273,56 @@ proptest! {
             }
             prop_assert!((50_000..=1_000_000_000).contains(&estimator.rate()));
             prop_assert!((0.0..=1.0).contains(&estimator.loss()));
+        }
+    }
+}
+
+#[test]
+fn explore() {
+    let show = |name: &str, world: &mut World, seconds: f64| {
+        let seen = world.run(seconds);
+        eprintln!("{name}: rate {} through {} {seen:?}", world.estimator.rate(), seen.octets as f64 * 8.0 / seconds);
+    };
+    for sound in [false, true] {
+        eprintln!("sound {sound}");
+        let mut world = follower(MEGA, 3 * MEGA);
+        world.sound = sound;
+        show("1M, following 3M", &mut world, 5.0);
+        show("1M, following 3M", &mut world, 60.0);
+        let mut world = follower(MEGA, 3 * MEGA);
+        world.sound = sound;
+        world.pictures = 15;
+        show("15 pictures", &mut world, 5.0);
+        show("15 pictures", &mut world, 60.0);
+        for jitter in [10, 20, 40, 60] {
+            let mut world = follower(2 * MEGA, 3 * MEGA);
+            world.sound = sound;
+            world.jitter = milliseconds(jitter);
+            show(&format!("jitter {jitter}"), &mut world, 60.0);
+            let mut world = World::new(FIRST, 5 * MEGA, Media::Fixed(150 * KILO));
+            world.jitter = milliseconds(jitter);
+            world.sound = sound;
+            show(&format!("little jitter {jitter}"), &mut world, 60.0);
+        }
+        let mut world = follower(5 * MEGA, 3 * MEGA);
+        world.sound = sound;
+        show("before route", &mut world, 20.0);
+        world.way = milliseconds(150);
+        show("after route", &mut world, 5.0);
+        show("after route", &mut world, 15.0);
+        for every in [50, 100, 250] {
+            let mut world = follower(MEGA, 3 * MEGA);
+            world.sound = sound;
+            world.report_every = milliseconds(every);
+            show(&format!("every {every}"), &mut world, 5.0);
+            show(&format!("every {every}"), &mut world, 30.0);
+        }
+        for queue in [30, 60, 1000] {
+            let mut world = follower(MEGA, 3 * MEGA);
+            world.sound = sound;
+            world.queue = milliseconds(queue);
+            show(&format!("queue {queue}"), &mut world, 5.0);
+            show(&format!("queue {queue}"), &mut world, 30.0);
         }
     }
 }

@@ -6,6 +6,9 @@ use crate::estimator::Estimator;
 
 const TICK: Duration = Duration::from_millis(1);
 const MTU: usize = 1200;
+/// A packet of sound: when, and its octets.
+const SOUND: Duration = Duration::from_millis(20);
+const SOUND_PACKET: usize = 150;
 
 /// Sequence numbers, and arrivals in microseconds.
 type Fates = Vec<(u16, Option<i64>)>;
@@ -30,8 +33,11 @@ pub struct World {
     media: Media,
     /// Pictures in a second; each goes out at once.
     pub pictures: u32,
+    /// Part of what is sent is sound.
+    pub sound: bool,
     debt: f64,
     next_picture: Instant,
+    next_sound: Instant,
     /// Bit/s of the bottleneck, and how long its queue can become.
     pub capacity: u64,
     pub queue: Duration,
@@ -74,8 +80,10 @@ impl World {
             dice: 0x9e37_79b9_7f4a_7c15,
             media,
             pictures: 30,
+            sound: true,
             debt: 0.0,
             next_picture: now,
+            next_sound: now,
             capacity,
             queue: Duration::from_millis(300),
             way: Duration::from_millis(25),
@@ -141,11 +149,16 @@ impl World {
     }
 
     fn send_media(&mut self) {
+        if self.sound && self.now >= self.next_sound {
+            self.next_sound += SOUND;
+            self.send(SOUND_PACKET);
+        }
         if self.now < self.next_picture {
             return;
         }
         self.next_picture += Duration::from_secs(1) / self.pictures;
-        self.debt += self.rate() as f64 / 8.0 / f64::from(self.pictures);
+        let sound = if self.sound { 400.0 * SOUND_PACKET as f64 } else { 0.0 };
+        self.debt += (self.rate() as f64 - sound).max(0.0) / 8.0 / f64::from(self.pictures);
         // Pictures differ.
         let size = self.debt * (0.7 + 0.6 * self.chance(1000) as f64 / 1000.0);
         self.debt -= size;
