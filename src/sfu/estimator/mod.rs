@@ -130,10 +130,14 @@ impl Estimator {
             return false;
         }
         let Some(group) = self.groups.add(packet.at, arrival) else { return false };
-        self.usage = self.trend.add(&group);
-        if self.queue.add(group.delay, self.usage == Usage::Under, group.sent) {
-            self.usage = Usage::Over;
-        }
+        let trend = self.trend.add(&group);
+        let is_long = self.queue.add(group.delay, trend == Usage::Under, group.sent);
+        self.usage = match trend {
+            _ if is_long => Usage::Over,
+            // Delays that differ much can look like a trend.
+            Usage::Over if self.queue.is_short() => Usage::Normal,
+            trend => trend,
+        };
         self.usage == Usage::Over
     }
 

@@ -6,8 +6,10 @@ const PERIOD: i64 = 10_000_000;
 /// A wait so long, for so long, is too much. Microseconds.
 const LONG: i64 = 80_000;
 const PATIENCE: i64 = 150_000;
-/// A wait so short is none. Microseconds.
-const SHORT: i64 = 30_000;
+/// A wait so short is none; of jitter the least counts, so it becomes longer by this at most from one
+/// group to the next. Microseconds.
+const SHORT: i64 = 20_000;
+const STEP: i64 = 5_000;
 /// After so many decreases that did not shorten it, the queue is not ours.
 const MOST_CUTS: u32 = 4;
 
@@ -20,6 +22,7 @@ pub struct Queue {
     /// Since when it has been long.
     since: Option<i64>,
     cuts: u32,
+    /// How long packets have waited lately at least.
     waits: i64,
 }
 
@@ -32,11 +35,12 @@ impl Queue {
         let least = self.least.map_or(delay, |least| least.min(delay));
         self.least = Some(least);
         let base = self.before.map_or(least, |before| before.min(least));
-        self.waits = delay - base;
-        if self.waits < LONG {
+        let waits = delay - base;
+        self.waits = waits.min(self.waits + STEP);
+        if waits < LONG {
             self.cuts = 0;
         }
-        if self.waits < LONG || falls {
+        if waits < LONG || falls {
             self.since = None;
             return false;
         }

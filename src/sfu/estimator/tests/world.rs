@@ -20,8 +20,6 @@ pub enum Media {
     Fixed(u64),
     /// As much of so many bit/s as the estimate allows.
     Following(u64),
-    /// The best of the layers that fits.
-    Layers(&'static [u64]),
 }
 
 /// A sender and a receiver, and what is between them.
@@ -30,7 +28,7 @@ pub struct World {
     began: Instant,
     pub now: Instant,
     dice: u64,
-    media: Media,
+    pub media: Media,
     /// Pictures in a second; each goes out at once.
     pub pictures: u32,
     /// Part of what is sent is sound.
@@ -137,14 +135,9 @@ impl World {
     }
 
     fn rate(&self) -> u64 {
-        let estimate = self.estimator.rate();
         match self.media {
             Media::Fixed(rate) => rate,
-            Media::Following(wish) => wish.min(estimate),
-            Media::Layers(layers) => {
-                let fits = layers.iter().rev().find(|rate| **rate <= estimate);
-                *fits.unwrap_or(&layers[0])
-            }
+            Media::Following(wish) => wish.min(self.estimator.rate()),
         }
     }
 
@@ -190,7 +183,7 @@ impl World {
         self.under_way.push((seq, arrival, Some(arrival)));
     }
 
-    /// All up to the newest that is there.
+    /// All up to the newest that is there; what is overtaken is lost at first.
     fn report(&mut self) {
         let now = self.now;
         if now >= self.next_report {
@@ -198,11 +191,16 @@ impl World {
             let here =
                 |packet: &(u16, Instant, Option<Instant>)| packet.1 <= now && packet.2.is_some();
             if let Some(newest) = self.under_way.iter().rposition(here) {
-                let mut fates = Vec::new();
-                for (seq, at, arrival) in self.under_way.drain(..=newest).collect::<Vec<_>>() {
-                    let arrival = arrival.filter(|_| at <= now);
-                    fates.push((seq, arrival.map(|at| self.clock(at))));
-                }
+                let clock = |at: Instant| 1_234_567_890_123 + (at - self.began).as_micros() as i64;
+                let fates: Fates = self.under_way[..=newest]
+                    .iter()
+                    .map(|(seq, _, arrival)| (*seq, arrival.filter(|at| *at <= now).map(clock)))
+                    .collect();
+                let mut place = 0;
+                self.under_way.retain(|(_, at, _)| {
+                    place += 1;
+                    place > newest + 1 || *at > now
+                });
                 if !self.reports_lost {
                     self.reports.push((now + self.way, fates));
                 }
@@ -212,11 +210,6 @@ impl World {
             let (_, fates) = self.reports.remove(0);
             self.estimator.reported(fates.into_iter(), now);
         }
-    }
-
-    /// The receiver's.
-    fn clock(&self, at: Instant) -> i64 {
-        1_234_567_890_123 + (at - self.began).as_micros() as i64
     }
 
     fn chance(&mut self, of: u64) -> u64 {
