@@ -13,6 +13,8 @@ const LEAST_PACKETS: u32 = 5;
 /// Padding is asked for in pieces of at least this: microseconds, octets.
 const PIECE: i64 = 5_000;
 const LEAST_PIECE: f64 = 250.0;
+/// Whoever asks late gets so many pieces at once.
+const MOST_PIECES: i64 = 4;
 /// Whoever cannot send padding ends a trial after so many times its length.
 const PATIENCE: i64 = 4;
 /// Between trials, and when the wish has grown so many times, in microseconds.
@@ -125,8 +127,9 @@ impl Trial {
         }
         let piece = self.piece();
         self.phase = Phase::Sends(now + piece);
-        let budget = self.rate * (now - self.began + piece) as f64 / 8e6;
-        (budget - self.sent.octets as f64).max(0.0) as usize
+        let octets = |micros: i64| self.rate * micros as f64 / 8e6;
+        let left = octets(now - self.began + piece) - self.sent.octets as f64;
+        left.clamp(0.0, octets(piece * MOST_PIECES)) as usize
     }
 
     fn due(&self) -> i64 {

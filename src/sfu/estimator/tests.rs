@@ -212,6 +212,32 @@ fn a_large_picture_is_no_congestion_for_long() {
 }
 
 #[test]
+fn clocks_may_drift() {
+    for drift in [-300, 300] {
+        let mut world = follower(2 * MEGA, 3 * MEGA);
+        world.drift = drift;
+        world.run(10.0);
+        let seen = world.run(60.0);
+        assert!(seen.least > 1600 * KILO && seen.most < 2250 * KILO, "{seen:?}");
+    }
+}
+
+#[test]
+fn another_way_is_no_congestion_for_long() {
+    let mut world = follower(5 * MEGA, 3 * MEGA);
+    world.run(20.0);
+    world.way = milliseconds(150);
+    let seen = world.run(10.0);
+    assert!(seen.least > 1000 * KILO, "{seen:?}");
+    world.run(5.0);
+    let seen = world.run(30.0);
+    assert!(seen.least > 3 * MEGA, "{seen:?}");
+    world.way = milliseconds(20);
+    let seen = world.run(30.0);
+    assert!(seen.least > 3 * MEGA, "{seen:?}");
+}
+
+#[test]
 fn reports_may_get_lost() {
     let mut world = follower(2 * MEGA, 3 * MEGA);
     world.run(10.0);

@@ -139,3 +139,54 @@ impl Trend {
 fn milliseconds(micros: i64) -> f64 {
     micros as f64 / 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arrival::Groups;
+    use super::*;
+
+    /// Groups every 30 ms with these delays in microseconds: how many of them were too much, and how
+    /// many less than before.
+    fn usages(trend: &mut Trend, delays: impl Iterator<Item = i64>) -> (usize, usize) {
+        let mut groups = Groups::default();
+        let mut counts = (0, 0);
+        for (place, delay) in (0..).zip(delays) {
+            let sent = place * 30_000;
+            let Some(group) = groups.add(sent, sent + delay) else { continue };
+            match trend.add(&group) {
+                Usage::Over => counts.0 += 1,
+                Usage::Under => counts.1 += 1,
+                Usage::Normal => {}
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn a_ramp_is_too_much_and_a_step_is_not() {
+        let over = |delays: &mut dyn Iterator<Item = i64>| usages(&mut Trend::default(), delays).0;
+        assert_eq!(over(&mut (0..40).map(|_| 20_000)), 0);
+        assert!(over(&mut (0..40).map(|place| place * 5_000)) > 10);
+        // A large picture, whose queue gets shorter.
+        let step = |place: i64| if place < 20 { 0 } else { 150_000 - place * 1000 };
+        assert!(over(&mut (0..60).map(step)) <= 1);
+        let scatter = |place: i64| place * 7919 % 20 * 1000;
+        assert_eq!(over(&mut (0..200).map(scatter)), 0);
+    }
+
+    #[test]
+    fn a_queue_that_gets_shorter_is_seen() {
+        let falls = |place: i64| (300_000 - place * 6_000).max(0);
+        let (over, under) = usages(&mut Trend::default(), (0..40).map(falls));
+        assert!(over == 0 && under > 20, "{over} {under}");
+    }
+
+    #[test]
+    fn the_threshold_follows_what_goes_up_and_down_anyway() {
+        let mut trend = Trend::default();
+        let wave = |place: i64| (20 - (place % 40 - 20).abs()) * 2_500;
+        let first = usages(&mut trend, (0..400).map(wave)).0;
+        let later = usages(&mut trend, (0..400).map(wave)).0;
+        assert!(first > 0 && later < first, "{first} {later}");
+    }
+}

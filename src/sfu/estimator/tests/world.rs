@@ -50,6 +50,8 @@ pub struct World {
     /// Packets under way: arrival (`None` if lost) by sequence number.
     under_way: Vec<(u16, Instant, Option<Instant>)>,
     reports: Vec<(Instant, Fates)>,
+    /// How much faster the receiver's clock goes, in millionths.
+    pub drift: i64,
     seen: Seen,
 }
 
@@ -93,6 +95,7 @@ impl World {
             free: now,
             under_way: Vec::new(),
             reports: Vec::new(),
+            drift: 0,
             seen: Seen { least: u64::MAX, ..Seen::default() },
         }
     }
@@ -191,7 +194,10 @@ impl World {
             let here =
                 |packet: &(u16, Instant, Option<Instant>)| packet.1 <= now && packet.2.is_some();
             if let Some(newest) = self.under_way.iter().rposition(here) {
-                let clock = |at: Instant| 1_234_567_890_123 + (at - self.began).as_micros() as i64;
+                let clock = |at: Instant| {
+                    let micros = (at - self.began).as_micros() as i64;
+                    1_234_567_890_123 + micros + micros * self.drift / 1_000_000
+                };
                 let fates: Fates = self.under_way[..=newest]
                     .iter()
                     .map(|(seq, _, arrival)| (*seq, arrival.filter(|at| *at <= now).map(clock)))
