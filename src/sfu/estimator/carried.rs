@@ -65,3 +65,40 @@ impl Carried {
 fn place(slot: i64) -> usize {
     slot.rem_euclid(SLOTS as i64) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet of 1000 octets every 10 ms, which is 800 kbit/s.
+    fn pass(carried: &mut Carried, from: i64, packets: i64) {
+        (0..packets).for_each(|place| carried.add(1000, from + place * 10_000));
+    }
+
+    fn is_near(rate: f64, expected: f64) -> bool {
+        (rate - expected).abs() < expected / 20.0
+    }
+
+    #[test]
+    fn it_follows_what_arrives() {
+        let mut carried = Carried::default();
+        pass(&mut carried, -5_000_000, 200);
+        assert!(is_near(carried.long(), 8e5) && is_near(carried.lately(), 8e5));
+        pass(&mut carried, -3_000_000, 40);
+        pass(&mut carried, -2_999_000, 40);
+        assert!(is_near(carried.lately(), 16e5), "{}", carried.lately());
+        assert!(carried.long() > 9e5 && carried.long() < 13e5, "{}", carried.long());
+        // What is older than all that is known counts no more.
+        let before = carried.long();
+        carried.add(60_000, -4_900_000);
+        assert!(is_near(carried.long(), before));
+    }
+
+    #[test]
+    fn a_time_of_which_nothing_is_known_does_not_count() {
+        let mut carried = Carried::default();
+        pass(&mut carried, 0, 100);
+        pass(&mut carried, 1_800_000, 25);
+        assert!(is_near(carried.lately(), 8e5), "{}", carried.lately());
+    }
+}

@@ -132,13 +132,9 @@ impl Estimator {
         let Some(group) = self.groups.add(packet.at, arrival) else { return false };
         let trend = self.trend.add(&group);
         let is_long = self.queue.add(group.delay, trend == Usage::Under, group.sent);
-        self.usage = match trend {
-            _ if is_long => Usage::Over,
-            // Delays that differ much can look like a trend.
-            Usage::Over if self.queue.is_short() => Usage::Normal,
-            trend => trend,
-        };
-        self.usage == Usage::Over
+        self.usage = if is_long { Usage::Over } else { trend };
+        // Delays that differ much can look like a trend.
+        self.usage == Usage::Over && !self.queue.is_short()
     }
 
     fn decide(&mut self, is_over: bool, newest: i64, now: i64) {

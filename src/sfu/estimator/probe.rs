@@ -245,3 +245,44 @@ impl Prober {
         outcome.map(|(rate, _)| rate)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_that_has_grown_does_not_wait() {
+        let mut prober = Prober::default();
+        prober.aspire(1_000_000, 0);
+        prober.stop(0);
+        // What is wished for wavers.
+        prober.aspire(1_200_000, 0);
+        prober.aspire(900_000, 0);
+        assert_eq!(prober.due(500_000.0), Some(PAUSE));
+        prober.aspire(100_000, 0);
+        assert_eq!(prober.due(500_000.0), None);
+        prober.aspire(1_000_000, 0);
+        assert_eq!(prober.due(500_000.0), Some(SHORT_PAUSE));
+    }
+
+    #[test]
+    fn padding_fills_a_trial_up() {
+        let mut prober = Prober::default();
+        prober.aspire(1_000_000, 0);
+        // What is sent anyway counts: 1 Mbit/s is 625 octets in 5 ms.
+        let (mut media, mut padding) = (0, 0);
+        for millisecond in 0..100 {
+            let now = millisecond * 1000;
+            if millisecond % 10 == 0 && prober.sent(500, now) {
+                media += 500;
+            }
+            let octets = prober.padding(500_000.0, now);
+            padding += octets;
+            if octets > 0 {
+                assert!(prober.sent(octets as u16, now));
+            }
+        }
+        assert!((5000..6000).contains(&(media + padding)) && padding > 2500, "{media} {padding}");
+        assert!(!prober.sent(500, 100_000), "it is over");
+    }
+}

@@ -31,6 +31,7 @@ fn a_narrow_link_is_filled_and_not_more() {
     let mut world = follower(MEGA, 3 * MEGA);
     let begin = world.run(5.0);
     assert!(begin.queued < milliseconds(1500), "{begin:?}");
+    assert_eq!(begin.padding, 0, "there is no trial in a queue");
     for _ in 0..6 {
         let seen = world.run(10.0);
         assert!(seen.least >= 800 * KILO && seen.most <= 1100 * KILO, "{seen:?}");
@@ -97,12 +98,23 @@ fn a_little_loss_is_no_congestion_and_much_is() {
     assert!(seen.least > 1600 * KILO, "{seen:?}");
     assert!((0.005..0.05).contains(&world.estimator.loss()), "{}", world.estimator.loss());
     world.lost = 200;
-    world.run(20.0);
+    world.run(5.0);
+    assert_eq!(world.run(15.0).padding, 0);
     assert!(world.estimator.rate() < 500 * KILO, "{}", world.estimator.rate());
     assert!((0.1..0.35).contains(&world.estimator.loss()), "{}", world.estimator.loss());
     world.lost = 0;
     world.run(15.0);
     assert!(world.estimator.rate() > 1600 * KILO, "{}", world.estimator.rate());
+}
+
+#[test]
+fn a_queue_that_is_too_short_for_delays_is_seen_by_its_losses() {
+    let mut world = follower(MEGA, 3 * MEGA);
+    world.queue = milliseconds(30);
+    world.run(10.0);
+    let seen = world.run(60.0);
+    assert!(seen.least > 750 * KILO && seen.most < 1200 * KILO, "{seen:?}");
+    assert!(seen.lost * 100 < seen.packets * 7, "{seen:?}");
 }
 
 #[test]
@@ -122,7 +134,7 @@ fn jitter_is_no_congestion() {
 #[test]
 fn who_sends_little_is_believed_as_before() {
     let mut world = World::new(FIRST, 5 * MEGA, Media::Fixed(150 * KILO));
-    world.jitter = milliseconds(20);
+    world.jitter = milliseconds(40);
     let seen = world.run(120.0);
     assert!(seen.least == FIRST && seen.most == FIRST && seen.padding == 0, "{seen:?}");
     // It grows with what arrives, not without it.

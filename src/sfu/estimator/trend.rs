@@ -185,8 +185,10 @@ mod tests {
     fn the_threshold_follows_what_goes_up_and_down_anyway() {
         let mut trend = Trend::default();
         let wave = |place: i64| (20 - (place % 40 - 20).abs()) * 2_500;
-        let first = usages(&mut trend, (0..400).map(wave)).0;
-        let later = usages(&mut trend, (0..400).map(wave)).0;
-        assert!(first > 0 && later < first, "{first} {later}");
+        usages(&mut trend, (0..200).map(wave));
+        assert!(trend.threshold > FIRST_THRESHOLD * 1.3, "{}", trend.threshold);
+        trend.forget();
+        usages(&mut trend, (0..1000).map(|_| 0));
+        assert!(trend.threshold <= FIRST_THRESHOLD, "{}", trend.threshold);
     }
 }
