@@ -80,3 +80,39 @@ impl Groups {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_is_another_clock() {
+        let mut clock = Clock::default();
+        assert_eq!(clock.read(1000, i64::MAX), (1000, false));
+        assert_eq!(clock.read(2000, i64::MAX), (1000, false));
+        assert_eq!(clock.read(3000, i64::MIN), (3000, true));
+        assert_eq!(clock.read(3000, 77_000), (3000, true));
+        assert_eq!(clock.read(4000, 78_500), (4500, false));
+        assert_eq!(clock.read(4000, 78_000 + LONGEST_DELAY), (4000 + LONGEST_DELAY, false));
+        assert_eq!(clock.read(4000, 78_001 + LONGEST_DELAY), (4000, true));
+    }
+
+    #[test]
+    fn a_burst_is_a_group_and_its_first_counts() {
+        let mut groups = Groups::default();
+        // Ten at once, each of which takes a millisecond, and one that is late.
+        for place in 0..10 {
+            assert_eq!(groups.add(100, 20_000 + place * 1000), None);
+        }
+        assert_eq!(groups.add(50, 60_000), None);
+        let group = groups.add(40_100, 61_000).unwrap();
+        assert_eq!((group.sent, group.delay, group.arrival), (100, 19_900, 20_000));
+        // What was held up, and comes at once then.
+        for place in 0..10 {
+            let sent = 80_000 + place * 10_000;
+            assert_eq!(groups.add(sent, 200_000 + place).is_some(), place == 0);
+        }
+        let group = groups.add(200_000, 220_000).unwrap();
+        assert_eq!(group.delay, 30_009);
+    }
+}

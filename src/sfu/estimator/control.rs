@@ -85,8 +85,7 @@ impl Control {
 
     /// Such a share of the packets got lost. What has arrived nonetheless the network carries.
     pub fn lose(&mut self, share: f64, carried: f64) {
-        let sent = self.rate.min(carried / (1.0 - share).max(f64::EPSILON));
-        self.lower((sent * (1.0 - share / 2.0)).max(carried * DECREASE));
+        self.lower((self.rate * (1.0 - share / 2.0)).max(carried * DECREASE));
     }
 
     fn lower(&mut self, rate: f64) {

@@ -65,3 +65,37 @@ impl History {
         Some(before)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(at: i64) -> Packet {
+        Packet { at, octets: 100, probes: false, fate: Fate::Unknown }
+    }
+
+    #[test]
+    fn packets_are_found_by_their_numbers_until_they_are_old() {
+        let (mut history, mut loss) = (History::default(), Loss::default());
+        for at in 0..100_000 {
+            assert_eq!(history.add(packet(at)), at as u16);
+        }
+        let mut at = |seq: i64| history.settle(seq as u16, true, &mut loss).map(|packet| packet.at);
+        assert_eq!(at(99_999), Some(99_999));
+        assert_eq!(at(100_000 - MOST as i64), Some(100_000 - MOST as i64));
+        assert_eq!((at(99_999 - MOST as i64), at(100_000)), (None, None));
+        assert_eq!(at(99_999), None, "it is known");
+        history.add(packet(LONGEST * 2));
+        assert!(history.packets.len() < MOST);
+    }
+
+    #[test]
+    fn what_was_lost_may_still_arrive() {
+        let (mut history, mut loss) = (History::default(), Loss::default());
+        (0..100).for_each(|at| _ = history.add(packet(at)));
+        (0..100).for_each(|seq| _ = history.settle(seq, seq % 2 == 0, &mut loss));
+        assert!(history.settle(1, false, &mut loss).is_none());
+        (0..20).for_each(|seq| _ = history.settle(seq, true, &mut loss));
+        assert_eq!(loss.verdict(LONGEST), Some(0.4));
+    }
+}

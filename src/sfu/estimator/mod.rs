@@ -130,11 +130,11 @@ impl Estimator {
             return false;
         }
         let Some(group) = self.groups.add(packet.at, arrival) else { return false };
-        self.usage = self.trend.add(&group);
-        if self.queue.add(group.delay, self.usage == Usage::Under, group.sent) {
-            self.usage = Usage::Over;
-        }
-        self.usage == Usage::Over
+        let trend = self.trend.add(&group);
+        let is_long = self.queue.add(group.delay, trend == Usage::Under, group.sent);
+        self.usage = if is_long { Usage::Over } else { trend };
+        // Delays that differ much can look like a trend.
+        self.usage == Usage::Over && !self.queue.is_short()
     }
 
     fn decide(&mut self, is_over: bool, newest: i64, now: i64) {

@@ -6,18 +6,21 @@ use super::history::{Fate, Packet};
 /// A trial goes for so much more than the estimate.
 const MORE: f64 = 2.0;
 /// Estimates waver: so much more than is wished for is enough.
-const SPARE: f64 = 1.3;
+const SPARE: f64 = 1.35;
 /// A trial lasts at least so long, in microseconds, and takes so many packets.
 const SHORTEST: i64 = 40_000;
 const LEAST_PACKETS: u32 = 5;
 /// Padding is asked for in pieces of at least this: microseconds, octets.
 const PIECE: i64 = 5_000;
 const LEAST_PIECE: f64 = 250.0;
+/// Whoever asks late gets so many pieces at once.
+const MOST_PIECES: i64 = 4;
 /// Whoever cannot send padding ends a trial after so many times its length.
 const PATIENCE: i64 = 4;
-/// Between trials, and for one whose wish has grown, in microseconds.
+/// Between trials, and when the wish has grown so many times, in microseconds.
 const PAUSE: i64 = 5_000_000;
 const SHORT_PAUSE: i64 = 1_000_000;
+const GROWN: f64 = 1.5;
 /// What comes in is to be calm for so long before a trial, in microseconds.
 const CALM: i64 = 300_000;
 /// When nothing has been heard of a trial after this time, it has failed. Microseconds.
@@ -31,6 +34,8 @@ const OF_LIMIT: f64 = 0.9;
 #[derive(Default)]
 pub struct Prober {
     wish: f64,
+    /// The least that was wished for since it has grown.
+    least: f64,
     /// Before this there is no trial.
     next: i64,
     trial: Option<Trial>,
@@ -122,8 +127,9 @@ impl Trial {
         }
         let piece = self.piece();
         self.phase = Phase::Sends(now + piece);
-        let budget = self.rate * (now - self.began + piece) as f64 / 8e6;
-        (budget - self.sent.octets as f64).max(0.0) as usize
+        let octets = |micros: i64| self.rate * micros as f64 / 8e6;
+        let left = octets(now - self.began + piece) - self.sent.octets as f64;
+        left.clamp(0.0, octets(piece * MOST_PIECES)) as usize
     }
 
     fn due(&self) -> i64 {
@@ -155,9 +161,11 @@ impl Trial {
 impl Prober {
     pub fn aspire(&mut self, rate: u64, now: i64) {
         let wish = rate as f64 * SPARE;
-        if wish > self.wish && self.trial.is_none() {
+        if wish > self.least * GROWN {
             self.next = self.next.min(now + SHORT_PAUSE);
+            self.least = wish;
         }
+        self.least = self.least.min(wish);
         self.wish = wish;
     }
 
@@ -235,5 +243,46 @@ impl Prober {
         // As long as there is more than was tried, the next trial goes on.
         self.next = if outcome.is_some_and(|(_, all)| all) { now } else { now + PAUSE };
         outcome.map(|(rate, _)| rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_that_has_grown_does_not_wait() {
+        let mut prober = Prober::default();
+        prober.aspire(1_000_000, 0);
+        prober.stop(0);
+        // What is wished for wavers.
+        prober.aspire(1_200_000, 0);
+        prober.aspire(900_000, 0);
+        assert_eq!(prober.due(500_000.0), Some(PAUSE));
+        prober.aspire(100_000, 0);
+        assert_eq!(prober.due(500_000.0), None);
+        prober.aspire(1_000_000, 0);
+        assert_eq!(prober.due(500_000.0), Some(SHORT_PAUSE));
+    }
+
+    #[test]
+    fn padding_fills_a_trial_up() {
+        let mut prober = Prober::default();
+        prober.aspire(1_000_000, 0);
+        // What is sent anyway counts: 1 Mbit/s is 625 octets in 5 ms.
+        let (mut media, mut padding) = (0, 0);
+        for millisecond in 0..100 {
+            let now = millisecond * 1000;
+            if millisecond % 10 == 0 && prober.sent(500, now) {
+                media += 500;
+            }
+            let octets = prober.padding(500_000.0, now);
+            padding += octets;
+            if octets > 0 {
+                assert!(prober.sent(octets as u16, now));
+            }
+        }
+        assert!((5000..6000).contains(&(media + padding)) && padding > 2500, "{media} {padding}");
+        assert!(!prober.sent(500, 100_000), "it is over");
     }
 }

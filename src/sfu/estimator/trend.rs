@@ -10,11 +10,11 @@ use super::arrival::Group;
 const WINDOW: f64 = 500.0;
 const MOST: usize = 50;
 const LEAST: usize = 3;
-/// Delays are smoothed over this time, in milliseconds.
-const SMOOTHING: f64 = 50.0;
 /// What is compared with the threshold: this share of the rise within the window. The less time is
 /// looked at, the less a slope says.
 const GAIN: f64 = 0.5;
+/// A rise counts as far as it is more than so many of its standard errors: jitter is no rise.
+const ERRORS: f64 = 1.5;
 /// The threshold in milliseconds, and how it follows the slopes that are there, so that a stream beside
 /// others which fill the queue is not starved (section 5.4).
 const FIRST_THRESHOLD: f64 = 12.5;
@@ -37,10 +37,9 @@ pub enum Usage {
 }
 
 pub struct Trend {
-    /// When groups arrived and their smoothed delays, in milliseconds.
+    /// When groups arrived and how long they took, in milliseconds.
     points: VecDeque<(f64, f64)>,
     last: Option<Group>,
-    smoothed: f64,
     before: f64,
     threshold: f64,
     /// How long it has been too much, if it is.
@@ -52,7 +51,6 @@ impl Default for Trend {
         Trend {
             points: VecDeque::with_capacity(MOST),
             last: None,
-            smoothed: 0.0,
             before: 0.0,
             threshold: FIRST_THRESHOLD,
             over: None,
@@ -68,14 +66,9 @@ impl Trend {
     }
 
     pub fn add(&mut self, group: &Group) -> Usage {
-        let delay = milliseconds(group.delay);
-        let Some(last) = self.last.replace(*group) else {
-            self.smoothed = delay;
-            return Usage::Normal;
-        };
+        let last = self.last.replace(*group).unwrap_or(*group);
         let elapsed = milliseconds(group.sent.saturating_sub(last.sent)).clamp(0.0, LONGEST);
-        self.smoothed += (1.0 - (-elapsed / SMOOTHING).exp()) * (delay - self.smoothed);
-        self.put(milliseconds(group.arrival));
+        self.put(milliseconds(group.arrival), milliseconds(group.delay));
         let trend = self.rise() * GAIN;
         let usage = self.judge(trend, elapsed, group.delay >= last.delay);
         self.follow(trend, elapsed);
@@ -83,15 +76,16 @@ impl Trend {
         usage
     }
 
-    fn put(&mut self, arrival: f64) {
+    fn put(&mut self, arrival: f64, delay: f64) {
         let is_old = |(first, _): &(f64, f64)| arrival - first > WINDOW;
         while self.points.len() == MOST || self.points.front().is_some_and(is_old) {
             self.points.pop_front();
         }
-        self.points.push_back((arrival, self.smoothed));
+        self.points.push_back((arrival, delay));
     }
 
-    /// In milliseconds from the first point to the last, along the line with the least squares.
+    /// In milliseconds from the first point to the last, along the line with the least squares; what
+    /// scatter alone may be is taken off.
     fn rise(&self) -> f64 {
         let (Some((first, _)), Some((last, _))) = (self.points.front(), self.points.back()) else {
             return 0.0;
@@ -99,15 +93,16 @@ impl Trend {
         let count = self.points.len() as f64;
         let sum = |of: fn(&(f64, f64)) -> f64| self.points.iter().map(of).sum::<f64>();
         let (mean_x, mean_y) = (sum(|point| point.0) / count, sum(|point| point.1) / count);
-        let mut squares = (0.0, 0.0);
-        for (x, y) in &self.points {
-            squares.0 += (x - mean_x) * (y - mean_y);
-            squares.1 += (x - mean_x) * (x - mean_x);
+        let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+        for (x, y) in self.points.iter().map(|(x, y)| (x - mean_x, y - mean_y)) {
+            (xx, xy, yy) = (xx + x * x, xy + x * y, yy + y * y);
         }
-        match self.points.len() >= LEAST && squares.1 > 0.0 {
-            true => squares.0 / squares.1 * (last - first),
-            false => 0.0,
+        if self.points.len() < LEAST || xx <= 0.0 {
+            return 0.0;
         }
+        let slope = xy / xx;
+        let error = ((yy - slope * xy).max(0.0) / (count - 2.0) / xx).sqrt();
+        slope.signum() * (slope.abs() - ERRORS * error).max(0.0) * (last - first).abs()
     }
 
     /// A single burst leaves a queue that gets shorter: then it is not too much.
@@ -143,4 +138,57 @@ impl Trend {
 
 fn milliseconds(micros: i64) -> f64 {
     micros as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arrival::Groups;
+    use super::*;
+
+    /// Groups every 30 ms with these delays in microseconds: how many of them were too much, and how
+    /// many less than before.
+    fn usages(trend: &mut Trend, delays: impl Iterator<Item = i64>) -> (usize, usize) {
+        let mut groups = Groups::default();
+        let mut counts = (0, 0);
+        for (place, delay) in (0..).zip(delays) {
+            let sent = place * 30_000;
+            let Some(group) = groups.add(sent, sent + delay) else { continue };
+            match trend.add(&group) {
+                Usage::Over => counts.0 += 1,
+                Usage::Under => counts.1 += 1,
+                Usage::Normal => {}
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn a_ramp_is_too_much_and_a_step_is_not() {
+        let over = |delays: &mut dyn Iterator<Item = i64>| usages(&mut Trend::default(), delays).0;
+        assert_eq!(over(&mut (0..40).map(|_| 20_000)), 0);
+        assert!(over(&mut (0..40).map(|place| place * 5_000)) > 10);
+        // A large picture, whose queue gets shorter.
+        let step = |place: i64| if place < 20 { 0 } else { 150_000 - place * 1000 };
+        assert!(over(&mut (0..60).map(step)) <= 1);
+        let scatter = |place: i64| place * 7919 % 20 * 1000;
+        assert_eq!(over(&mut (0..200).map(scatter)), 0);
+    }
+
+    #[test]
+    fn a_queue_that_gets_shorter_is_seen() {
+        let falls = |place: i64| (300_000 - place * 6_000).max(0);
+        let (over, under) = usages(&mut Trend::default(), (0..40).map(falls));
+        assert!(over == 0 && under > 20, "{over} {under}");
+    }
+
+    #[test]
+    fn the_threshold_follows_what_goes_up_and_down_anyway() {
+        let mut trend = Trend::default();
+        let wave = |place: i64| (20 - (place % 40 - 20).abs()) * 2_500;
+        usages(&mut trend, (0..200).map(wave));
+        assert!(trend.threshold > FIRST_THRESHOLD * 1.3, "{}", trend.threshold);
+        trend.forget();
+        usages(&mut trend, (0..1000).map(|_| 0));
+        assert!(trend.threshold <= FIRST_THRESHOLD, "{}", trend.threshold);
+    }
 }

@@ -6,6 +6,9 @@ use crate::estimator::Estimator;
 
 const TICK: Duration = Duration::from_millis(1);
 const MTU: usize = 1200;
+/// A packet of sound: when, and its octets.
+const SOUND: Duration = Duration::from_millis(20);
+const SOUND_PACKET: usize = 150;
 
 /// Sequence numbers, and arrivals in microseconds.
 type Fates = Vec<(u16, Option<i64>)>;
@@ -17,8 +20,6 @@ pub enum Media {
     Fixed(u64),
     /// As much of so many bit/s as the estimate allows.
     Following(u64),
-    /// The best of the layers that fits.
-    Layers(&'static [u64]),
 }
 
 /// A sender and a receiver, and what is between them.
@@ -27,11 +28,14 @@ pub struct World {
     began: Instant,
     pub now: Instant,
     dice: u64,
-    media: Media,
+    pub media: Media,
     /// Pictures in a second; each goes out at once.
     pub pictures: u32,
+    /// Part of what is sent is sound.
+    pub sound: bool,
     debt: f64,
     next_picture: Instant,
+    next_sound: Instant,
     /// Bit/s of the bottleneck, and how long its queue can become.
     pub capacity: u64,
     pub queue: Duration,
@@ -46,6 +50,8 @@ pub struct World {
     /// Packets under way: arrival (`None` if lost) by sequence number.
     under_way: Vec<(u16, Instant, Option<Instant>)>,
     reports: Vec<(Instant, Fates)>,
+    /// How much faster the receiver's clock goes, in millionths.
+    pub drift: i64,
     seen: Seen,
 }
 
@@ -74,8 +80,10 @@ impl World {
             dice: 0x9e37_79b9_7f4a_7c15,
             media,
             pictures: 30,
+            sound: true,
             debt: 0.0,
             next_picture: now,
+            next_sound: now,
             capacity,
             queue: Duration::from_millis(300),
             way: Duration::from_millis(25),
@@ -87,6 +95,7 @@ impl World {
             free: now,
             under_way: Vec::new(),
             reports: Vec::new(),
+            drift: 0,
             seen: Seen { least: u64::MAX, ..Seen::default() },
         }
     }
@@ -129,23 +138,23 @@ impl World {
     }
 
     fn rate(&self) -> u64 {
-        let estimate = self.estimator.rate();
         match self.media {
             Media::Fixed(rate) => rate,
-            Media::Following(wish) => wish.min(estimate),
-            Media::Layers(layers) => {
-                let fits = layers.iter().rev().find(|rate| **rate <= estimate);
-                *fits.unwrap_or(&layers[0])
-            }
+            Media::Following(wish) => wish.min(self.estimator.rate()),
         }
     }
 
     fn send_media(&mut self) {
+        if self.sound && self.now >= self.next_sound {
+            self.next_sound += SOUND;
+            self.send(SOUND_PACKET);
+        }
         if self.now < self.next_picture {
             return;
         }
         self.next_picture += Duration::from_secs(1) / self.pictures;
-        self.debt += self.rate() as f64 / 8.0 / f64::from(self.pictures);
+        let sound = if self.sound { 400.0 * SOUND_PACKET as f64 } else { 0.0 };
+        self.debt += (self.rate() as f64 - sound).max(0.0) / 8.0 / f64::from(self.pictures);
         // Pictures differ.
         let size = self.debt * (0.7 + 0.6 * self.chance(1000) as f64 / 1000.0);
         self.debt -= size;
@@ -177,7 +186,7 @@ impl World {
         self.under_way.push((seq, arrival, Some(arrival)));
     }
 
-    /// All up to the newest that is there.
+    /// All up to the newest that is there; what is overtaken is lost at first.
     fn report(&mut self) {
         let now = self.now;
         if now >= self.next_report {
@@ -185,11 +194,19 @@ impl World {
             let here =
                 |packet: &(u16, Instant, Option<Instant>)| packet.1 <= now && packet.2.is_some();
             if let Some(newest) = self.under_way.iter().rposition(here) {
-                let mut fates = Vec::new();
-                for (seq, at, arrival) in self.under_way.drain(..=newest).collect::<Vec<_>>() {
-                    let arrival = arrival.filter(|_| at <= now);
-                    fates.push((seq, arrival.map(|at| self.clock(at))));
-                }
+                let clock = |at: Instant| {
+                    let micros = (at - self.began).as_micros() as i64;
+                    1_234_567_890_123 + micros + micros * self.drift / 1_000_000
+                };
+                let fates: Fates = self.under_way[..=newest]
+                    .iter()
+                    .map(|(seq, _, arrival)| (*seq, arrival.filter(|at| *at <= now).map(clock)))
+                    .collect();
+                let mut place = 0;
+                self.under_way.retain(|(_, at, _)| {
+                    place += 1;
+                    place > newest + 1 || *at > now
+                });
                 if !self.reports_lost {
                     self.reports.push((now + self.way, fates));
                 }
@@ -199,11 +216,6 @@ impl World {
             let (_, fates) = self.reports.remove(0);
             self.estimator.reported(fates.into_iter(), now);
         }
-    }
-
-    /// The receiver's.
-    fn clock(&self, at: Instant) -> i64 {
-        1_234_567_890_123 + (at - self.began).as_micros() as i64
     }
 
     fn chance(&mut self, of: u64) -> u64 {
