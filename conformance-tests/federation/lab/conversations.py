@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .certificates import Authority
 from .client import NS, Client
+from .conference import Caller, kick
 from .network import Network
 from .report import Report
 from .servers import Ejabberd, Prosody, Wello
@@ -80,6 +81,8 @@ async def _with(wello: Wello, peer, proof: str, prefix: str, report: Report):
     verona = Verona(wello, romeo, peer, juliet, proof)
     try:
         for title, conversation in CONVERSATIONS.items():
+            if not report.wants(prefix + title):
+                continue
             async with report.test(prefix + title):
                 await conversation(verona)
     finally:
@@ -254,6 +257,25 @@ async def calls(verona: Verona):
         await asked
 
 
+async def conferences(verona: Verona):
+    """Of a room of Wello's: only who is in it takes part, and only as long."""
+    romeo, juliet = verona.romeo, verona.juliet
+    room, focus = f"masque@conference.{romeo.domain}", f"masque@calls.{romeo.domain}"
+    there, here = Caller(juliet, focus, 2001), Caller(romeo, focus, 1001)
+    await _enter(romeo, room)
+    await there.is_kept_out()
+    await _enter(juliet, room)
+    await there.joins()
+    await here.joins()
+    await there.is_offered(f"{room}/{_nick(romeo)}")
+    await here.is_offered(f"{room}/{_nick(juliet)}")
+    await kick(romeo, room, _nick(juliet))
+    await there.is_put_out()
+    await there.is_kept_out()
+    romeo.send(f"<presence to='{room}/{_nick(romeo)}' type='unavailable'/>")
+    await romeo.presence(f"{room}/{_nick(romeo)}", "unavailable")
+
+
 async def questions_to_servers(verona: Verona):
     for asking, other in verona.both():
         await asking.ask("get", other.domain, "<ping xmlns='urn:xmpp:ping'/>")
@@ -284,6 +306,7 @@ CONVERSATIONS = {
     "notifications": notifications,
     "links to files": links_to_files,
     "calls": calls,
+    "conferences": conferences,
     "questions to servers": questions_to_servers,
     "nobody": nobody,
 }

@@ -128,7 +128,6 @@ data_dir = "{home}/data"
 hosts = []
 [listen]
 bytestreams = []
-media = []
 turn = []
 turns = []
 [auth]
