@@ -133,7 +133,7 @@ fn jitter_is_no_congestion() {
 
 #[test]
 fn who_sends_little_is_believed_as_before() {
-    let mut world = World::new(FIRST, 5 * MEGA, Media::Fixed(150 * KILO));
+    let mut world = World::new(FIRST, 5 * MEGA, Media::Fixed(300 * KILO));
     world.jitter = milliseconds(40);
     let seen = world.run(120.0);
     assert!(seen.least == FIRST && seen.most == FIRST && seen.padding == 0, "{seen:?}");
