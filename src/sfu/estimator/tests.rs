@@ -207,6 +207,9 @@ fn layers_follow_the_estimate() {
     world.lost = 10;
     choose(&mut world, 5);
     assert_eq!(choose(&mut world, 60), (1800 * KILO, 0));
+    world.capacity = 300 * KILO;
+    choose(&mut world, 3);
+    assert_eq!(choose(&mut world, 30), (150 * KILO, 0));
 }
 
 #[test]
