@@ -5,7 +5,6 @@ const SLOT: i64 = 16_000;
 const SLOTS: usize = 64;
 /// How many of them make up what has arrived just now.
 const LATELY: usize = 20;
-
 /// When nothing has come for so long, perhaps nobody told us: it is counted anew.
 const GAP: i64 = 200_000;
 
@@ -37,8 +36,8 @@ impl Carried {
             self.slots[place(passed)] = 0;
         }
         self.newest = Some(newest.max(arrival));
-        let octet = &mut self.slots[place(slot)];
-        *octet = octet.saturating_add(u32::from(octets));
+        let slot = &mut self.slots[place(slot)];
+        *slot = slot.saturating_add(u32::from(octets));
     }
 
     /// Bit/s of the last second.

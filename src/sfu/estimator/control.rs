@@ -1,6 +1,8 @@
 //! The estimate itself: additive or multiplicative increase, multiplicative decrease
 //! (draft-ietf-rmcat-gcc-02, sections 5.5 and 6).
 
+use std::ops::RangeInclusive;
+
 /// Of what has arrived, so much is believed when it was too much.
 const DECREASE: f64 = 0.85;
 /// By so much the estimate grows in a second while its limit is not known.
@@ -30,7 +32,7 @@ pub struct Control {
 /// What has arrived when it was too much.
 struct Limit {
     mean: f64,
-    /// Of its square root, relative to the mean.
+    /// Of single ones, relative to the mean.
     variance: f64,
 }
 
@@ -38,7 +40,7 @@ impl Limit {
     /// Weight of a new one (section 5.5).
     const NEW: f64 = 0.05;
     /// A deviation is never taken for less or more than this, relative to the mean.
-    const DEVIATION: std::ops::RangeInclusive<f64> = 0.02..=0.05;
+    const DEVIATION: RangeInclusive<f64> = 0.02..=0.05;
 
     fn new(rate: f64) -> Limit {
         Limit { mean: rate, variance: 0.0 }

@@ -162,13 +162,15 @@ impl Estimator {
         *round_trip += NEW_ROUND_TRIP * (micros - *round_trip);
     }
 
-    /// How many bit/s would be sent if the network carried them. Above the estimate it is tried out.
+    /// How many bit/s would be sent if the network carried them. What is above the estimate is tried
+    /// out, and a third more, so that there is something to spare.
     pub fn aspire(&mut self, rate: u64, now: Instant) {
         let now = self.micros(now);
         self.prober.aspire(rate, now);
     }
 
-    /// Octets of padding to be sent now, to try whether the network carries more; mostly none.
+    /// Octets of padding to be sent now by `sent`, to try whether the network carries more; mostly
+    /// none. Packets of 250 octets to a whole one will do.
     pub fn padding(&mut self, now: Instant) -> usize {
         let now = self.micros(now);
         // Before the first report nobody would tell the outcome.

@@ -285,4 +285,13 @@ mod tests {
         assert!((5000..6000).contains(&(media + padding)) && padding > 2500, "{media} {padding}");
         assert!(!prober.sent(500, 100_000), "it is over");
     }
+
+    #[test]
+    fn who_asks_late_gets_no_more_for_it() {
+        let mut prober = Prober::default();
+        prober.aspire(10_000_000, 0);
+        assert_eq!(prober.padding(4_000_000.0, 0), 5_000);
+        assert_eq!(prober.padding(4_000_000.0, 100_000), 20_000);
+        assert_eq!(prober.padding(4_000_000.0, 10_000_000), 0);
+    }
 }

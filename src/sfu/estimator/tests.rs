@@ -133,7 +133,7 @@ fn jitter_is_no_congestion() {
 
 #[test]
 fn who_sends_little_is_believed_as_before() {
-    let mut world = World::new(FIRST, 5 * MEGA, Media::Fixed(150 * KILO));
+    let mut world = World::new(FIRST, 5 * MEGA, Media::Fixed(300 * KILO));
     world.jitter = milliseconds(40);
     let seen = world.run(120.0);
     assert!(seen.least == FIRST && seen.most == FIRST && seen.padding == 0, "{seen:?}");
@@ -207,6 +207,9 @@ fn layers_follow_the_estimate() {
     world.lost = 10;
     choose(&mut world, 5);
     assert_eq!(choose(&mut world, 60), (1800 * KILO, 0));
+    world.capacity = 300 * KILO;
+    choose(&mut world, 3);
+    assert_eq!(choose(&mut world, 30), (150 * KILO, 0));
 }
 
 #[test]

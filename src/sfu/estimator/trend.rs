@@ -1,7 +1,8 @@
-//! Whether packets wait longer and longer (draft-ietf-rmcat-gcc-02, sections 5.3 and 5.4), by the slope
-//! of their delays instead of a Kalman filter.
+//! Whether packets wait longer and longer (draft-ietf-rmcat-gcc-02, sections 5.3 and 5.4), by the line
+//! through their delays instead of a Kalman filter.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use super::arrival::Group;
 
@@ -11,17 +12,17 @@ const WINDOW: f64 = 500.0;
 const MOST: usize = 50;
 const LEAST: usize = 3;
 /// What is compared with the threshold: this share of the rise within the window. The less time is
-/// looked at, the less a slope says.
+/// looked at, the less a rise says.
 const GAIN: f64 = 0.5;
 /// A rise counts as far as it is more than so many of its standard errors: jitter is no rise.
 const ERRORS: f64 = 1.5;
-/// The threshold in milliseconds, and how it follows the slopes that are there, so that a stream beside
+/// The threshold in milliseconds, and how it follows the rises that are there, so that a stream beside
 /// others which fill the queue is not starved (section 5.4).
 const FIRST_THRESHOLD: f64 = 12.5;
-const THRESHOLDS: std::ops::RangeInclusive<f64> = 6.0..=600.0;
+const THRESHOLDS: RangeInclusive<f64> = 6.0..=600.0;
 const RISES: f64 = 0.01;
 const FALLS: f64 = 0.000_18;
-/// A slope so much above the threshold is a sudden change, which it does not follow.
+/// A rise so much above the threshold is a sudden change, which it does not follow.
 const SUDDEN: f64 = 15.0;
 /// A group stands for so many milliseconds at the most.
 const LONGEST: f64 = 100.0;
