@@ -10,9 +10,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_PATIENCE: Duration = Duration::from_secs(32);
 /// A rise that is taken back within this time was a mistake.
 const RELAPSE: Duration = Duration::from_secs(10);
-/// Between two trials whether there is more room; they cost a few dozen packets.
-const FIRST_PAUSE: Duration = Duration::from_secs(3);
-const MOST_PAUSE: Duration = Duration::from_secs(48);
 /// Estimates waver: so much of one is used to rise, in percent.
 const AMPLE: u64 = 85;
 
@@ -51,6 +48,7 @@ impl Ladder {
     }
 
     /// What a step costs, in bit/s.
+    #[cfg(test)]
     pub fn cost(&self, step: Step) -> u64 {
         let below = self.0.iter().rev().find(|rung| rung.step <= step).or(self.0.first());
         below.map_or(0, |rung| rung.rate)
@@ -174,38 +172,6 @@ impl Choice {
     }
 }
 
-/// When it is tried out whether there is room for more than the estimate says: it cannot rise much
-/// above what is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trials {
-    next: Option<Instant>,
-    pause: Duration,
-}
-
-impl Default for Trials {
-    fn default() -> Trials {
-        Trials { next: None, pause: FIRST_PAUSE }
-    }
-}
-
-impl Trials {
-    /// Whether it is time. Each time it was in vain the pause is twice as long.
-    pub fn is_due(&mut self, now: Instant) -> bool {
-        let next = *self.next.get_or_insert(now + self.pause);
-        if now < next {
-            return false;
-        }
-        self.pause = (self.pause * 2).min(MOST_PAUSE);
-        self.next = Some(now + self.pause);
-        true
-    }
-
-    /// There was room.
-    pub fn reward(&mut self) {
-        *self = Trials::default();
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
 mod tests {
@@ -307,25 +273,6 @@ mod tests {
         now += RELAPSE;
         (choice, _) = decide(room(200), Some(choice), now);
         assert_eq!(choice.patience, PATIENCE);
-    }
-
-    #[test]
-    fn trials_get_rare_unless_they_help() {
-        let mut now = Instant::now();
-        let mut trials = Trials::default();
-        let mut count = |trials: &mut Trials, time: Duration| {
-            let until = now + time;
-            let mut count = 0;
-            while now < until {
-                now += SECOND / 4;
-                count += usize::from(trials.is_due(now));
-            }
-            count
-        };
-        assert_eq!(count(&mut trials, SECOND * 10), 2);
-        assert_eq!(count(&mut trials, SECOND * 200), 5);
-        trials.reward();
-        assert_eq!(count(&mut trials, SECOND * 10), 2);
     }
 
     #[test]

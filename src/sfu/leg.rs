@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crate::allowance::Allowance;
 use crate::api::{ConferenceId, Data, LegId, LegSpec, Mid, Payload, TrackId};
-use crate::choice::Trials;
 use crate::output::Output;
 
 /// How long a client may take to be reachable, and how long it may be unreachable later.
@@ -35,7 +34,6 @@ pub struct Leg<P> {
     pub waiting: usize,
     opened: Instant,
     estimate: Option<Estimate>,
-    pub trials: Trials,
     /// When it is given up, unless a check succeeds before.
     patience: Option<Instant>,
 }
@@ -86,7 +84,6 @@ impl<P> Leg<P> {
             waiting: 0,
             opened: now,
             estimate: None,
-            trials: Trials::default(),
             patience: Some(now + PATIENCE),
         }
     }

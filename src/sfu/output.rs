@@ -142,11 +142,6 @@ impl Output {
         self.current.is_some() && self.thinning.waits()
     }
 
-    /// What its network carries, where that is looked at.
-    pub fn step(&self) -> Option<Step> {
-        self.choice.map(|choice| choice.step)
-    }
-
     /// Its network has room for this.
     pub fn settle(&mut self, room: Room, now: Instant) -> Reason {
         let (choice, reason) = decide(room, self.choice, now);

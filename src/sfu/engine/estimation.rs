@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Engine;
 use crate::api::{LegId, Media, TrackId};
-use crate::choice::{Ladder, Reason, share};
+use crate::choice::{Ladder, share};
 use crate::ids::IdMap;
 use crate::leg::Sent;
 use crate::peer::Peer;
@@ -16,8 +16,6 @@ struct Demand {
     /// In bit/s: sound is not chosen, it comes first.
     sound: u64,
     picture: Ladder,
-    /// What it takes now, in bit/s.
-    taken: u64,
 }
 
 impl<P: Peer> Engine<P> {
@@ -28,21 +26,15 @@ impl<P: Peer> Engine<P> {
         let demands = leg.outputs.iter().map(|sent| demand(&self.tracks, id, sent, now));
         let demands: Vec<Demand> = demands.collect();
         let sound: u64 = demands.iter().map(|demand| demand.sound).sum();
-        let taken: u64 = demands.iter().map(|demand| demand.taken).sum();
         let ladders: Vec<Ladder> = demands.into_iter().map(|demand| demand.picture).collect();
         let best: u64 = ladders.iter().filter_map(Ladder::best).map(|rung| rung.rate).sum();
-        // A wish that has grown is tried out.
-        let tries = taken < best && leg.trials.is_due(now);
-        leg.peer.aspire(sound + if tries { taken } else { best });
+        leg.peer.aspire(sound + best);
         let rooms = share(estimate.saturating_sub(sound), &ladders);
         for (sent, room) in leg.outputs.iter().zip(rooms) {
             let Some(room) = room else { continue };
             let Some(track) = self.tracks.get_mut(&sent.track) else { continue };
             if let Some(output) = track.output_mut(id, sent.source) {
                 let reason = output.settle(room, now);
-                if reason == Reason::Recovered {
-                    leg.trials.reward();
-                }
                 tracing::trace!(leg = id.0, source = sent.source, estimate, ?reason, "layers");
             }
         }
@@ -57,10 +49,6 @@ fn demand(tracks: &IdMap<TrackId, Track>, leg: LegId, sent: &Sent, now: Instant)
     };
     match track.media {
         Media::Audio => Demand { sound: track.rate(now), ..Demand::default() },
-        Media::Video => {
-            let picture = track.ladder(output.most, now);
-            let taken = output.step().map_or(0, |step| picture.cost(step));
-            Demand { sound: 0, picture, taken }
-        }
+        Media::Video => Demand { sound: 0, picture: track.ladder(output.most, now) },
     }
 }

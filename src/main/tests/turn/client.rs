@@ -1,7 +1,7 @@
 //! A TURN client that says whatever a test wants it to say.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -11,6 +11,7 @@ use wello_stream::stun::{Class, Key, Message, Method, Writer};
 use crate::Login;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const RETRANSMISSION: Duration = Duration::from_millis(500);
 
 pub struct Client {
     pub socket: UdpSocket,
@@ -123,9 +124,29 @@ impl Client {
     }
 
     pub async fn receive(&self) -> Option<Packet> {
+        self.receive_within(PATIENCE).await
+    }
+
+    /// Asks again and again, as a client does whose request may be lost on its way (RFC 8489, section
+    /// 6.2.1), until an answer of this method comes; counts the others.
+    pub async fn insist(&mut self, request: &[u8], method: Method) -> Option<usize> {
+        let until = Instant::now() + PATIENCE;
+        let mut others = 0;
+        while Instant::now() < until {
+            self.send(request).await;
+            while let Some(packet) = self.receive_within(RETRANSMISSION).await {
+                if packet.message().method() == Some(method) {
+                    return Some(others);
+                }
+                others += 1;
+            }
+        }
+        None
+    }
+
+    async fn receive_within(&self, time: Duration) -> Option<Packet> {
         let mut buffer = vec![0; 2000];
-        let (length, from) =
-            timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await.ok()?.ok()?;
+        let (length, from) = timeout(time, self.socket.recv_from(&mut buffer)).await.ok()?.ok()?;
         assert_eq!(from, self.server);
         buffer.truncate(length);
         Some(Packet(buffer))
