@@ -26,6 +26,11 @@ use wello_kernel::config::Config;
 
 use cli::{CheckOther, Cli, Command};
 
+/// Buffers of all sizes come and go with every stanza, for which the allocator of the C library takes longer.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const DEFAULT_FILE: &str = "./config.toml";
 
 fn main() -> ExitCode {
