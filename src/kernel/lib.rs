@@ -12,6 +12,7 @@ pub mod files;
 pub mod hooks;
 pub mod inbox;
 pub mod lifecycle;
+pub mod links;
 pub mod lookalike;
 pub mod media;
 pub mod metrics;
@@ -37,6 +38,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::files::Files;
 use crate::hooks::{Hooks, RemoteRoute};
+use crate::links::Link;
 use crate::media::Media;
 use crate::metrics::Metrics;
 use crate::module::{Module, Registrar};
@@ -123,6 +125,11 @@ impl Kernel {
     /// Who takes what is for other servers; the first one counts. Commands of the operator have none.
     pub fn install_remote(&self, remote: Arc<dyn RemoteRoute>) {
         let _ = self.remote.set(remote);
+    }
+
+    /// The streams with other servers, as they are now.
+    pub fn links(&self) -> Vec<Link> {
+        self.remote.get().map(|remote| remote.links()).unwrap_or_default()
     }
 
     pub fn hooks(&self) -> &Hooks {

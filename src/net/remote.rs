@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wello_kernel::Kernel;
 use wello_kernel::hooks::RemoteRoute;
+use wello_kernel::links::Link;
 use wello_wire::error::StanzaError;
 use wello_wire::stanza::Stanza;
 
@@ -28,5 +29,9 @@ impl RemoteRoute for Remote {
             Some(s2s) => s2s.post(stanza),
             None => Err(StanzaError::remote_server_not_found("this server does not federate")),
         }
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.s2s.as_ref().map(|s2s| s2s.links()).unwrap_or_default()
     }
 }

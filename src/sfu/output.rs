@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::time::Instant;
 
 use crate::api::{Codec, LegId, Media, OutputSpec};
-use crate::choice::{Choice, Reason, Room, Step, decide};
+use crate::choice::{Choice, Reason, Room, decide};
 use crate::peer::bitstream::{Header, Vp8Numbers};
 use crate::peer::{Packet, Sending};
 use crate::thinning::{Highest, Shift, Thinning};

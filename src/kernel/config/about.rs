@@ -9,6 +9,8 @@ use super::ConfigError;
 #[serde(default, deny_unknown_fields)]
 pub struct ServerInfo {
     pub publish: bool,
+    /// Names those that have agreed to it, too.
+    pub federation: bool,
 }
 
 /// XEP-0455.

@@ -21,6 +21,7 @@ use wello_wire::xml::Element;
 
 use crate::Kernel;
 use crate::config::Component;
+use crate::links::Link;
 use crate::passage::Passage;
 use crate::sessions::Session;
 
@@ -277,6 +278,9 @@ pub trait StreamFeatures: Send + Sync {
 #[async_trait]
 pub trait RemoteRoute: Send + Sync {
     async fn send(&self, kernel: &Arc<Kernel>, stanza: Stanza) -> Result<(), StanzaError>;
+
+    /// The streams with other servers, as they are now.
+    fn links(&self) -> Vec<Link>;
 }
 
 /// What the modules registered.

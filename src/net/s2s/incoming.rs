@@ -13,6 +13,7 @@ use wello_wire::error::{StreamCondition, StreamError};
 
 use super::S2sServer;
 use super::dane::Associations;
+use super::links::Linked;
 use super::neighbours::Pace;
 use super::policy;
 use super::resumption::{Bequest, Estate, Registration, Request};
@@ -37,6 +38,7 @@ pub struct Task {
     registration: Option<Registration>,
     /// One has asked.
     heir: Option<Request>,
+    linked: Vec<Linked>,
     deadline: Instant,
     last_read: Instant,
 }
@@ -77,6 +79,7 @@ impl Task {
             buffer: Vec::new(),
             registration: None,
             heir: None,
+            linked: Vec::new(),
             server,
         }
     }
@@ -245,9 +248,16 @@ impl Task {
             let error = StreamError::new(StreamCondition::ResourceConstraint);
             return self.stream.fail(&error.with_text(too_many.to_string()));
         }
+        self.link();
         if bidi && let Some(charge) = self.server.outboxes.carry(back, self.traffic.woken()) {
             self.traffic.serve(charge);
         }
+    }
+
+    /// Tells which domains it is of.
+    fn link(&mut self) {
+        let (links, bidi) = (&self.server.links, self.stream.is_bidirectional());
+        self.linked = self.stream.pairs().iter().map(|pair| links.incoming(pair, bidi)).collect();
     }
 
     fn register(&mut self, id: String, owner: Owner) {
@@ -263,6 +273,7 @@ impl Task {
             former
         });
         self.stream.handle_resumption(former);
+        self.link();
     }
 
     fn settle(&mut self) -> ControlFlow<()> {

@@ -3,6 +3,7 @@
 mod connect;
 mod dane;
 mod incoming;
+mod links;
 mod lookup;
 mod neighbours;
 mod outbox;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wello_kernel::Kernel;
 use wello_kernel::config::S2s;
+use wello_kernel::links::Link;
 use wello_stream::s2s::{DialbackSecret, Domain, Pair, Settings, Verdict, Verification};
 use wello_wire::error::StanzaError;
 use wello_wire::stanza::{Kind, PresenceType, Stanza};
@@ -34,6 +36,7 @@ use crate::listener::Accepted;
 use crate::tls::{CertificateStore, ListenerKind, TlsAcceptor};
 
 use dane::Associations;
+use links::Links;
 use lookup::Resolver;
 use neighbours::Neighbours;
 use outbox::{Charge, Outboxes, Question, Unserved};
@@ -70,6 +73,7 @@ pub struct S2sServer {
     outboxes: Outboxes,
     resumptions: Resumptions,
     neighbours: Arc<Neighbours>,
+    links: Arc<Links>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -94,6 +98,7 @@ impl S2sServer {
             acceptor,
             certificates,
             neighbours: Neighbours::new(config),
+            links: Arc::default(),
             shutdown,
             tasks: TaskTracker::new(),
             kernel,
@@ -146,6 +151,11 @@ impl S2sServer {
         let unserved = self.outboxes.post(pair, stanza)?;
         self.serve(unserved);
         Ok(())
+    }
+
+    /// The streams that carry stanzas now.
+    pub fn links(&self) -> Vec<Link> {
+        self.links.list()
     }
 
     /// Whether the operator wants to talk to a domain.

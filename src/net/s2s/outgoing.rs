@@ -14,6 +14,7 @@ use wello_wire::error::{StanzaError, StreamCondition, StreamError};
 use super::S2sServer;
 use super::connect::{self, ConnectError, Connected, Secured};
 use super::dane::Associations;
+use super::links::Linked;
 use super::neighbours::Pace;
 use super::outbox::{Charge, Question};
 use super::policy;
@@ -155,6 +156,7 @@ struct Task {
     questions: Vec<Question>,
     deadline: Instant,
     was_ready: bool,
+    linked: Option<Linked>,
     authenticating: bool,
     /// Why no stanzas can be sent.
     failure: Option<Failure>,
@@ -190,6 +192,7 @@ impl Task {
             buffer: Vec::new(),
             questions: Vec::new(),
             was_ready: false,
+            linked: None,
             authenticating: false,
             failure,
         }
@@ -265,6 +268,7 @@ impl Task {
                 let managed = self.stream.exchange().is_managed();
                 tracing::info!(pair = %self.charge.pair, by, bidi, managed, "another server listens");
                 self.was_ready = true;
+                self.linked = Some(self.server.links.outgoing(&self.charge.pair, bidi));
                 self.charge.succeed();
                 self.rest_later();
             }

@@ -24,6 +24,7 @@ use wello_kernel::clock::Clock;
 use wello_kernel::config::Config;
 use wello_kernel::hooks::RemoteRoute;
 use wello_kernel::inbox::Delivery;
+use wello_kernel::links::Link;
 use wello_kernel::metrics::Metrics;
 use wello_kernel::sessions::{ClientInfo, Session};
 use wello_store::{AuditEntry, Options, Role, Store, Timestamp};
@@ -150,6 +151,10 @@ impl RemoteRoute for Elsewhere {
         self.sent.lock().push(stanza);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
     }
 }
 
