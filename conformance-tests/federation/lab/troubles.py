@@ -19,6 +19,7 @@ CUT_SECONDS = 8
 # Longer than anybody waits for an acknowledgement.
 LONG_CUT_SECONDS = 65
 PATIENCE = 60
+LONG_PATIENCE = 2 * LONG_CUT_SECONDS
 MEBIBYTE = 1024 * 1024
 
 
@@ -49,10 +50,10 @@ class Pair:
         self.juliet.close()
         self.juliet = await self.peer.login("desk")
 
-    async def talk(self):
-        """A message each way, after as many attempts as it takes."""
+    async def talk(self, seconds: float = PATIENCE):
+        """A message each way, after as many attempts as it takes, each of which may take so long."""
         for sender, reader in ((self.romeo, self.juliet), (self.juliet, self.romeo)):
-            await _until_heard(sender, reader)
+            await _until_heard(sender, reader, seconds)
 
     async def stop(self):
         for each in (self.romeo, self.juliet):
@@ -91,12 +92,12 @@ def _name(kind: type, title: str) -> str:
     return f"{_lab(kind)}: {title}"
 
 
-async def _until_heard(sender: Client, reader: Client):
+async def _until_heard(sender: Client, reader: Client, seconds: float):
     """A server may believe for a moment that the other one is away; then it says so."""
     for attempt in range(PATIENCE):
         sent = sender.say(reader.bare, f"attempt {attempt}")
-        heard = asyncio.create_task(reader.body(f"attempt {attempt}", seconds=PATIENCE))
-        refused = asyncio.create_task(_refusal(sender, sent))
+        heard = asyncio.create_task(reader.body(f"attempt {attempt}", seconds=seconds))
+        refused = asyncio.create_task(_refusal(sender, sent, seconds))
         done, pending = await asyncio.wait({heard, refused}, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
@@ -107,9 +108,9 @@ async def _until_heard(sender: Client, reader: Client):
     raise AssertionError(f"{reader.bare} was never reached")
 
 
-async def _refusal(sender: Client, sent: str):
+async def _refusal(sender: Client, sent: str, seconds: float = PATIENCE):
     return await sender.expect(f"error for {sent}", lambda e: (
-        e.get("id") == sent and e.get("type") == "error"), PATIENCE)
+        e.get("id") == sent and e.get("type") == "error"), seconds)
 
 
 async def _is_refused(sender: Client, reader: Client, text: str):
@@ -222,7 +223,7 @@ async def long_cut(pair: Pair):
         sent[pair.juliet][pair.juliet.say(pair.romeo.bare, text)] = text
         await asyncio.sleep(1)
     pair.peer.host.mend()
-    await pair.talk()
+    await pair.talk(LONG_PATIENCE)
     for sender, reader in ((pair.romeo, pair.juliet), (pair.juliet, pair.romeo)):
         await _settle(sender, reader, sent[sender])
 
