@@ -284,18 +284,29 @@ fn start_tag<R>(
     start: &BytesStart<'_>,
     ns: Ns,
 ) -> anyhow::Result<Element> {
-    let mut element = Element::new(start.local_name().into_inner(), ns);
+    let mut element = Element::new(checked(start.local_name().into_inner())?, ns);
     for attribute in start.attributes() {
         let attribute = attribute?;
         if attribute.key.as_namespace_binding().is_some() {
             continue;
         }
         let (ns, name) = reader.resolver_mut().resolve_attribute(attribute.key);
-        let (ns, name) = (namespace(&ns)?, name.into_inner());
+        let (ns, name) = (namespace(&ns)?, checked(name.into_inner())?);
         let value = attribute.normalized_value(XmlVersion::Implicit1_0)?;
         element.set_attr_ns(ns, name, value.as_ref());
     }
     Ok(element)
+}
+
+/// The parser takes any name; what has none that XML allows could not be sent to anybody (Namespaces in
+/// XML, section 4).
+fn checked(name: &str) -> anyhow::Result<&str> {
+    let begins = |c: char| c.is_alphabetic() || c == '_';
+    let follows = |c: char| c.is_alphanumeric() || !c.is_ascii() || matches!(c, '-' | '.' | '_');
+    if !name.starts_with(begins) || !name.chars().all(follows) {
+        bail!("{name:?} is no name of an element or attribute");
+    }
+    Ok(name)
 }
 
 fn namespace(resolved: &ResolveResult<'_>) -> anyhow::Result<Ns> {
@@ -445,6 +456,8 @@ mod tests {
             (format!("{ROOT}<host jid='a'>"), "ends too early"),
             (format!("{ROOT}<host/></server-data>"), "<host/> without jid"),
             (format!("{ROOT}<host jid='&b;'/></server-data>"), "m.xml, byte"),
+            (format!("{ROOT}<host jid='a'>< b='c'/></host></server-data>"), "is no name"),
+            (format!("{ROOT}<host jid='a'><b 1='c'/></host></server-data>"), "is no name"),
             (deep, "within each other"),
             (huge, "more than 8388608 bytes"),
         ] {
