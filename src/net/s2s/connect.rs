@@ -125,14 +125,6 @@ pub async fn handshake(
     Ok(Secured { socket: Socket::Tls(Box::new(stream)), certificates })
 }
 
-/// TCP tries again after waits that double: a network that was away for a minute may be used again only
-/// two minutes after it went, and what is under way to a server that cannot resume streams would be lost.
-const LIVENESS: Liveness = Liveness {
-    keepalive_idle: Duration::from_secs(300),
-    keepalive_interval: Duration::from_secs(30),
-    unacknowledged: Duration::from_secs(240),
-};
-
 /// The first connection that is made; an attempt that is slow is joined by the next one (RFC 8305,
 /// section 5). Fails with the last error if none is.
 async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, (SocketAddr, std::io::Error)> {
@@ -141,7 +133,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, (SocketAddr, std::i
     let attempt = |address: SocketAddr| async move {
         let stream = TcpStream::connect(address).await;
         let configured = stream.and_then(|stream| {
-            configure(&stream, LIVENESS)?;
+            configure(&stream, Liveness::default())?;
             Ok(stream)
         });
         configured.map_err(|error| (address, error))

@@ -45,7 +45,6 @@ pub struct Task {
 
 /// How long the other server may take to take what is written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Who opened a stream closes it when it is idle. We wait longer, in times of our own patience: what is on its
 /// way to a stream that is being closed is lost.
 const PATIENCE: u32 = 6;
@@ -103,10 +102,9 @@ impl Task {
             // XEP-0198, section 5: the stream is somewhere else now.
             self.stream.fail(&StreamCondition::Conflict.into());
         }
-        let farewell = self.socket.close(self.stream.output(), &mut self.buffer);
-        // The peer may be gone already, and then there is nobody to tell.
-        let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
-        let former = self.traffic.salvage(remains).await;
+        let (exchange, socket) = (self.stream.exchange(), &mut self.socket);
+        let stranded = self.traffic.close(exchange, socket, &mut self.buffer).await;
+        let former = self.traffic.salvage(remains, stranded).await;
         let charges = self.traffic.take_charges();
         match (former, self.registration.take()) {
             (Some(former), Some(registration)) => {
@@ -302,7 +300,7 @@ impl Task {
         };
         match written {
             Ok(Ok(())) => {
-                self.stream.exchange().handle_written();
+                Traffic::handle_written(self.stream.exchange(), &self.socket);
                 ControlFlow::Continue(())
             }
             Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
@@ -358,7 +356,10 @@ impl Task {
                 self.conclude(&pair, &verdict);
                 ControlFlow::Continue(())
             }
-            Wake::Overdue => ControlFlow::Break(()),
+            Wake::Overdue => match self.traffic.is_stuck(self.stream.exchange(), &self.socket) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            },
         }
     }
 

@@ -11,6 +11,7 @@ mod outgoing;
 mod policy;
 mod posh;
 pub mod probe;
+mod progress;
 mod resumption;
 mod socket;
 mod traffic;

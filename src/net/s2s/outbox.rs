@@ -155,12 +155,13 @@ impl Charge {
         })
     }
 
-    /// Puts back in front what was taken and not sent.
-    pub fn put_back(&self, stanzas: Vec<Stanza>) {
+    /// Puts back in front what was taken and not sent. Returns it if somebody else serves the outbox now.
+    pub fn put_back(&self, mut stanzas: Vec<Stanza>) -> Vec<Stanza> {
         self.with(|state| {
             state.bytes += stanzas.iter().map(Stanza::weight).sum::<usize>();
-            stanzas.into_iter().rev().for_each(|stanza| state.stanzas.push_front(stanza));
+            stanzas.drain(..).rev().for_each(|stanza| state.stanzas.push_front(stanza));
         });
+        stanzas
     }
 
     /// What the stream has sent and not heard of counts as if it waited.
@@ -420,7 +421,7 @@ mod tests {
         assert_eq!(post().err().unwrap().condition, Condition::ResourceConstraint);
         charge.hold(0);
         post().unwrap();
-        charge.put_back(sent);
+        assert!(charge.put_back(sent).is_empty());
         assert_eq!(charge.take(usize::MAX).len(), 3);
         charge.hold(usize::MAX / 2);
         assert!(charge.rest() && post().is_ok(), "who rests holds nothing");

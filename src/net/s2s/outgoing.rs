@@ -202,13 +202,13 @@ impl Task {
     async fn run(&mut self) -> (End, Option<Former>) {
         while self.failure.is_none() && self.serve().await.is_continue() {}
         let remains = self.stream.take_remains();
-        let farewell = self.socket.close(self.stream.output(), &mut self.buffer);
-        let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
+        let (exchange, socket) = (self.stream.exchange(), &mut self.socket);
+        let stranded = self.traffic.close(exchange, socket, &mut self.buffer).await;
         let lost = gone("connection lost");
         for question in self.questions.drain(..) {
             let _ = question.answer.send(Verdict::Unknown(lost.error.clone()));
         }
-        let former = self.traffic.salvage(remains).await;
+        let former = self.traffic.salvage(remains, stranded).await;
         // What the other server has sent on it is its own to fetch.
         let bidi = self.stream.is_bidirectional();
         let former = former.filter(|former| bidi || former.has_unacknowledged());
@@ -376,7 +376,7 @@ impl Task {
         let write = self.socket.write(self.stream.output(), &mut self.buffer);
         match timeout(WRITE_TIMEOUT, write).await {
             Ok(Ok(())) => {
-                self.stream.exchange().handle_written();
+                Traffic::handle_written(self.stream.exchange(), &self.socket);
                 ControlFlow::Continue(())
             }
             Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
@@ -413,7 +413,10 @@ impl Task {
                 self.stream.handle_verdict(&pair, &verdict);
                 ControlFlow::Continue(())
             }
-            Wake::Overdue => ControlFlow::Break(()),
+            Wake::Overdue => match self.traffic.is_stuck(self.stream.exchange(), &self.socket) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            },
         }
     }
 
@@ -443,7 +446,8 @@ impl Task {
             if more {
                 continue;
             }
-            let answered = self.stream.exchange().unacknowledged_bytes() == 0;
+            let exchange = self.stream.exchange();
+            let answered = !exchange.is_managed() || exchange.unacknowledged_bytes() == 0;
             if answered || !matches!(self.socket.read(&mut self.pending).await, Ok(true)) {
                 break;
             }

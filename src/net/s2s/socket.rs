@@ -2,17 +2,34 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::{client, server};
 use wello_stream::framing::Output;
+use wello_stream::s2s::Progress;
 
+use super::progress;
 use crate::c2s::poll_read;
 
 /// TLS of either side.
-pub trait Secure: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Secure: AsyncRead + AsyncWrite + Unpin + Send + Sync {
+    fn tcp(&self) -> &TcpStream;
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Secure for T {}
+impl Secure for client::TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+impl Secure for server::TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
 
 pub enum Socket {
     Tcp(TcpStream),
@@ -52,6 +69,28 @@ impl Socket {
             Socket::Tcp(stream) => stream.shutdown().await,
             Socket::Tls(stream) => stream.shutdown().await,
             Socket::Gone => Ok(()),
+        }
+    }
+
+    /// How far the bytes have come, if the system tells. TLS counts as the bytes that it makes.
+    pub fn progress(&self) -> Option<Progress> {
+        progress::of(self.tcp()?)
+    }
+
+    /// Ends the connection. What has not been sent yet is never sent.
+    pub fn abort(&mut self) {
+        if let Some(stream) = self.tcp() {
+            // Of a connection that is gone already it is no more than true.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+        *self = Socket::Gone;
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Socket::Tcp(stream) => Some(stream),
+            Socket::Tls(stream) => Some(stream.tcp()),
+            Socket::Gone => None,
         }
     }
 

@@ -7,14 +7,19 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wello_store::StoreError;
-use wello_stream::s2s::{Exchange, Exchanged, Former, Pair, Remains, Verdict, Verification};
+use wello_stream::s2s::{
+    Domain, Exchange, Exchanged, Former, Pair, Remains, Stranded, Verdict, Verification,
+};
 use wello_wire::error::StanzaError;
+use wello_wire::jid::Jid;
+use wello_wire::stanza::Stanza;
 
 use super::S2sServer;
 use super::outbox::Charge;
 use super::policy;
+use super::socket::Socket;
 use crate::ledger::Ledger;
 
 /// Stanzas that are written in one go.
@@ -22,11 +27,15 @@ const WRITE_BATCH_BYTES: usize = 64 * 1024;
 /// Between two writes of stanzas: what comes one by one from many users shares a write, a TLS record and a wake-up of
 /// the other server, which together cost more than the stanzas. The first after a pause goes at once.
 const WRITE_INTERVAL: Duration = Duration::from_millis(2);
-/// How long the other server may take to acknowledge something: longer than its disk ever takes, and
-/// shorter than TCP needs to find out that nobody is there.
+/// How long the other server, or without stream management its TCP, may take to acknowledge something: longer than
+/// a disk ever takes, and shorter than our TCP needs to find out that nobody is there.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// For what is not on stable storage yet when a stream ends.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the end of a stream, and again for what is under way to arrive.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Between two looks at how far it has come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What goes on on a stream between its task and the rest of the server.
 pub struct Traffic {
@@ -41,7 +50,7 @@ pub struct Traffic {
     /// When stanzas may be written again.
     next_write: Instant,
     /// What the other server has acknowledged, and until when there has to be more.
-    acknowledged: u32,
+    acknowledged: u64,
     answer_by: Option<Instant>,
 }
 
@@ -109,10 +118,8 @@ impl Traffic {
             Exchanged::AcknowledgementWanted => self.ledger.ask(exchange.handled()),
             Exchanged::Claim(claim) => return self.verify(claim),
             Exchanged::Unhandled(stanzas) => {
-                // Only streams of our own are gone on with by us, and they serve one outbox.
-                if let Some(charge) = self.charges.first() {
-                    charge.put_back(stanzas);
-                }
+                let left = self.put_back(stanzas);
+                self.server.give_back_lost(left).await;
             }
             Exchanged::Unknown(stanzas) => self.server.give_back_lost(stanzas).await,
         }
@@ -191,6 +198,19 @@ impl Traffic {
         }
     }
 
+    /// The output has been written to the socket.
+    pub fn handle_written(exchange: &mut Exchange, socket: &Socket) {
+        let progress = if exchange.is_managed() { None } else { socket.progress() };
+        exchange.handle_written(progress);
+    }
+
+    /// Whether the other side does not take what it was sent, after [`Wake::Overdue`].
+    pub fn is_stuck(&mut self, exchange: &mut Exchange, socket: &Socket) -> bool {
+        exchange.handle_progress(socket.progress());
+        self.watch(exchange);
+        self.answer_by.is_some_and(|at| at <= Instant::now())
+    }
+
     /// Acknowledges what is on stable storage, if the other server asked.
     pub fn settle(&mut self, exchange: &mut Exchange) -> Result<(), StoreError> {
         if let Some(durable) = self.ledger.settle(exchange.handled())? {
@@ -210,20 +230,62 @@ impl Traffic {
         timeout(SETTLE_TIMEOUT, self.ledger.settled()).await.unwrap_or(false)
     }
 
-    /// What can be gone on with of a stream that has ended. Tells the senders of what is lost.
-    pub async fn salvage(&mut self, remains: Remains) -> Option<Former> {
-        let Remains { former, mut unknown } = remains;
+    /// Ends the connection when all has arrived, or when it does not.
+    pub async fn close(
+        &mut self,
+        exchange: &mut Exchange,
+        socket: &mut Socket,
+        buffer: &mut Vec<u8>,
+    ) -> Stranded {
+        // The peer may be gone already, and then there is nobody to tell.
+        let farewell = socket.close(exchange.output(), buffer);
+        let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
+        let _ = timeout(LAST_WRITE_TIMEOUT, arrival(exchange, socket)).await;
+        exchange.handle_progress(socket.progress());
+        let stranded = exchange.take_stranded();
+        if !stranded.is_empty() {
+            // What is sent again, or told as lost, must not arrive when the network comes back.
+            socket.abort();
+        }
+        stranded
+    }
+
+    /// What can be gone on with of a stream that has ended. What was never sent waits for another, and the senders
+    /// are told of what is lost.
+    pub async fn salvage(&mut self, remains: Remains, stranded: Stranded) -> Option<Former> {
+        let Remains { former, unknown: mut lost } = remains;
         // The other server may be told that something was handled only if that is true.
         let settled = self.settled().await;
         let former = match (former, settled) {
             (Some(former), false) => {
-                unknown.extend(former.into_unacknowledged());
+                lost.extend(former.into_unacknowledged());
                 None
             }
             (former, _) => former,
         };
-        self.server.give_back_lost(unknown).await;
+        if former.is_none() {
+            self.charges.iter().for_each(|charge| charge.hold(0));
+        }
+        lost.extend(stranded.unknown);
+        lost.extend(self.put_back(stranded.unsent));
+        self.server.give_back_lost(lost).await;
         former
+    }
+
+    /// Returns what nobody here serves any more.
+    fn put_back(&self, stanzas: Vec<Stanza>) -> Vec<Stanza> {
+        let mut left = stanzas;
+        for charge in &self.charges {
+            let is_its = |stanza: &mut Stanza| {
+                let is = |jid: &Option<Jid>, domain: &Domain| {
+                    jid.as_ref().is_some_and(|jid| jid.domain() == domain.as_str())
+                };
+                is(&stanza.from, &charge.pair.from) && is(&stanza.to, &charge.pair.to)
+            };
+            let its = left.extract_if(.., is_its).collect();
+            left.extend(charge.put_back(its));
+        }
+        left
     }
 
     /// Waits until there is something to do. May be dropped and called again.
@@ -244,5 +306,17 @@ impl Traffic {
             Some((pair, verdict)) = self.verdicts.next() => Wake::Concluded(pair, verdict),
             () = overdue => Wake::Overdue,
         }
+    }
+}
+
+/// Waits until the other side's TCP has everything, or the connection is over.
+async fn arrival(exchange: &mut Exchange, socket: &Socket) {
+    while exchange.unacknowledged_bytes() > 0 {
+        let progress = socket.progress();
+        exchange.handle_progress(progress);
+        if !progress.is_some_and(|progress| progress.is_open) {
+            return;
+        }
+        sleep(LOOK_INTERVAL).await;
     }
 }

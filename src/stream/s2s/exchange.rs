@@ -11,6 +11,7 @@ use wello_wire::stanza::{Stanza, StanzaParseError};
 use wello_wire::xml::{Element, Ns, ReadError, StreamEvent};
 
 use super::dialback::{self, Dialback};
+use super::transit::{Progress, Stranded, Transit};
 use super::{Domain, Pair, Settings, Verdict, Verification};
 use crate::framing::{Framing, Input, Output};
 use crate::sm::{StreamManagement, acknowledgement, failed, handled_count};
@@ -50,12 +51,12 @@ impl Former {
     }
 }
 
-/// What is left of a stream whose connection is gone.
+/// What is left of a managed stream whose connection is gone.
 #[derive(Debug, Default)]
 pub struct Remains {
     /// The stream may be resumed.
     pub former: Option<Former>,
-    /// Whether these have arrived is not known.
+    /// Not acknowledged, and they will not be.
     pub unknown: Vec<Stanza>,
 }
 
@@ -71,8 +72,7 @@ pub struct Exchange {
     refusals: u32,
     lang: Option<CompactString>,
     management: Option<StreamManagement>,
-    /// Stanzas in the output that nobody will acknowledge.
-    unwritten: Vec<Stanza>,
+    transit: Transit,
 }
 
 /// Attempts to prove something that may fail.
@@ -89,7 +89,7 @@ impl Exchange {
             refusals: 0,
             lang: None,
             management: None,
-            unwritten: Vec::new(),
+            transit: Transit::default(),
             settings,
         }
     }
@@ -116,14 +116,17 @@ impl Exchange {
         self.management.as_ref().map_or(0, StreamManagement::handled)
     }
 
-    /// Bytes that were sent and are kept until they are acknowledged.
+    /// Bytes that were sent and are kept until the other server acknowledges them; without stream management,
+    /// until its transport does.
     pub fn unacknowledged_bytes(&self) -> usize {
-        self.management.as_ref().map_or(0, StreamManagement::queued_bytes)
+        let managed = self.management.as_ref().map(StreamManagement::queued_bytes);
+        managed.unwrap_or_else(|| self.transit.bytes())
     }
 
-    /// Stanzas of ours that the other server has handled, modulo 2^32.
-    pub fn acknowledged(&self) -> u32 {
-        self.management.as_ref().map_or(0, StreamManagement::acknowledged)
+    /// Changes with each acknowledgement of either kind.
+    pub fn acknowledged(&self) -> u64 {
+        let managed = self.management.as_ref().map(StreamManagement::acknowledged);
+        managed.map_or_else(|| self.transit.mark(), u64::from)
     }
 
     /// The stanza has to be of a pair that we have proved to the other server.
@@ -131,13 +134,24 @@ impl Exchange {
         write(&mut self.output, &stanza);
         match &mut self.management {
             Some(management) => management.push(stanza),
-            None => self.unwritten.push(stanza),
+            None => self.transit.push(stanza),
         }
     }
 
-    /// Everything in the output has been written to the connection.
-    pub fn handle_written(&mut self) {
-        self.unwritten.clear();
+    /// Everything in the output has been written to the connection. `progress`: as it is now, if stanzas are
+    /// not acknowledged and the transport can tell.
+    pub fn handle_written(&mut self, progress: Option<Progress>) {
+        self.transit.handle_written(progress);
+    }
+
+    /// How far the connection has come meanwhile.
+    pub fn handle_progress(&mut self, progress: Option<Progress>) {
+        self.transit.handle_progress(progress);
+    }
+
+    /// The connection is gone: what nobody would have acknowledged and has not arrived.
+    pub fn take_stranded(&mut self) -> Stranded {
+        self.transit.end()
     }
 
     /// Asks for an acknowledgement if one is due; `idle` tells that nothing else waits.
@@ -157,7 +171,7 @@ impl Exchange {
     pub fn release_temporaries(&mut self) {
         self.input.release_temporaries();
         self.exchanged.shrink_to_fit();
-        self.unwritten.shrink_to_fit();
+        self.transit.release_temporaries();
     }
 
     pub(super) fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<StreamEvent>, ReadError> {
@@ -229,16 +243,15 @@ impl Exchange {
 
     /// `broken`: the stream was not closed, so it may go on elsewhere.
     pub(super) fn take_remains(&mut self, broken: bool) -> Remains {
-        let unknown = std::mem::take(&mut self.unwritten);
         match self.management.take() {
             Some(management) if broken && management.is_resumable() => {
                 let pairs = std::mem::take(&mut self.pairs);
-                Remains { former: Some(Former { management, pairs }), unknown }
+                Remains { former: Some(Former { management, pairs }), unknown: Vec::new() }
             }
             Some(management) => {
                 Remains { former: None, unknown: management.into_unacknowledged().collect() }
             }
-            None => Remains { former: None, unknown },
+            None => Remains::default(),
         }
     }
 

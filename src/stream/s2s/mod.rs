@@ -10,6 +10,7 @@ mod incoming;
 mod outgoing;
 #[cfg(test)]
 mod tests;
+mod transit;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,6 +24,7 @@ pub use dialback::{DialbackSecret, Verdict, Verification};
 pub use exchange::{Exchange, Exchanged, Former, Remains};
 pub use incoming::{Incoming, IncomingAction, Owner, Welcome};
 pub use outgoing::{Negotiable, Outgoing, OutgoingAction, Refusal};
+pub use transit::{Progress, Stranded};
 
 /// The domain of a server, normalised as in addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

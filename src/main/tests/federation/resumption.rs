@@ -11,6 +11,7 @@ use crate::relay::{Noticed, Relay};
 use crate::server::{Plan, Server};
 
 const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
+const PING: &str = "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>";
 const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
 
 fn message(to: &str, body: impl std::fmt::Display) -> String {
@@ -325,4 +326,47 @@ async fn a_server_that_takes_stanzas_sends_its_own_on_the_same_stream() {
     stream.send(&from("good.example")).await.unwrap();
     let error = stream.find("<stream:error").await.unwrap();
     assert!(error.contains("invalid-from"), "{error}");
+}
+
+#[tokio::test]
+async fn without_stream_management_what_has_not_arrived_is_sent_again_or_told() {
+    let mut peer = Peer::new().await;
+    peer.romeo.send(&message("x@evil.example", "first")).await.unwrap();
+    let mut stream = peer.accept("").await;
+    stream.find("<message").await.unwrap();
+    // More than the buffers hold of a connection that nobody reads any more.
+    let padding = "x".repeat(50_000);
+    for number in 0..50 {
+        let long = format!(
+            "<message to='x@evil.example' type='chat' id='{number}'><body>{padding}</body></message>"
+        );
+        peer.romeo.send(&long).await.unwrap();
+    }
+    peer.romeo.send(PING).await.unwrap();
+    peer.romeo.find("<iq").await.unwrap();
+    // With bytes that have not been read, this resets it.
+    drop(stream);
+    let mut stream = peer.accept("").await;
+    peer.romeo.send(&message("x@evil.example", "last")).await.unwrap();
+    let mut sent = Vec::new();
+    while sent.last().is_none_or(|id| id != "last") {
+        let came = stream.find("<message").await.unwrap();
+        sent.push(attribute(&came, "id").unwrap().to_owned());
+    }
+    sent.pop();
+    peer.romeo.send(PING).await.unwrap();
+    let mut told = Vec::new();
+    loop {
+        let came = peer.romeo.find("<").await.unwrap();
+        if came.starts_with("<iq") {
+            break;
+        }
+        assert!(came.contains("remote-server-timeout"), "{came}");
+        told.push(attribute(&came, "id").unwrap().to_owned());
+    }
+    // What its machine had taken nobody but itself could know to be lost.
+    let taken: usize = told[0].parse().unwrap();
+    let expected: Vec<String> = (taken..50).map(|number| number.to_string()).collect();
+    assert!(taken < 40 && !sent.is_empty(), "{told:?} {sent:?}");
+    assert_eq!([told, sent].concat(), expected);
 }

@@ -167,7 +167,7 @@ fn a_stream_that_is_closed_is_not_resumed() {
 }
 
 #[test]
-fn servers_without_stream_management_are_told_when_a_connection_breaks() {
+fn without_stream_management_what_was_not_sent_is_left_when_a_connection_breaks() {
     let mut linked = Linked::new();
     linked.opened = Opened::new(&linked.a, pair("a.example", "b.example"));
     linked.accepted = Accepted::new(&linked.b, EXTERNAL);
@@ -182,10 +182,13 @@ fn servers_without_stream_management_are_told_when_a_connection_breaks() {
     }
     assert!(linked.opened.stream.is_ready() && !linked.opened.stream.exchange().is_managed());
     linked.send("one");
-    linked.opened.stream.exchange().handle_written();
+    let progress = Progress { written: 100, sent: 100, received: 100, is_open: true };
+    linked.opened.stream.exchange().handle_written(Some(progress));
     linked.send("two");
+    let stranded = linked.opened.stream.exchange().take_stranded();
     let remains = linked.cut();
-    assert_eq!((remains.former.is_none(), remains.unknown.len()), (true, 1));
+    assert_eq!((remains.former.is_none(), remains.unknown.len()), (true, 0));
+    assert_eq!((stranded.unknown.len(), stranded.unsent.len()), (0, 1));
 }
 
 #[test]
