@@ -73,6 +73,10 @@ impl IqHandler for Last {
 /// Section 4: questions to a resource reach it only from who may see its presence.
 #[async_trait]
 impl Guard for Last {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        stanza.kind == Kind::Iq
+    }
+
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
         let Some((from, to)) = asked_of_resource(stanza) else { return Flow::Next };
         if !kernel.hosts.contains(to.domain()) || to.local().is_none() {

@@ -82,6 +82,10 @@ fn address_in(moved: &Element, name: &str) -> Option<BareJid> {
 
 #[async_trait]
 impl Guard for Moved {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        stanza.kind == Kind::Presence
+    }
+
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
         let Some(claim) = Claim::of(stanza) else { return Flow::Next };
         if !kernel.hosts.contains(claim.account.domain()) {

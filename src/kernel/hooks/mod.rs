@@ -56,6 +56,11 @@ pub trait Permit: Send + Sync {
 /// Stage Guard: before anything is done with the stanza. A failing guard refuses.
 #[async_trait]
 pub trait Guard: Send + Sync {
+    /// A cheap look at whether there is anything to decide: most guards have nothing to say about most stanzas.
+    fn concerns(&self, _kernel: &Kernel, _stanza: &Stanza) -> bool {
+        true
+    }
+
     /// Called once for each stanza on its way, from wherever it came; for availability that is
     /// broadcast, once for each recipient.
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow;

@@ -189,7 +189,7 @@ impl Kernel {
 
     /// Stage Guard.
     pub(crate) async fn guard(self: &Arc<Self>, stanza: &Stanza) -> Flow {
-        for hook in &self.hooks.guards {
+        for hook in self.hooks.guards.iter().filter(|hook| hook.concerns(self, stanza)) {
             match hook.guard(self, stanza).await {
                 Flow::Next => {}
                 decided => return decided,

@@ -72,11 +72,12 @@ impl Module for Delegation {
 
 #[async_trait]
 impl Guard for Delegation {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        stanza.kind == Kind::Iq
+    }
+
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
-        match stanza.kind {
-            Kind::Iq => self.guard_iq(kernel, stanza).await,
-            Kind::Message | Kind::Presence => Flow::Next,
-        }
+        self.guard_iq(kernel, stanza).await
     }
 }
 

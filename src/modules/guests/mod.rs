@@ -12,6 +12,7 @@ use wello_kernel::hooks::{Chore, Flow, Guard, Permit};
 use wello_kernel::module::{Module, Registrar, Spec};
 use wello_kernel::sessions::Session;
 use wello_wire::error::StanzaError;
+use wello_wire::jid::Jid;
 use wello_wire::stanza::Stanza;
 
 use crate::muc::Muc;
@@ -67,10 +68,15 @@ impl Permit for Guests {
 /// All that is sent to guests passes here.
 #[async_trait]
 impl Guard for Guests {
+    fn concerns(&self, kernel: &Kernel, stanza: &Stanza) -> bool {
+        let serves = |to: &Jid| kernel.accounts.guests.serves(to.domain());
+        stanza.to.as_ref().is_some_and(serves)
+    }
+
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
         let guests = &kernel.accounts.guests;
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Flow::Next };
-        if !guests.serves(to.domain()) || to.local().is_none() {
+        if to.local().is_none() {
             return Flow::Next;
         }
         // Who is a guest no more gets the answer for an account that does not exist.

@@ -79,6 +79,10 @@ impl Module for Privileges {
 
 #[async_trait]
 impl Guard for Privileges {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        stanza.kind != Kind::Message || stanza.has_child("privilege", ns::PRIVILEGE)
+    }
+
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
         match stanza.kind {
             Kind::Message => messages::guard(kernel, stanza).await,

@@ -28,12 +28,11 @@ const MAX_KNOWN: usize = 1000;
 
 #[async_trait]
 impl Guard for Ptt {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        stanza.kind == Kind::Message && !stanza.is_error() && stanza.has_child("clip", ns::PTT)
+    }
+
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
-        let is_clip =
-            stanza.kind == Kind::Message && !stanza.is_error() && stanza.has_child("clip", ns::PTT);
-        if !is_clip {
-            return Flow::Next;
-        }
         // Those of others come from where they were looked at, or are not ours to judge.
         let session = stanza.from.as_ref().and_then(|from| kernel.sessions.find(from));
         let Some(session) = session else { return Flow::Next };

@@ -292,6 +292,13 @@ impl IqHandler for PubSub {
 
 #[async_trait]
 impl Guard for PubSub {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        // A message decides about a subscription, or says what has been read.
+        stanza.kind == Kind::Presence
+            || stanza.kind == Kind::Message
+                && (stanza.has_child("x", ns::DATA_FORM) || read_state::mark(stanza).is_some())
+    }
+
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
         if stanza.kind == Kind::Presence {
             self.handle_presence_from_elsewhere(kernel, stanza).await;

@@ -14,6 +14,10 @@ use super::Registration;
 
 #[async_trait]
 impl Guard for Registration {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        stanza.kind == Kind::Presence
+    }
+
     /// Prepares the inviter's roster so that the request is answered without asking; a token that
     /// is not valid makes it one like any other (section 4.1).
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {

@@ -64,6 +64,10 @@ impl Module for Strangers {
 
 #[async_trait]
 impl Guard for Strangers {
+    fn concerns(&self, _kernel: &Kernel, stanza: &Stanza) -> bool {
+        stanza.kind != Kind::Iq
+    }
+
     /// Notes whom accounts write to, before an answer can come; drops requests that are too many.
     async fn guard(&self, kernel: &Arc<Kernel>, stanza: &Stanza) -> Flow {
         let outcome = match stanza.kind {

@@ -139,15 +139,15 @@ impl Charge {
     /// Stanzas of up to `bytes`, and at least one if there is one.
     pub fn take(&self, bytes: usize) -> Vec<Stanza> {
         self.with(|state| {
-            let mut taken = Vec::new();
-            let mut weight = 0;
+            let (mut count, mut weight) = (0, 0);
             while weight < bytes
-                && let Some(stanza) = state.stanzas.pop_front()
+                && let Some(stanza) = state.stanzas.get(count)
             {
                 weight += stanza.weight();
-                taken.push(stanza);
+                count += 1;
             }
             state.bytes -= weight;
+            let taken = state.stanzas.drain(..count).collect();
             if state.stanzas.is_empty() {
                 state.stanzas.shrink_to(4);
             }
@@ -337,19 +337,28 @@ impl Outboxes {
         put: impl FnOnce(&Outbox) -> Result<Option<Arc<Notify>>, StanzaError>,
     ) -> Result<Unserved, StanzaError> {
         let mut table = self.table.lock();
-        if !table.contains_key(&pair) {
-            if table.len() >= self.max {
-                table.retain(|_, outbox| !outbox.is_forgettable());
-            }
-            if table.len() >= self.max {
-                let text = "this server is connected to too many others";
-                return Err(StanzaError::resource_constraint(text));
-            }
-        }
-        let outbox =
-            table.entry(pair.clone()).or_insert_with(|| Arc::new(Outbox::new(self.max_bytes)));
+        let outbox = match table.get(&pair) {
+            Some(outbox) => outbox,
+            None => self.open(&mut table, &pair)?,
+        };
         let woken = put(outbox)?;
         Ok(woken.map(|woken| Charge { pair, outbox: Arc::clone(outbox), woken }))
+    }
+
+    fn open<'a>(
+        &self,
+        table: &'a mut HashMap<Pair, Arc<Outbox>>,
+        pair: &Pair,
+    ) -> Result<&'a Arc<Outbox>, StanzaError> {
+        if table.len() >= self.max {
+            table.retain(|_, outbox| !outbox.is_forgettable());
+        }
+        if table.len() >= self.max {
+            let text = "this server is connected to too many others";
+            return Err(StanzaError::resource_constraint(text));
+        }
+        let new = || Arc::new(Outbox::new(self.max_bytes));
+        Ok(table.entry(pair.clone()).or_insert_with(new))
     }
 
     /// The server there has just proved that it is up.
