@@ -20,11 +20,12 @@ use nix::{
 use tokio::{
     io::Interest,
     net::UdpSocket,
+    sync::mpsc::{self, Receiver, Sender},
     time::{Instant, sleep_until},
 };
 use wello_sfu::{
     Identity, WebRtc,
-    api::LegSpec,
+    api::{LegSpec, TrackId, TrackSpec},
     peer::{Datagram, Marks, Packet, Peer as _, Polled, Sending, Transport},
 };
 
@@ -39,6 +40,8 @@ const TICK: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(1);
 /// Longer than any datagram that comes.
 const DATAGRAM: usize = 2048;
+/// Tracks that wait to be added to a transport, at most.
+const ADDITIONS: usize = 16;
 /// VP8: the first packet of a picture that stands alone, so that a receiver can begin with any.
 const HEAD: [u8; 9] = [0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0];
 
@@ -49,6 +52,8 @@ pub(super) struct Traffic {
     pub(super) sent: Cell<u64>,
     pub(super) received: Cell<u64>,
     pub(super) connected: Cell<usize>,
+    /// Streams of which something has come, each counted where it comes.
+    pub(super) heard: Cell<usize>,
     pub(super) latency: RefCell<Histogram>,
     /// From joining to the first packet.
     pub(super) first: RefCell<Histogram>,
@@ -62,6 +67,7 @@ impl Traffic {
             sent: Cell::new(0),
             received: Cell::new(0),
             connected: Cell::new(0),
+            heard: Cell::new(0),
             latency: RefCell::default(),
             first: RefCell::default(),
             begin: Instant::now(),
@@ -84,6 +90,10 @@ fn count(cell: &Cell<u64>, more: u64) {
     cell.set(cell.get() + more);
 }
 
+fn count_one(cell: &Cell<usize>) {
+    cell.set(cell.get() + 1);
+}
+
 /// What is sent by an endpoint.
 #[derive(Default)]
 pub(super) struct Sources {
@@ -101,6 +111,10 @@ pub(super) struct Endpoint {
     rtc: WebRtc,
     traffic: Rc<Traffic>,
     sources: Sources,
+    /// Tracks of which nothing has come yet.
+    awaited: Vec<TrackId>,
+    /// What comes to its tracks.
+    additions: Receiver<TrackSpec>,
     /// When its participant has asked to join, until the first packet comes.
     asked: Option<Instant>,
     buffer: Vec<u8>,
@@ -124,9 +138,27 @@ impl Endpoint {
         rtc.call(server);
         let count = u32::try_from(leg.outputs.len())?;
         let sources = Sources { count, ..Sources::default() };
-        let (asked, buffer) = (Some(asked), vec![0; DATAGRAM]);
-        let arrived = Instant::now();
-        Ok(Self { socket, here, server, rtc, traffic, sources, asked, buffer, arrived })
+        Ok(Self {
+            socket,
+            here,
+            server,
+            rtc,
+            traffic,
+            sources,
+            awaited: leg.tracks.iter().map(|track| track.track).collect(),
+            // Nobody adds any before it is asked for.
+            additions: mpsc::channel(1).1,
+            asked: Some(asked),
+            buffer: vec![0; DATAGRAM],
+            arrived: Instant::now(),
+        })
+    }
+
+    /// By this further tracks come to the transport while it runs.
+    pub(super) fn additions(&mut self) -> Sender<TrackSpec> {
+        let (sender, receiver) = mpsc::channel(ADDITIONS);
+        self.additions = receiver;
+        sender
     }
 
     /// Sends in layers.
@@ -144,6 +176,9 @@ impl Endpoint {
             let until = self.flush().await?;
             let tick = if self.sources.count > 0 { Instant::now() + TICK } else { until };
             tokio::select! {
+                // First of all: what was added is accepted after that, and then it comes.
+                biased;
+                Some(track) = self.additions.recv() => self.add(&track)?,
                 ready = self.socket.readable() => ready?,
                 () = sleep_until(until.min(tick)) => {}
             }
@@ -153,6 +188,11 @@ impl Endpoint {
             self.send_what_is_due();
             self.rtc.tick(Instant::now().into_std()).context("transport")?;
         }
+    }
+
+    fn add(&mut self, track: &TrackSpec) -> Result<()> {
+        self.awaited.push(track.track);
+        self.rtc.add_track(track).context("a further track")
     }
 
     /// Reads one, and when it came: what waits here for its turn is no fault of the server.
@@ -187,9 +227,7 @@ impl Endpoint {
                         self.socket.send_to(datagram, outgoing.destination).await?;
                     }
                 }
-                Polled::Connected => {
-                    self.traffic.connected.set(self.traffic.connected.get() + 1);
-                }
+                Polled::Connected => count_one(&self.traffic.connected),
                 Polled::Packet(packet) => self.take(&packet),
                 Polled::Closed => anyhow::bail!("{} has closed a transport", self.server),
                 _ => {}
@@ -202,6 +240,10 @@ impl Endpoint {
         count(&self.traffic.received, 1);
         if let Some(asked) = self.asked.take() {
             self.traffic.first.borrow_mut().record(now.saturating_duration_since(asked));
+        }
+        if let Some(place) = self.awaited.iter().position(|track| *track == packet.track) {
+            self.awaited.swap_remove(place);
+            count_one(&self.traffic.heard);
         }
         if let Some(sent) = packet.payload.last_chunk::<8>() {
             let way = self.traffic.nanos(now).saturating_sub(u64::from_be_bytes(*sent));

@@ -1,10 +1,13 @@
 //! Somebody in a room who takes part in its call.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{collections::HashMap, net::SocketAddr, rc::Rc};
 
 use anyhow::{Context, Result, bail};
-use tokio::{task::JoinSet, time::Instant};
-use wello_sfu::{Identity, api::Credentials};
+use tokio::{sync::mpsc::Sender, task::JoinSet, time::Instant};
+use wello_sfu::{
+    Identity,
+    api::{Credentials, TrackSpec},
+};
 use wello_wire::payload::jingle::{Action, Jingle};
 
 use super::{
@@ -27,7 +30,17 @@ pub(super) struct Participant {
     asked: Instant,
     /// Of its own session with the focus.
     side: Side,
+    /// By their ids: sessions by which it gets what others send, one for each stream or one for all.
+    downs: HashMap<String, Down>,
     endpoints: JoinSet<Result<()>>,
+}
+
+/// A session by which something comes.
+struct Down {
+    side: Side,
+    /// How many tracks it has.
+    tracks: u64,
+    additions: Sender<TrackSpec>,
 }
 
 impl Participant {
@@ -48,6 +61,7 @@ impl Participant {
             traffic,
             asked: Instant::now(),
             side,
+            downs: HashMap::new(),
             endpoints: JoinSet::new(),
         };
         joining.say(&signalling::offer(role, SID, &joining.side)).await?;
@@ -91,6 +105,7 @@ impl Participant {
         match jingle.action {
             Action::SessionAccept => self.send(&jingle).await,
             Action::SessionInitiate => self.receive(&jingle).await,
+            Action::ContentAdd => self.receive_more(&jingle).await,
             Action::SessionTerminate => bail!("the focus has ended a session"),
             _ => Ok(()),
         }
@@ -110,9 +125,23 @@ impl Participant {
     async fn receive(&mut self, offer: &Jingle) -> Result<()> {
         let side = side(&self.identity);
         let leg = signalling::receiving_leg(offer, &side)?;
-        let endpoint = self.endpoint(&leg, offer).await?;
+        let mut endpoint = self.endpoint(&leg, offer).await?;
+        let (tracks, additions) = (leg.tracks.len() as u64, endpoint.additions());
         self.endpoints.spawn_local(endpoint.run());
-        self.say(&signalling::accept(offer, &side)).await
+        let accepted = signalling::accept(offer, &side);
+        self.downs.insert(offer.sid.clone(), Down { side, tracks, additions });
+        self.say(&accepted).await
+    }
+
+    /// What comes by a transport that is there.
+    async fn receive_more(&mut self, offer: &Jingle) -> Result<()> {
+        let down = self.downs.get_mut(&offer.sid).context("contents for an unknown session")?;
+        for track in signalling::tracks(offer, down.tracks)? {
+            down.tracks += 1;
+            down.additions.send(track).await.context("contents for a transport that has ended")?;
+        }
+        let accepted = signalling::accept(offer, &down.side);
+        self.say(&accepted).await
     }
 
     async fn endpoint(&self, leg: &wello_sfu::api::LegSpec, theirs: &Jingle) -> Result<Endpoint> {

@@ -79,9 +79,13 @@ pub(super) fn offer(role: Role, sid: &str, side: &Side) -> Jingle {
     jingle
 }
 
-/// Takes an offer of the focus as it is.
+/// Takes an offer of the focus as it is: a session, or what comes to one.
 pub(super) fn accept(offer: &Jingle, side: &Side) -> Jingle {
-    let mut jingle = Jingle::new(Action::SessionAccept, &offer.sid);
+    let action = match offer.action {
+        Action::ContentAdd => Action::ContentAccept,
+        _ => Action::SessionAccept,
+    };
+    let mut jingle = Jingle::new(action, &offer.sid);
     let accepted = offer.contents.iter().map(|content| Content {
         transport: Some(transport(side, Setup::Active)),
         ..content.clone()
@@ -111,25 +115,36 @@ pub(super) fn sending_leg(role: Role, answer: &Jingle, side: &Side) -> Result<Le
 
 /// The other end of a leg that the focus has offered.
 pub(super) fn receiving_leg(offer: &Jingle, side: &Side) -> Result<LegSpec> {
+    let mut leg = leg(offer, side)?;
+    leg.tracks = tracks(offer, 0)?;
+    let descriptions = offer.contents.iter().filter_map(|content| content.description.as_ref());
+    for Extension { id, uri } in descriptions.flat_map(|description| &description.extensions) {
+        // In a bundle they are the same everywhere.
+        let id = u8::try_from(*id)?;
+        if leg.extensions.iter().all(|(known, _)| *known != id) {
+            leg.extensions.push((id, uri.clone()));
+        }
+    }
+    Ok(leg)
+}
+
+/// What the focus has offered, where there are so many tracks on the leg already.
+pub(super) fn tracks(offer: &Jingle, known: u64) -> Result<Vec<TrackSpec>> {
     let described =
         offer.contents.iter().filter_map(|content| Some((content, content.description.as_ref()?)));
-    let mut leg = leg(offer, side)?;
-    for (number, (content, description)) in (0..).zip(described) {
+    let track = |(number, (content, description)): (u64, (&Content, &Description))| {
         let group = description.groups.first().map(|group| group.sources.clone());
         let source = description.sources.first().context("no source in an offer")?.ssrc;
-        leg.tracks.push(TrackSpec {
+        Ok(TrackSpec {
             track: TrackId(number),
             mid: mid(&content.name)?,
             media: Media::Video,
             sources: vec![(source, group.and_then(|group| group.get(1).copied()))],
             layers: Vec::new(),
             forwarded: true,
-        });
-        for Extension { id, uri } in &description.extensions {
-            leg.extensions.push((u8::try_from(*id)?, uri.clone()));
-        }
-    }
-    Ok(leg)
+        })
+    };
+    (known..).zip(described).map(track).collect()
 }
 
 /// The layers of a sender by their names, each with its source.
@@ -215,4 +230,72 @@ pub(super) fn jingle(iq: &[u8]) -> Result<Option<Jingle>> {
         .map_err(|_| anyhow::anyhow!("no stanza: {text}"))?;
     let payload = stanza.child("jingle", ns::JINGLE);
     Ok(payload.map(Jingle::parse).transpose()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use wello_wire::payload::jingle::SourceGroup;
+
+    use super::*;
+
+    fn side() -> Side {
+        let credentials = Credentials { ufrag: "bench".into(), password: "password".into() };
+        let fingerprint = Fingerprint { hash: "sha-256".into(), bytes: vec![0; 32] };
+        Side { credentials, fingerprint }
+    }
+
+    /// As the focus offers streams in a bundle, each of them with its retransmissions.
+    fn offer(action: Action, streams: &[(&str, u32)]) -> Jingle {
+        let mut jingle = Jingle::new(action, "down");
+        jingle.contents = streams.iter().map(|(name, source)| stream(name, *source)).collect();
+        jingle
+    }
+
+    fn stream(name: &str, ssrc: u32) -> Content {
+        let mut content = super::offer(Role::Sender, "down", &side()).contents.remove(0);
+        name.clone_into(&mut content.name);
+        if let Some(description) = &mut content.description {
+            description.sources[0].ssrc = ssrc;
+            description.groups =
+                vec![SourceGroup { semantics: "FID".to_owned(), sources: vec![ssrc, ssrc + 1] }];
+        }
+        content
+    }
+
+    #[test]
+    fn what_comes_to_a_session_is_accepted_as_that() {
+        let accepted = |action| {
+            let jingle = accept(&offer(action, &[("f2", 5), ("f3", 7)]), &side());
+            let names: Vec<String> = jingle.contents.into_iter().map(|one| one.name).collect();
+            (jingle.action, jingle.sid, names)
+        };
+        let names = || vec!["f2".to_owned(), "f3".to_owned()];
+        let down = || "down".to_owned();
+        let begun = accepted(Action::SessionInitiate);
+        assert_eq!(begun, (Action::SessionAccept, down(), names()));
+        let more = accepted(Action::ContentAdd);
+        assert_eq!(more, (Action::ContentAccept, down(), names()));
+    }
+
+    #[test]
+    fn tracks_of_a_leg_have_each_a_number_and_its_extensions_are_named_once() {
+        let begun = offer(Action::SessionInitiate, &[("f1", 5), ("f2", 7)]);
+        let leg = receiving_leg(&begun, &side()).unwrap();
+        assert_eq!(leg.extensions, [(4, MID.to_owned())]);
+        let more = tracks(&offer(Action::ContentAdd, &[("f3", 9)]), 2).unwrap();
+        let all: Vec<_> = leg
+            .tracks
+            .iter()
+            .chain(&more)
+            .map(|one| (one.track.0, one.mid.as_str(), one.sources.clone()))
+            .collect();
+        assert_eq!(
+            all,
+            [
+                (0, "f1", vec![(5, Some(6))]),
+                (1, "f2", vec![(7, Some(8))]),
+                (2, "f3", vec![(9, Some(10))]),
+            ]
+        );
+    }
 }
