@@ -28,7 +28,7 @@ use crate::{
     dns::{Dns, Record},
     idle::raise_file_limit,
     measure::{Measurement, Subject},
-    media::Shape as Conferences,
+    media::{Dialect, Shape as Conferences},
     pairs::{Flow, Until},
     process::Process,
     rooms::Shape,
@@ -49,12 +49,9 @@ const VISITORS: usize = 1000;
 const LOGINS: usize = 8;
 
 /// One sends, 50 receive.
-const LECTURE: Conferences =
-    Conferences { conferences: 1, participants: 51, senders: 1, layered: false };
-const MEETINGS: Conferences =
-    Conferences { conferences: 10, participants: 10, senders: 10, layered: false };
-const SILENT: Conferences =
-    Conferences { conferences: 10, participants: 50, senders: 0, layered: false };
+const LECTURE: Conferences = Conferences::of(1, 51, 1);
+const MEETINGS: Conferences = Conferences::of(10, 10, 10);
+const SILENT: Conferences = Conferences::of(10, 50, 0);
 
 /// Deliveries a second in a room of 350 where 100 messages are said: more than either peer takes.
 const LIVELY: f64 = 35_000.0;
@@ -74,6 +71,9 @@ pub(crate) struct Options {
     /// Idle sessions
     #[arg(long, default_value_t = 5000)]
     sessions: usize,
+    /// How participants speak with the focus in media-rooms; in other figures of media it is `sessions`
+    #[arg(long, value_enum, default_value = "pair")]
+    dialect: Dialect,
     /// Messages in the archive that pages are read from
     #[arg(long, default_value_t = 1_000_000)]
     messages: u64,
@@ -434,7 +434,10 @@ impl Figure {
             Self::MediaEstimated => {
                 subject.forwarding(Conferences { layered: true, ..LECTURE }, 1000.0, time).await
             }
-            Self::MediaRooms => subject.forwarding(MEETINGS, 100.0, time).await,
+            Self::MediaRooms => {
+                let meetings = Conferences { dialect: options.dialect, ..MEETINGS };
+                subject.forwarding(meetings, 100.0, time).await
+            }
             Self::MediaLatency => subject.forwarding_latency(LECTURE, 1000.0, time).await,
             Self::MediaJoin => subject.joining(LECTURE).await,
             Self::MediaIdle => subject.idle_calls(SILENT).await,

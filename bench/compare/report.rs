@@ -265,9 +265,11 @@ impl Row {
         if let (Some(f), Some(l)) = (measured.forwarding, measured.latency_ms) {
             let [p50, p99, max] = [l.p50, l.p99, l.max].map(short);
             let (cpu, generator) = (measured.server_cpu_s.unwrap_or(0.0), measured.generator_cpu_s);
+            let dialect =
+                f.dialect.map_or(String::new(), |dialect| format!("{}: ", dialect.name()));
             return Some(format!(
-                "{} of {:.0}/s each in {:.1} s, {} lost, {cpu:.2} CPU-s, generator {generator:.2}; \
-                 p50 {p50}, p99 {p99}, max {max} ms",
+                "{dialect}{} of {:.0}/s each in {:.1} s, {} lost, {cpu:.2} CPU-s, generator \
+                 {generator:.2}; p50 {p50}, p99 {p99}, max {max} ms",
                 measured.work, f.rate, measured.wall_s, f.lost
             ));
         }

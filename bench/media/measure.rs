@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::{Calls, Halls, Shape, janus};
+use super::{Calls, Dialect, Halls, Shape, janus};
 use crate::{
     idle,
     measure::{Clock, IdleMemory, Latency, Measurement, Subject},
@@ -24,6 +24,9 @@ pub(crate) struct Forwarding {
     pub(crate) rate: f64,
     /// Packets that did not arrive.
     pub(crate) lost: u64,
+    /// In which a focus was spoken with, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dialect: Option<Dialect>,
 }
 
 impl Subject {
@@ -94,9 +97,10 @@ impl Subject {
         let clock = Clock::start(self.process).await?;
         let round = calls.round(rate, time).await?;
         let measured = clock.stop(round.received, round.wall)?;
+        let dialect = self.videoroom.is_none().then_some(calls.shape.dialect);
         Ok(Measurement {
             latency_ms: Some(Latency::of(measured.per_wall_s, &round.latency)),
-            forwarding: Some(Forwarding { rate, lost: round.lost }),
+            forwarding: Some(Forwarding { rate, lost: round.lost, dialect }),
             ..measured
         })
     }

@@ -9,6 +9,8 @@ mod signalling;
 use std::{rc::Rc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use serde::Serialize;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -30,6 +32,25 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// After a load nothing more comes when nothing has come for this long.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// How participants speak with the focus (docs/protocols/calls.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Dialect {
+    /// Each stream that somebody gets has a session and a transport of its own
+    Sessions,
+    /// All that somebody gets comes in one session, by one transport
+    Pair,
+}
+
+impl Dialect {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Pair => "pair",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) conferences: usize,
@@ -39,12 +60,36 @@ pub(crate) struct Shape {
     pub(crate) senders: usize,
     /// Whether what they send has layers to choose from.
     pub(crate) layered: bool,
+    pub(crate) dialect: Dialect,
 }
 
 impl Shape {
-    /// Transports of a conference: of each participant, and of each stream to each other one.
+    /// Without layers, in the dialect that has most transports.
+    pub(crate) const fn of(conferences: usize, participants: usize, senders: usize) -> Self {
+        Self { conferences, participants, senders, layered: false, dialect: Dialect::Sessions }
+    }
+
+    /// Streams that participants of a conference get: of each sender to each other one.
+    fn streams(self) -> usize {
+        self.senders * (self.participants - 1)
+    }
+
+    /// Transports of a conference: by which each participant sends, or would, and by which it gets
+    /// what others send.
     fn transports(self) -> usize {
-        self.participants + self.senders * (self.participants - 1)
+        let receiving = match (self.dialect, self.senders) {
+            (Dialect::Sessions, _) => self.streams(),
+            (Dialect::Pair, 0) => 0,
+            // Nobody gets what it sends itself.
+            (Dialect::Pair, 1) => self.participants - 1,
+            (Dialect::Pair, _) => self.participants,
+        };
+        self.participants + receiving
+    }
+
+    /// A conference while no more than the first so many participants are in it.
+    fn begun(self, participants: usize) -> Self {
+        Self { participants, senders: participants.min(self.senders), ..self }
     }
 
     fn role(self, place: usize) -> Role {
@@ -87,31 +132,39 @@ impl Halls {
             let room = rooms::address(client);
             let peers = crowd::log_in(client, members, &room).await?;
             let guests = crowd::fill(&room, peers, Broadcast::Moderators).await?;
-            halls.push((room.replacen("@conference.", "@calls.", 1).into(), guests));
+            let focus = match shape.dialect {
+                Dialect::Sessions => room.replacen("@conference.", "@calls.", 1),
+                // The room is called itself.
+                Dialect::Pair => room,
+            };
+            halls.push((focus.into(), guests));
         }
         Ok(Self { shape, halls })
     }
 
-    /// All join, one after the other, while `rate` packets a second come of each sender who is there.
+    /// All join, one after the other, while `rate` packets a second come of each sender who is there:
+    /// none only where nobody is to send, for streams are waited for.
     pub(crate) async fn join(self, rate: f64) -> Result<Calls> {
         let identity = Identity::generate(Instant::now().into_std()).context("no certificate")?;
         let (identity, traffic) = (Rc::new(identity), Rc::new(Traffic::new()));
         traffic.rate.set(rate);
         let mut calls = Calls::new(self.shape, traffic);
-        let mut before = 0;
+        let shape = self.shape;
+        let (mut transports, mut streams) = (0, 0);
         for (focus, guests) in self.halls {
             for guest in guests {
                 let (focus, identity) = (Rc::clone(&focus), Rc::clone(&identity));
-                let role = self.shape.role(guest.place);
+                let role = shape.role(guest.place);
                 let traffic = Rc::clone(&calls.traffic);
                 let joined = Participant::join(guest.peer, focus, role, identity, traffic).await?;
                 calls.participants.spawn_local(joined.run());
-                let present = guest.place + 1;
-                let senders = present.min(self.shape.senders);
-                // Of each sender to each other one who is there.
-                calls.connected(before + present + senders * (present - 1)).await?;
+                let begun = shape.begun(guest.place + 1);
+                calls.connected(transports + begun.transports()).await?;
+                // A transport may be up long before the last stream that comes by it.
+                calls.heard(streams + begun.streams()).await?;
             }
-            before += self.shape.transports();
+            transports += shape.transports();
+            streams += shape.streams();
         }
         Ok(calls)
     }
@@ -124,11 +177,25 @@ impl Calls {
 
     /// Waits until so many transports are up.
     async fn connected(&mut self, transports: usize) -> Result<()> {
+        self.until(transports, "transports are up", |traffic| traffic.connected.get()).await
+    }
+
+    /// Waits until something has come of so many streams.
+    async fn heard(&mut self, streams: usize) -> Result<()> {
+        self.until(streams, "streams have come", |traffic| traffic.heard.get()).await
+    }
+
+    async fn until(
+        &mut self,
+        wanted: usize,
+        what: &str,
+        count: impl Fn(&Traffic) -> usize,
+    ) -> Result<()> {
         let begin = Instant::now();
-        while self.traffic.connected.get() < transports {
+        while count(&self.traffic) < wanted {
             self.check()?;
-            let connected = self.traffic.connected.get();
-            ensure!(begin.elapsed() < LIMIT, "{connected} of {transports} transports are up");
+            let counted = count(&self.traffic);
+            ensure!(begin.elapsed() < LIMIT, "{counted} of {wanted} {what}");
             sleep(Duration::from_millis(2)).await;
         }
         Ok(())
@@ -175,5 +242,32 @@ impl Calls {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_depend_on_the_dialect_and_streams_do_not() {
+        let shape = |senders, dialect| Shape { dialect, ..Shape::of(1, 10, senders) };
+        let of = |shape: Shape| (shape.transports(), shape.streams());
+        for (senders, sessions, pair, streams) in
+            [(0, 10, 10, 0), (1, 19, 19, 9), (2, 28, 20, 18), (10, 100, 20, 90)]
+        {
+            assert_eq!(of(shape(senders, Dialect::Sessions)), (sessions, streams));
+            assert_eq!(of(shape(senders, Dialect::Pair)), (pair, streams));
+        }
+    }
+
+    #[test]
+    fn a_conference_begins_with_its_senders() {
+        let shape = Shape { dialect: Dialect::Pair, ..Shape::of(1, 10, 3) };
+        let of = |participants| {
+            let begun = shape.begun(participants);
+            (begun.transports(), begun.streams())
+        };
+        assert_eq!([1, 2, 3, 4].map(of), [(1, 0), (4, 2), (6, 6), (8, 9)]);
     }
 }
