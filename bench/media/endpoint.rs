@@ -40,6 +40,8 @@ const TICK: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(1);
 /// Longer than any datagram that comes.
 const DATAGRAM: usize = 2048;
+/// What comes while others have the generator's core is no loss of the server's.
+const SOCKET_BUFFER: usize = 1024 * 1024;
 /// Tracks that wait to be added to a transport, at most.
 const ADDITIONS: usize = 16;
 /// VP8: the first packet of a picture that stands alone, so that a receiver can begin with any.
@@ -133,6 +135,7 @@ impl Endpoint {
         // Whatever address the server is reached at is one of this machine.
         let socket = UdpSocket::bind((server.ip(), 0)).await?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER)?;
         let here = socket.local_addr()?;
         let mut rtc = WebRtc::open(identity, &[here], leg, Instant::now().into_std())?;
         rtc.call(server);
