@@ -318,7 +318,8 @@ impl WebRtc {
     /// For clients, in tests and measurements: the engine itself never calls an address that it was
     /// only told of.
     pub fn call(&mut self, address: SocketAddr) {
-        self.pending = Pending::Anything;
+        // Checks begin at the next tick, which a side that waits for the handshake is not given otherwise.
+        self.pending = Pending::Nothing(self.now);
         if let Ok(candidate) = Candidate::host(address, Protocol::Udp) {
             self.rtc.add_remote_candidate(candidate);
         }
