@@ -427,23 +427,27 @@ fn has_choice(offered: &Offered) -> bool {
 
 /// The header extensions of a session that the focus began, as it was accepted. Its network is looked
 /// at if that is of use and all of its contents are reported on: a browser that reports on video
-/// alone would seem to lose all sound.
+/// alone would seem to lose all sound. `reports`: it is
+/// of use in any case, since others may send over it later, in layers.
 pub fn own_extensions<'a>(
     sent: impl IntoIterator<Item = &'a Offered>,
     accepted: &[Content],
+    reports: bool,
 ) -> Vec<(u8, String)> {
     let is_reported = |content: &Content| {
         let description = content.description.as_ref();
         description.is_some_and(|all| all.extensions.iter().any(|known| known.uri == TRANSPORT_CC))
     };
-    let looked_at = sent.into_iter().any(has_choice) && accepted.iter().all(is_reported);
+    let has_use = reports || sent.into_iter().any(has_choice);
+    let looked_at = has_use && accepted.iter().all(is_reported);
     let reported = looked_at.then_some(REPORTED);
     OWN_EXTENSIONS.into_iter().chain(reported).map(|(id, uri)| (id, uri.to_owned())).collect()
 }
 
-/// What the focus offers of a content that somebody sends.
-pub fn passed_on(offered: &Offered) -> Description {
-    let is_reported = offered.media == Media::Audio || has_choice(offered);
+/// What the focus offers of a content that somebody sends. `reports`: it is to be reported on in any
+/// case.
+pub fn passed_on(offered: &Offered, reports: bool) -> Description {
+    let is_reported = reports || offered.media == Media::Audio || has_choice(offered);
     let extensions = OWN_EXTENSIONS.iter().filter(|(_, uri)| knows(offered.media, uri));
     let extensions = extensions.chain(is_reported.then_some(&REPORTED));
     let mut description = Description::new(wire(offered.media));
@@ -507,7 +511,7 @@ mod tests {
     }
 
     fn accepted(offered: &Offered, extensions: &[&str]) -> Content {
-        let mut description = passed_on(offered);
+        let mut description = passed_on(offered, false);
         description.extensions.retain(|known| extensions.contains(&known.uri.as_str()));
         Content {
             creator: wello_wire::payload::jingle::Party::Initiator,
@@ -525,7 +529,7 @@ mod tests {
             (offered(Media::Video, &["l", "h"]), offered(Media::Video, &["only"]));
         let looks = |sent: [&Offered; 2], extensions: [&[&str]; 2]| {
             let accepted = [accepted(sent[0], extensions[0]), accepted(sent[1], extensions[1])];
-            own_extensions(sent, &accepted).iter().any(|(_, uri)| uri == TRANSPORT_CC)
+            own_extensions(sent, &accepted, false).iter().any(|(_, uri)| uri == TRANSPORT_CC)
         };
         let reported: &[&str] = &[MID, TRANSPORT_CC];
         assert!(looks([&sound, &layered], [reported, reported]));

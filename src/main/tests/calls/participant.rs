@@ -47,6 +47,8 @@ pub struct Participant {
     at: String,
     peers: Vec<Peer>,
     pub way: Way,
+    /// What it wants besides, in its offer.
+    wishes: Vec<Element>,
     heard: mpsc::Receiver<Heard>,
     hearing: mpsc::Sender<Heard>,
     /// What the focus has sent and nobody has looked at.
@@ -93,8 +95,8 @@ impl Participant {
     fn with(client: Client, name: &str, room: &str, focus: &str) -> Participant {
         let (hearing, heard) = mpsc::channel(4096);
         let (name, room, at) = (name.to_owned(), room.to_owned(), focus.to_owned());
-        let (peers, way, waiting) = (Vec::new(), Way::All, Vec::new());
-        Participant { client, name, room, at, peers, way, heard, hearing, waiting }
+        let (peers, way, wishes, waiting) = (Vec::new(), Way::All, Vec::new(), Vec::new());
+        Participant { client, name, room, at, peers, way, wishes, heard, hearing, waiting }
     }
 
     /// Opens a new room to others, as it is.
@@ -133,6 +135,7 @@ impl Participant {
         let mut jingle = Jingle::new(Action::SessionInitiate, &format!("up-{}", self.name));
         jingle.contents = contents(offer);
         jingle.bundle = jingle.contents.iter().map(|content| content.name.clone()).collect();
+        jingle.others.clone_from(&self.wishes);
         self.say(&jingle).await;
         let answer = self.jingle(Action::SessionAccept).await;
         assert!(answer.others.iter().any(|other| other.is("conference-info", ns::COIN)));

@@ -103,7 +103,8 @@ impl Conference {
             for down in person.downs.iter().filter(|down| down.open) {
                 let got: Vec<&Got> =
                     down.with(Progress::Sent).filter(|got| got.stream == stream).collect();
-                let alone = down.contents.iter().all(|got| got.stream == stream);
+                let alone = !person.adapter().gathers()
+                    && down.contents.iter().all(|got| got.stream == stream);
                 let others: Vec<Element> =
                     payloads.iter().flat_map(|payload| translated(payload, &got, alone)).collect();
                 self.tell(jid, person, down, &got, &others, dice, fx);

@@ -144,6 +144,8 @@ pub struct Down {
     asked: Option<String>,
     numbers: Numbers,
     contents: Vec<Got>,
+    /// Names of contents that were got and are gone, where they are given again.
+    free: Vec<(Media, Mid)>,
 }
 
 /// A content that is got.

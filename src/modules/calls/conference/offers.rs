@@ -1,6 +1,6 @@
 //! What the others send: who is to get what, when it is offered and when it is taken back.
 
-use wello_sfu::api::{Command, LegId, TrackId};
+use wello_sfu::api::{Command, LegId, Media, Mid, TrackId};
 use wello_wire::jid::FullJid;
 use wello_wire::payload::jingle::{
     Condition, Content, Description, Senders, Setup, Source, SourceGroup,
@@ -9,6 +9,9 @@ use wello_wire::payload::jingle::{
 use super::super::dialects::{Numbers, Offer, Portion, Withdrawal, content};
 use super::super::negotiate::{self, Offered};
 use super::{Conference, Dice, Down, Effects, Got, Guest, Person, Progress, Sent, fresh};
+
+/// Contents of one offer; the others wait for its answer, which has to fit into a stanza.
+const AT_ONCE: usize = 16;
 
 impl Conference {
     /// All that is sent already, to somebody who has joined.
@@ -82,15 +85,18 @@ impl Conference {
     fn ask_on(&mut self, to: &FullJid, leg: LegId, dice: &mut dyn Dice, fx: &mut Effects) {
         let Some(person) = self.people.get(to) else { return };
         let Some(down) = person.downs.iter().find(|down| down.leg == leg) else { return };
-        let waiting: Vec<&Got> = down.with(Progress::Waiting).collect();
-        let told = down.contents.iter().filter(|got| got.progress != Progress::Declined);
+        let waiting: Vec<&Got> = down.with(Progress::Waiting).take(AT_ONCE).collect();
+        let told = down.contents.iter().filter(|got| got.was_told());
+        let bundle =
+            told.chain(waiting.iter().copied()).map(|got| got.offered.mid.as_str().to_owned());
+        let reports = person.adapter().reports();
         let offer = Offer {
             focus: &person.called,
             sid: &down.sid,
             is_first: !down.open,
             transport: self.transport(&down.local, Some(Setup::ActPass)),
-            contents: waiting.iter().map(|got| offered(got)).collect(),
-            bundle: told.map(|got| got.offered.mid.as_str().to_owned()).collect(),
+            contents: waiting.iter().map(|got| offered(got, reports)).collect(),
+            bundle: bundle.collect(),
             portions: portions(&person.guest, waiting.iter().copied()),
         };
         let mut asked = None;
@@ -101,7 +107,7 @@ impl Conference {
         for down in downs.filter(|down| down.leg == leg) {
             down.asked.clone_from(&asked);
             let waiting = down.contents.iter_mut().filter(|got| got.progress == Progress::Waiting);
-            waiting.for_each(|got| got.progress = Progress::Offered);
+            waiting.take(AT_ONCE).for_each(|got| got.progress = Progress::Offered);
         }
     }
 
@@ -180,6 +186,7 @@ impl Person {
             asked: None,
             numbers: Numbers::default(),
             contents: Vec::new(),
+            free: Vec::new(),
         });
         self.downs.len() - 1
     }
@@ -196,6 +203,7 @@ impl Person {
         self.offered += 1;
         let count = self.offered;
         let Some(down) = self.downs.get_mut(place) else { return };
+        let name = down.free_name(sent.offered.media);
         let theirs = &sent.offered.payloads;
         let (payloads, numbers) = match adapter.gathers() {
             true => down.numbers.translate(sent.offered.media, theirs),
@@ -210,7 +218,7 @@ impl Person {
             stream: stream.to_owned(),
             origin: sent.offered.mid.clone(),
             offered: Offered {
-                mid: adapter.name(&sent.offered.mid, count),
+                mid: name.unwrap_or_else(|| adapter.name(&sent.offered.mid, count)),
                 payloads,
                 ..sent.offered.clone()
             },
@@ -223,14 +231,23 @@ impl Person {
 
     /// Lets go of tracks, and of the transports that are of no use any more.
     fn give_up(&mut self, tracks: &[TrackId], fx: &mut Effects) -> Vec<Gone> {
-        let gathers = self.adapter().gathers();
+        let adapter = self.adapter();
         let mut all = Vec::new();
         self.downs.retain_mut(|down| {
             let gone = down.take(tracks);
+            // The offer of a session is answered all the same, whatever is left of it.
+            if down.open || adapter.stays_home() {
+                down.settle();
+            }
             let is_last = down.is_empty();
-            let is_over = is_last && !(gathers && down.open);
+            let is_over = is_last && !(adapter.lingers() && down.open);
             if gone.is_empty() {
                 return true;
+            }
+            if adapter.names_again() {
+                // What was not accepted may be yet: its name would be taken for the other's.
+                let got = gone.iter().filter(|got| got.progress == Progress::Sent);
+                down.free.extend(got.map(|got| (got.offered.media, got.offered.mid.clone())));
             }
             match is_over {
                 true => fx.media.extend(down.close()),
@@ -250,8 +267,13 @@ impl Down {
             .into_iter()
             .partition(|got| tracks.contains(&got.track));
         self.contents = left;
-        self.settle();
         gone
+    }
+
+    /// A name that stands for nothing any more.
+    fn free_name(&mut self, media: Media) -> Option<Mid> {
+        let place = self.free.iter().position(|(of, _)| *of == media)?;
+        Some(self.free.remove(place).1)
     }
 
     /// There may be nothing left to be answered.
@@ -306,8 +328,8 @@ fn same(sent: &Sent) -> Vec<(u8, u8)> {
 }
 
 /// A content as the focus offers it.
-fn offered(got: &Got) -> Content {
-    let mut description: Description = negotiate::passed_on(&got.offered);
+fn offered(got: &Got, reports: bool) -> Content {
+    let mut description: Description = negotiate::passed_on(&got.offered, reports);
     let stream = &got.stream;
     let parameters = vec![
         ("cname".to_owned(), stream.clone()),

@@ -22,7 +22,7 @@ impl Conference {
     ) -> Result<(), StanzaError> {
         let conference = self.id;
         let person = self.people.get_mut(jid).ok_or_else(unknown_session)?;
-        let gathers = person.adapter().gathers();
+        let (gathers, reports) = (person.adapter().gathers(), person.adapter().reports());
         let down = person.asked(jingle)?;
         let side = match down.open {
             false => Some(negotiate::side(&jingle.contents)?),
@@ -40,7 +40,8 @@ impl Conference {
             outputs.iter().map(|output| output.mid.as_str().to_owned()).collect();
         match side {
             Some(side) => {
-                fx.media.push(down.begin(conference, side, spoken, &jingle.contents, outputs));
+                let extensions = down.extensions(&jingle.contents, reports);
+                fx.media.push(down.begin(conference, side, spoken, extensions, outputs));
             }
             None => fx.media.extend(
                 outputs.into_iter().map(|output| Command::AddOutput { leg: down.leg, output }),
@@ -91,7 +92,8 @@ impl Person {
             let mut offered = down.with(Progress::Offered);
             down.sid == answer.sid
                 && match answer.action {
-                    Action::SessionAccept => !down.open && offered.next().is_some(),
+                    // What was offered may be gone already.
+                    Action::SessionAccept => !down.open && down.asked.is_some(),
                     _ => offered.any(|got| got.is_in(answer)),
                 }
         });
@@ -109,18 +111,22 @@ impl Down {
         }
     }
 
+    /// The header extensions that it has, as it was accepted.
+    fn extensions(&self, accepted: &[Content], reports: bool) -> Vec<(u8, String)> {
+        let offered = self.contents.iter().map(|got| &got.offered);
+        negotiate::own_extensions(offered, accepted, reports)
+    }
+
     /// The client has told its side.
     fn begin(
         &mut self,
         conference: ConferenceId,
         side: Side,
         payloads: Vec<Payload>,
-        accepted: &[Content],
+        extensions: Vec<(u8, String)>,
         outputs: Vec<OutputSpec>,
     ) -> Command {
         self.open = true;
-        let offered = self.contents.iter().map(|got| &got.offered);
-        let extensions = negotiate::own_extensions(offered, accepted);
         Command::Open(Box::new(LegSpec {
             leg: self.leg,
             conference,

@@ -1,4 +1,5 @@
 mod dialects;
+mod gathered;
 mod plain;
 mod view;
 

@@ -2,6 +2,7 @@
 //! track over which transport; a dialect says it.
 
 mod contents;
+mod gathered;
 mod numbers;
 mod pair;
 mod plain;
@@ -26,6 +27,8 @@ pub use self::numbers::{Numbers, SPOKEN};
 pub enum Dialect {
     /// A session of the focus for each stream: the ProtoXEP *Jingle Audio/Video Conferences*.
     Sessions,
+    /// The same by one session of the focus: what our own clients ask for.
+    Gathered,
     /// Everything within the client's own session: Movim.
     Contents,
     /// One session each way: `tigase:meet:0`.
@@ -46,10 +49,12 @@ pub enum Door {
 
 /// The dialect of somebody who joins.
 pub fn choose(door: Door, guest: &Guest, offer: &Jingle) -> Dialect {
-    let tagged = offer.others.iter().any(|other| other.is(TAG, ns::JINGLE_PARTICIPANT));
+    let has = |name, namespace| offer.others.iter().any(|other| other.is(name, namespace));
+    let tagged = has(TAG, ns::JINGLE_PARTICIPANT);
     match door {
         Door::Meet => Dialect::Pair,
         Door::Focus if tagged || guest.speaks_movim => Dialect::Contents,
+        Door::Focus if has("gather", ns::CALLS) => Dialect::Gathered,
         Door::Focus if is_plain(offer) => Dialect::Plain,
         Door::Focus => Dialect::Sessions,
     }
@@ -59,6 +64,7 @@ impl Dialect {
     pub fn adapter(self) -> &'static dyn Adapter {
         match self {
             Dialect::Sessions => &sessions::Sessions,
+            Dialect::Gathered => &gathered::Gathered,
             Dialect::Contents => &contents::Contents,
             Dialect::Pair => &pair::Pair,
             Dialect::Plain => &plain::Plain,
@@ -70,6 +76,23 @@ impl Dialect {
 pub trait Adapter: Sync {
     /// Whether all that somebody gets comes over one transport.
     fn gathers(&self) -> bool {
+        false
+    }
+
+    /// Whether names of contents that are gone are given to others. Descriptions in SDP do not
+    /// grow then with all who come and go.
+    fn names_again(&self) -> bool {
+        false
+    }
+
+    /// Whether clients report on all that comes: their network is looked at, whoever sends later in
+    /// layers, and all contents of a bundle say the same of a format.
+    fn reports(&self) -> bool {
+        false
+    }
+
+    /// Whether the transport stays when nothing is left on it.
+    fn lingers(&self) -> bool {
         false
     }
 
@@ -161,6 +184,15 @@ impl Offer<'_> {
 }
 
 impl Withdrawal<'_> {
+    /// The end of the session with what is left of it, or else content-remove.
+    fn end_or_removal(&self) -> Option<Jingle> {
+        if !self.is_last {
+            return self.removal();
+        }
+        let why = if self.open { Condition::Success } else { Condition::Cancel };
+        Some(terminated(self.sid, why))
+    }
+
     /// content-remove of everything in it.
     fn removal(&self) -> Option<Jingle> {
         let names = self.portions.iter().flat_map(|portion| &portion.names);
@@ -206,6 +238,24 @@ pub fn terminated(sid: &str, why: Condition) -> Jingle {
 /// XEP-0298: whoever sends this is the focus of a conference.
 pub fn is_focus(users: Option<Element>) -> Element {
     Element::new("conference-info", ns::COIN).with_attr("isfocus", "true").with_children(users)
+}
+
+/// Whose contents are offered (XEP-0298).
+fn users(portions: &[Portion<'_>]) -> Element {
+    let user = |portion: &Portion<'_>| {
+        let name = portion.sender.occupant.resource();
+        Element::new("user", ns::COIN)
+            .with_attr("entity", format!("xmpp:{}", portion.address()))
+            .with_child(Element::new("display-text", ns::COIN).with_text(name))
+    };
+    Element::new("users", ns::COIN).with_children(portions.iter().map(user))
+}
+
+/// Whose stream it is, in our own way.
+fn stream(portion: &Portion<'_>) -> Element {
+    Element::new("stream", ns::CALLS)
+        .with_attr("id", portion.stream)
+        .with_attr("occupant", portion.sender.occupant.as_str())
 }
 
 /// Names the participant in what Movim says and hears.

@@ -27,7 +27,15 @@ pub const SPOKEN: [Payload; 10] = [
 
 /// Which number stands for which format on a transport.
 #[derive(Clone, Debug, Default)]
-pub struct Numbers(Vec<(u8, Format)>);
+pub struct Numbers(Vec<Known>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    format: Format,
+    /// As the first sender has described it. All contents say the same of a number: Chromium takes
+    /// no bundle where they do not, be it about what is of no importance to who receives.
+    named: PayloadType,
+}
 
 /// What must be equal for one decoder to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,13 +55,13 @@ impl Numbers {
         let (mut named, mut pairs) = (Vec::new(), Vec::new());
         for payload in engine_payloads(media, payloads) {
             let Some(main) = payloads.iter().find(|known| known.id == payload.pt) else { continue };
-            let Some(number) = self.number(media, main) else { continue };
+            let Some((number, known)) = self.number(media, main) else { continue };
             if pairs.iter().any(|(_, taken)| *taken == number.pt) {
                 // The sender has two numbers for it: either may come.
                 pairs.push((payload.pt, number.pt));
                 continue;
             }
-            named.push(PayloadType { id: number.pt, ..main.clone() });
+            named.push(known);
             let repeats = payload.rtx.and_then(|rtx| payloads.iter().find(|own| own.id == rtx));
             if let (Some(repeats), Some(rtx)) = (repeats, number.rtx) {
                 let parameters = vec![("apt".to_owned(), number.pt.to_string())];
@@ -64,20 +72,18 @@ impl Numbers {
         (named, pairs)
     }
 
-    fn number(&mut self, media: Media, payload: &PayloadType) -> Option<Payload> {
+    fn number(&mut self, media: Media, payload: &PayloadType) -> Option<(Payload, PayloadType)> {
         let format = format(media, payload)?;
-        let known = self.0.iter().find(|(_, known)| *known == format);
-        let known = known.map(|(number, _)| *number);
-        let mut of_codec = SPOKEN.into_iter().filter(|spoken| spoken.codec == format.codec);
-        let is_free = |number: u8| self.0.iter().all(|(taken, _)| *taken != number);
-        let found = of_codec.find(|spoken| match known {
-            Some(known) => known == spoken.pt,
-            None => is_free(spoken.pt),
-        })?;
-        if known.is_none() {
-            self.0.push((found.pt, format));
+        let of_codec = || SPOKEN.into_iter().filter(|spoken| spoken.codec == format.codec);
+        if let Some(known) = self.0.iter().find(|known| known.format == format) {
+            let number = of_codec().find(|spoken| spoken.pt == known.named.id)?;
+            return Some((number, known.named.clone()));
         }
-        Some(found)
+        let is_free = |number: u8| self.0.iter().all(|known| known.named.id != number);
+        let number = of_codec().find(|spoken| is_free(spoken.pt))?;
+        let named = PayloadType { id: number.pt, ..payload.clone() };
+        self.0.push(Known { format, named: named.clone() });
+        Some((number, named))
     }
 }
 

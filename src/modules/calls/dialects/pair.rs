@@ -15,6 +15,10 @@ impl Adapter for Pair {
         true
     }
 
+    fn lingers(&self) -> bool {
+        true
+    }
+
     fn name(&self, origin: &Mid, count: u64) -> Mid {
         numbered(origin, count)
     }

@@ -19,9 +19,12 @@ fn guest(speaks_movim: bool) -> Guest {
 fn how_a_client_came_tells_its_dialect() {
     let plain = Jingle::new(Action::SessionInitiate, "u");
     let tag = Element::new(TAG, ns::JINGLE_PARTICIPANT);
+    let gather = Element::new("gather", ns::CALLS);
+    let gathering = Jingle { others: vec![gather], ..plain.clone() };
     let tagged = Jingle { others: vec![tag], ..plain.clone() };
     for (door, movim, offer, expected) in [
         (Door::Focus, false, &plain, Dialect::Sessions),
+        (Door::Focus, false, &gathering, Dialect::Gathered),
         (Door::Focus, true, &plain, Dialect::Contents),
         (Door::Focus, false, &tagged, Dialect::Contents),
         (Door::Meet, false, &plain, Dialect::Pair),
@@ -68,4 +71,17 @@ fn formats_get_numbers_once_and_as_long_as_there_are_some() {
         .map(|own| numbers.translate(Media::Video, std::slice::from_ref(own)).1.len())
         .collect();
     assert_eq!(given, [1, 1, 1, 0]);
+}
+
+#[test]
+fn a_number_is_described_once() {
+    let mut numbers = Numbers::default();
+    let mut opus = |useinbandfec| {
+        let fec = [("useinbandfec", useinbandfec)];
+        let sound = PayloadType { clockrate: Some(48_000), ..payload(109, "opus", &fec) };
+        numbers.translate(Media::Audio, &[sound]).0
+    };
+    let first = opus("1");
+    assert_eq!((first[0].id, first[0].parameter("useinbandfec")), (111, Some("1")));
+    assert_eq!(opus("0"), first);
 }

@@ -41,7 +41,13 @@ impl Participant {
     async fn take_more(&mut self, session: &mut Jingle, peer: &mut Peer) {
         let added = self.jingle(Action::ContentAdd).await;
         assert_eq!(added.sid, session.sid);
-        session.contents.extend(added.contents.iter().cloned());
+        let transport = session.contents[0].transport.clone();
+        let added_to = |content: &Content| Content {
+            transport: content.transport.clone().or_else(|| transport.clone()),
+            ..content.clone()
+        };
+        let more: Vec<Content> = added.contents.iter().map(added_to).collect();
+        session.contents.extend(more);
         let answer = peer.answer(sdp(session, "sendonly")).await;
         let mut jingle = Jingle::new(Action::ContentAccept, &session.sid);
         jingle.contents = contents(&answer);
@@ -107,6 +113,30 @@ async fn a_room_that_is_called_itself_sends_all_over_one_transport() {
     let removed = romeo.jingle(Action::ContentRemove).await;
     assert_eq!(removed.contents.len(), 2);
     romeo.hears_and_sees("nurse").await;
+    peer.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_it_gets_all_over_one_transport() {
+    let (server, mut juliet) = start(&["juliet", "romeo", "nurse"]).await;
+    juliet.call().await;
+    let mut romeo = Participant::enter(&server, "romeo").await;
+    romeo.wishes.push(Element::new("gather", ns::CALLS));
+    romeo.call().await;
+    let (mut session, mut peer) = romeo.take_all().await;
+    romeo.hears_and_sees("juliet").await;
+    let mut nurse = Participant::enter(&server, "nurse").await;
+    nurse.call().await;
+    romeo.take_more(&mut session, &mut peer).await;
+    romeo.hears_and_sees("nurse").await;
+    juliet.leave().await;
+    let removed = romeo.jingle(Action::ContentRemove).await;
+    assert_eq!((removed.sid, removed.contents.len()), (session.sid.clone(), 2));
+    romeo.forget_what_came();
+    romeo.hears_and_sees("nurse").await;
+    nurse.leave().await;
+    let ended = romeo.jingle(Action::SessionTerminate).await;
+    assert_eq!(ended.sid, session.sid);
     peer.stop();
 }
 

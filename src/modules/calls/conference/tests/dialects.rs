@@ -4,7 +4,7 @@ use super::*;
 
 impl Stage {
     /// What was told since the last time, with the payloads that are not Jingle.
-    fn said(&mut self) -> Vec<String> {
+    pub(super) fn said(&mut self) -> Vec<String> {
         let out = std::mem::take(&mut self.fx.out);
         let payload = |stanza: &Stanza| {
             let to = stanza.to.as_ref().unwrap().local().unwrap().to_owned();
@@ -24,7 +24,7 @@ impl Stage {
     }
 
     /// Romeo is there by the usual dialect; Juliet joins by another one.
-    fn mixed(dialect: Dialect) -> Stage {
+    pub(super) fn mixed(dialect: Dialect) -> Stage {
         let mut stage = Stage::new();
         stage.join("romeo").unwrap();
         stage.told();
@@ -33,7 +33,7 @@ impl Stage {
         stage
     }
 
-    fn down(&self, name: &str, place: usize) -> &Down {
+    pub(super) fn down(&self, name: &str, place: usize) -> &Down {
         &self.conference.people[&jid(name)].downs[place]
     }
 }
@@ -50,7 +50,7 @@ fn brief(element: &Element) -> String {
 }
 
 /// The answer to contents that were offered by these names.
-fn answer(names: [&str; 2]) -> String {
+pub(super) fn answer(names: [&str; 2]) -> String {
     contents(2, "active")
         .replace("name='0'", &format!("name='{}'", names[0]))
         .replace("name='1'", &format!("name='{}'", names[1]))
