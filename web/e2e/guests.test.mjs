@@ -1,6 +1,6 @@
 import { Firefox } from "./firefox.mjs";
 import { pictureMoves, soundArrives, soundIsHeard } from "./media.mjs";
-import { allSeeAndHear, council, enter } from "./meetings.test.mjs";
+import { allSeeAndHear, council, enter, leave } from "./meetings.test.mjs";
 
 export const tests = {
   "a guest comes by a link, is seen and heard, talks, and leaves": async (t) => {
@@ -26,7 +26,7 @@ export const tests = {
     await ann.page.reload();
     await enter(ann);
     await allSeeAndHear([romeo, ann]);
-    await ann.page.getByRole("toolbar").getByRole("button", { name: "Leave" }).click();
+    await leave(ann);
     await ann.page.getByText("You have left the conference.").waitFor();
     await t.picture(ann.page, "guest-left");
     await romeo.page.locator(`[data-nick="Ann"]`).waitFor({ state: "detached" });
@@ -48,16 +48,25 @@ export const tests = {
 
   "Firefox meets Chromium in a conference": async (t) => {
     if (!Firefox.isHere()) t.skip("there is no Firefox here");
-    const [romeo] = await council(t, ["romeo"]);
+    const devices = await council(t, ["romeo", "juliet"]);
+    const [romeo, juliet] = devices;
     const firefox = await Firefox.launch();
     try {
       await firefox.join(await guestLink(romeo), "Ann");
       await Promise.all([
-        pictureMoves(firefox.page, `Picture of ${romeo.account.user}`),
+        ...devices.map(({ account }) => pictureMoves(firefox.page, `Picture of ${account.user}`)),
         soundArrives(firefox.page),
-        pictureMoves(romeo.page, "Picture of Ann"),
+        ...devices.map(({ page }) => pictureMoves(page, "Picture of Ann")),
         soundIsHeard(romeo.page, "Picture of Ann"),
       ]);
+      await leave(juliet);
+      const tile = `[data-nick="${juliet.account.user}"]`;
+      await firefox.page.waitForFunction((tile) => !document.querySelector(tile), tile);
+      await juliet.page.goto(romeo.page.url());
+      await enter(juliet);
+      await allSeeAndHear(devices);
+      await pictureMoves(firefox.page, `Picture of ${juliet.account.user}`);
+      await pictureMoves(juliet.page, "Picture of Ann");
     } finally {
       await firefox.close();
     }

@@ -8,6 +8,8 @@ export const tests = {
     const devices = await council(t, ["romeo", "juliet", "nurse"]);
     const [romeo, juliet, nurse] = devices;
     await allSeeAndHear(devices);
+    // One for what it sends and one for all that it gets.
+    assert.equal(await connections(romeo.page), 2);
     // The best layer of a picture of 640 × 480, at least.
     await romeo.page.waitForFunction(
       (label) => document.querySelector(`video[aria-label="${label}"]`).videoWidth >= 640,
@@ -29,9 +31,57 @@ export const tests = {
     await nurse.button("Chat").click();
     await nurse.shows("order, order");
     await t.picture(nurse.page, "meeting-chat");
-    await nurse.page.getByRole("toolbar").getByRole("button", { name: "Leave" }).click();
+    await leave(nurse);
     await nurse.chatWith("Council");
     await romeo.page.locator(`[data-nick="${nurse.account.user}"]`).waitFor({ state: "detached" });
+    await pictureMoves(romeo.page, `Picture of ${juliet.account.user}`);
+  },
+
+  "who comes takes the place of who has left": async (t) => {
+    const devices = await council(t, ["romeo", "juliet", "nurse"]);
+    const [romeo, juliet, nurse] = devices;
+    await allSeeAndHear(devices);
+    for (const left of [nurse, juliet]) {
+      const { user } = left.account;
+      const tile = romeo.page.locator(`[data-nick="${user}"]`);
+      await leave(left);
+      await tile.waitFor({ state: "detached" });
+      await left.page.goto(romeo.page.url());
+      await enter(left);
+      await allSeeAndHear(devices);
+    }
+    assert.equal(await connections(romeo.page), 2);
+    const sections = await romeo.page.evaluate(() => {
+      const { sdp } = window.peers.at(-1).remoteDescription;
+      return sdp.split("m=").length - 1;
+    });
+    assert.equal(sections, 4);
+  },
+
+  "who cannot take everybody at once takes one by one": async (t) => {
+    const prepare = async ({ page }) => {
+      await page.evaluate(refuseFirst);
+      await page.addInitScript(refuseFirst);
+    };
+    const devices = await council(t, ["romeo", "juliet", "nurse"], prepare);
+    await allSeeAndHear(devices);
+    for (const { page } of devices) assert.equal(await connections(page), 3);
+  },
+
+  "who loses what it gets joins anew": async (t) => {
+    const devices = await council(t, ["romeo", "juliet"]);
+    const [romeo] = devices;
+    await allSeeAndHear(devices);
+    const before = await romeo.page.evaluate(() => {
+      const peer = window.peers.at(-1);
+      Object.defineProperty(peer, "connectionState", { value: "failed", configurable: true });
+      peer.onconnectionstatechange();
+      delete peer.connectionState;
+      return window.peers.length;
+    });
+    await romeo.page.waitForFunction((before) => window.peers.length >= before + 2, before);
+    await allSeeAndHear(devices);
+    assert.equal(await connections(romeo.page), 2);
   },
 
   "a screen is shown beside the camera, until that is ended": async (t) => {
@@ -76,6 +126,25 @@ export const tests = {
   },
 };
 
+/** Runs in the page: it cannot take what is offered first. */
+function refuseFirst() {
+  const { prototype } = RTCPeerConnection;
+  const { setRemoteDescription } = prototype;
+  prototype.setRemoteDescription = function (description) {
+    if (description.type !== "offer" || window.hasRefused) {
+      return setRemoteDescription.call(this, description);
+    }
+    window.hasRefused = true;
+    return Promise.reject(new TypeError("no such thing"));
+  };
+}
+
+/** How many there are to the server. */
+function connections(page) {
+  const isOpen = ({ connectionState }) => connectionState !== "closed";
+  return page.evaluate(`window.peers.filter(${isOpen}).length`);
+}
+
 /** A room in whose conference all of them are. */
 export async function council(t, names, prepare = async () => {}) {
   const accounts = names.map((name) => t.server.account(unique(name)));
@@ -114,4 +183,8 @@ export async function allSeeAndHear(devices) {
 export async function enter(device) {
   await device.page.getByRole("button", { name: "Join now" }).click();
   await device.page.getByRole("toolbar").waitFor();
+}
+
+export function leave(device) {
+  return device.page.getByRole("toolbar").getByRole("button", { name: "Leave" }).click();
 }

@@ -1,13 +1,14 @@
 import type { Client } from "../app/client";
-import { changeTile, idle, meeting, type Tile } from "../state/meeting";
+import { idle, meeting } from "../state/meeting";
 import { discoInfo } from "../xmpp/disco";
 import { bare, resource } from "../xmpp/jid";
 import { ns } from "../xmpp/ns";
 import { fetchIceServers } from "../xmpp/relays";
-import { children, type Element } from "../xmpp/xml";
+import { children, type Element, xml } from "../xmpp/xml";
 import * as dispatch from "./dispatch";
 import type { LocalMedia } from "./media";
 import { Peer } from "./peer";
+import { Received } from "./received";
 import { parseRoster } from "./roster";
 
 /** The conference of a room, through its focus: docs/protocols/calls.md. One at a time. */
@@ -28,6 +29,8 @@ interface Conference {
   up?: Peer;
   /** Our screen, which is a stream of its own. */
   screen?: Peer;
+  /** All that comes from the others is to come in one session. */
+  gathers: boolean;
   /** What comes from the others, by session. */
   down: Map<string, Peer>;
   tries: number;
@@ -66,7 +69,14 @@ export async function join(room: string, media: LocalMedia): Promise<void> {
   meeting.setState({ ...idle, phase: "joining", room });
   const focus = await focusOf(room).catch(() => undefined);
   if (!focus) return meeting.setState({ phase: "failed", reason: "none" });
-  const conference: Conference = { room, focus, media, down: new Map(), tries: 0 };
+  const conference: Conference = {
+    room,
+    focus,
+    media,
+    gathers: true,
+    down: new Map(),
+    tries: 0,
+  };
   current = conference;
   const show = () => meeting.setState({ sending: media.sending, local: media.video });
   media.onTrack = (kind, track) => {
@@ -133,6 +143,7 @@ async function connect(conference: Conference): Promise<void> {
       },
     },
   });
+  if (conference.gathers) up.extras = [xml("gather", { xmlns: ns.welloCalls })];
   conference.up = up;
   dispatch.register(focus, sid, up);
   // Without a track it is a place for one that comes later.
@@ -189,14 +200,12 @@ async function tellMuted({ up, media }: Conference): Promise<void> {
   await up?.setMuted("video", !media.video);
 }
 
-/** A stream of somebody else. */
+/** What somebody else sends, or what all others do. */
 async function receive(conference: Conference, offer: Element): Promise<void> {
   const { session } = connected();
   const { focus, down } = conference;
   const sid = offer.attrs.sid ?? "";
-  const stream = children(offer, "stream").find((one) => one.getNS() === ns.welloCalls);
-  const id = stream?.attrs.id ?? sid;
-  const nick = resource(stream?.attrs.occupant ?? "") || nameFrom(offer);
+  const received = new Received(offer);
   const peer = new Peer({
     session,
     sid,
@@ -205,48 +214,32 @@ async function receive(conference: Conference, offer: Element): Promise<void> {
     // The focus is reached directly, or as the session that sends is.
     iceServers: conference.up?.connection.getConfiguration().iceServers ?? [],
     events: {
-      onTrack: (track) =>
-        changeTile(id, ({ media }) => ({ media: new MediaStream([...media.getTracks(), track]) })),
+      onTrack: (track, name) => received.show(track, name),
       onConnected: () => {},
-      onMuted: (kind, muted) =>
-        changeTile(id, (tile) => ({ muted: { ...tile.muted, [kind]: muted } })),
-      onEnded: () => {
+      onMuted: (kind, muted, name) => received.mute(kind, muted, name),
+      onJingle: (jingle) => {
+        if (jingle.attrs.action === "content-add") received.add(jingle);
+        if (jingle.attrs.action === "content-remove") received.remove(jingle);
+      },
+      onEnded: (why) => {
         dispatch.unregister(focus, sid);
-        down.delete(sid);
-        if (current === conference) removeTile(id);
+        const ours = down.delete(sid) && current === conference;
+        if (ours) received.clear();
+        if (ours && received.gathered) lost(conference, why);
       },
     },
   });
   down.set(sid, peer);
   dispatch.register(focus, sid, peer);
-  const muted = { audio: false, video: false };
-  const screen = isScreen(offer);
-  const tile: Tile = { id, nick, screen, media: new MediaStream(), muted, volume: 1 };
-  meeting.setState(({ tiles }) => ({ tiles: new Map(tiles).set(id, tile) }));
   await peer.accept(offer).catch(() => peer.terminate("failed-application"));
 }
 
-function removeTile(id: string): void {
-  meeting.setState(({ tiles }) => {
-    const left = new Map(tiles);
-    left.delete(id);
-    return { tiles: left };
-  });
-}
-
-function isScreen(offer: Element): boolean {
-  const descriptions = children(offer, "content").flatMap((one) => children(one, "description"));
-  const categories = descriptions.flatMap((one) => children(one, "category"));
-  return categories.some(({ attrs }) => attrs.name === "slides");
-}
-
-/** Of a focus that does not tell the occupant. */
-function nameFrom(offer: Element): string {
-  const info = children(offer, "conference-info")[0];
-  const user = children(children(info, "users")[0], "user")[0];
-  return (
-    children(user, "display-text")[0]?.text() ?? user?.attrs.entity?.replace(/^xmpp:/, "") ?? "?"
-  );
+/** The session by which everything comes has ended. */
+function lost(conference: Conference, why: string): void {
+  // What this browser cannot do at once it may be able to do one by one.
+  if (["failed-application", "general-error"].includes(why)) conference.gathers = false;
+  else if (!["connectivity-error", "failed-transport"].includes(why)) return;
+  retry(conference);
 }
 
 function hearSpeaker(jingle: Element): void {
@@ -255,8 +248,8 @@ function hearSpeaker(jingle: Element): void {
 }
 
 function ended(conference: Conference, why: string): void {
-  const lost = ["connectivity-error", "general-error", "gone", "timeout"].includes(why);
-  if (lost) retry(conference);
+  const passing = ["connectivity-error", "general-error", "gone", "timeout"].includes(why);
+  if (passing) retry(conference);
   else fail(conference, why);
 }
 

@@ -6,7 +6,8 @@ import { jingleFromSdp, otherThan, type Role, sdpFromJingle } from "./jingle";
 import { firstOf, parseSdp } from "./sdp";
 
 export interface PeerEvents {
-  onTrack(track: MediaStreamTrack): void;
+  /** `name`: of the content. */
+  onTrack(track: MediaStreamTrack, name: string): void;
   onConnected(): void;
   /** For good; the other side has been told unless it said so itself. */
   onEnded(reason: string): void;
@@ -14,9 +15,9 @@ export interface PeerEvents {
   onAdded?(): Promise<void>;
   /** They do not take the medium that this side has added. */
   onRefused?(): void;
-  /** They switched a medium off or on. */
-  onMuted?(kind: string, muted: boolean): void;
-  /** Further children of a `<jingle/>` that came. */
+  /** They switched a medium off or on; without the name of a content everywhere. */
+  onMuted?(kind: string, muted: boolean, name: string | undefined): void;
+  /** A request that came, before it is done. */
   onJingle?(jingle: Element): void;
 }
 
@@ -52,12 +53,16 @@ export class Peer {
   /** New credentials of ours wait for theirs. */
   private restarting = false;
   private over = false;
+  /** The last change to what they send: one description after the other. */
+  private changing: Promise<void> = Promise.resolve();
   private recovery: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly options: PeerOptions) {
     const { iceServers, events } = options;
     this.connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
-    this.connection.ontrack = ({ track }) => events.onTrack(track);
+    this.connection.ontrack = ({ track, transceiver }) => {
+      events.onTrack(track, transceiver.mid ?? "");
+    };
     this.connection.onicecandidate = ({ candidate }) => {
       if (!candidate) return;
       if (this.found) this.found.push(candidate);
@@ -74,16 +79,29 @@ export class Peer {
   }
 
   /** Takes the session that the other side offered. `prepare` adds what this side sends. */
-  async accept(offer: Element, prepare?: () => Promise<void>): Promise<void> {
-    await this.describe("offer", offer);
-    await prepare?.();
-    await this.connection.setLocalDescription();
-    await this.send("session-accept", ...this.description());
-    this.flush();
+  accept(offer: Element, prepare?: () => Promise<void>): Promise<void> {
+    return this.inTurn(async () => {
+      await this.describe("offer", offer);
+      await prepare?.();
+      await this.connection.setLocalDescription();
+      await this.send("session-accept", ...this.description());
+      this.flush();
+    });
   }
 
   /** A request of the other side. Throws if it makes no sense. */
   async handle(jingle: Element): Promise<void> {
+    const changes = ["content-add", "content-remove"].includes(jingle.attrs.action ?? "");
+    return changes ? this.inTurn(() => this.take(jingle)) : this.take(jingle);
+  }
+
+  private inTurn(change: () => Promise<void>): Promise<void> {
+    const changed = this.changing.then(() => (this.over ? undefined : change()));
+    this.changing = changed.catch(() => {});
+    return changed;
+  }
+
+  private async take(jingle: Element): Promise<void> {
     this.options.events.onJingle?.(jingle);
     switch (jingle.attrs.action) {
       case "session-accept":
@@ -97,6 +115,9 @@ export class Peer {
         break;
       case "content-add":
         await this.takeContents(jingle);
+        break;
+      case "content-remove":
+        await this.takeRemoval(jingle);
         break;
       case "content-accept":
         await this.takeAccepted(jingle);
@@ -176,7 +197,20 @@ export class Peer {
     await this.options.events.onAdded?.();
     await this.connection.setLocalDescription();
     const names = added.map(({ attrs }) => attrs.name);
-    await this.send("content-accept", ...this.contents(names, otherThan(this.options.role)));
+    const accepted = this.contents(names, otherThan(this.options.role));
+    await this.send("content-accept", ...accepted).catch((error: { condition?: string }) => {
+      // They have removed it meanwhile, and have said so.
+      if (error.condition !== "unexpected-request") throw error;
+    });
+  }
+
+  /** Their contents that are gone stay in the description: its sections keep their places. */
+  private async takeRemoval(jingle: Element): Promise<void> {
+    if (!this.remote || this.connection.signalingState !== "stable") return;
+    const gone = children(jingle, "content").map(({ attrs }) => attrs.name);
+    const named = children(this.remote, "content").filter(({ attrs }) => gone.includes(attrs.name));
+    await this.describe("offer", this.withContents(xml("jingle", {}, ...named.map(silent))));
+    await this.connection.setLocalDescription();
   }
 
   private async takeAccepted(jingle: Element): Promise<void> {
@@ -185,18 +219,33 @@ export class Peer {
     await this.describe("answer", this.withContents(jingle));
   }
 
-  /** What the other side has said of itself, with further contents. */
+  /** What the other side has said of itself, with further contents or others of the same names. */
   private withContents(jingle: Element): Element {
-    const contents = children(jingle, "content");
-    const fingerprints = (all: Element[]) =>
-      all.flatMap((one) => children(one, "transport")).flatMap((t) => children(t, "fingerprint"));
-    const setup = fingerprints(contents)[0]?.attrs.setup;
+    const news = children(jingle, "content");
     const before = children(this.remote, "content");
+    const setup = fingerprints(news)[0]?.attrs.setup;
+    const contents = before.map(
+      (old) => news.find(({ attrs }) => attrs.name === old.attrs.name) ?? old,
+    );
+    contents.push(...news.filter((one) => !contents.includes(one)));
+    const shared = children(before[0], "transport")[0];
+    for (const content of contents) {
+      // It is bundled with those that there are.
+      if (shared && children(content, "transport").length === 0) content.append(bare(shared));
+    }
     // An offer leaves it open who begins with DTLS, an answer does not; all contents say the same.
-    for (const fingerprint of fingerprints(before)) fingerprint.attrs.setup = setup;
-    const news = children(jingle, "group");
-    const groups = news.length > 0 ? news : children(this.remote, "group");
-    return xml("jingle", this.remote?.attrs, ...groups, ...before, ...contents);
+    for (const fingerprint of fingerprints(contents)) fingerprint.attrs.setup = setup;
+    return xml("jingle", this.remote?.attrs, ...this.groupsWith(jingle), ...contents);
+  }
+
+  /** What is grouped once stays so, even if they do not speak of it any more. */
+  private groupsWith(jingle: Element): Element[] {
+    const before = children(this.remote, "group")[0];
+    const news = children(jingle, "group")[0];
+    if (!before || !news) return [news ?? before].filter((group) => group !== undefined);
+    const known = children(before, "content").map(({ attrs }) => attrs.name);
+    const more = children(news, "content").filter(({ attrs }) => !known.includes(attrs.name));
+    return [xml("group", before.attrs, ...children(before, "content"), ...more)];
   }
 
   terminate(reason: string): void {
@@ -297,8 +346,8 @@ export class Peer {
       const kinds = name === undefined ? ["audio", "video"] : [this.kindOf(name)];
       for (const kind of kinds) {
         if (!kind) continue;
-        if (info.name === "mute") this.options.events.onMuted?.(kind, true);
-        if (info.name === "unmute") this.options.events.onMuted?.(kind, false);
+        if (info.name === "mute") this.options.events.onMuted?.(kind, true, name);
+        if (info.name === "unmute") this.options.events.onMuted?.(kind, false, name);
       }
     }
   }
@@ -372,4 +421,29 @@ export class Peer {
     const jingle = xml("jingle", { xmlns: ns.jingle, action, sid, initiator }, ...content);
     await session.set(jingle, other);
   }
+}
+
+function fingerprints(contents: Element[]): Element[] {
+  const transports = contents.flatMap((one) => children(one, "transport"));
+  return transports.flatMap((one) => children(one, "fingerprint"));
+}
+
+/** A transport without its candidates, which belong to it once. */
+function bare(transport: Element): Element {
+  const own = children(transport, "fingerprint").map(({ attrs, children: text }) =>
+    xml("fingerprint", { ...attrs }, ...text),
+  );
+  return xml("transport", { ...transport.attrs }, ...own);
+}
+
+/** A content of which nothing comes any more. */
+function silent(content: Element): Element {
+  const descriptions = children(content, "description").map((description) => {
+    const kept = description
+      .getChildElements()
+      .filter(({ name }) => name !== "source" && name !== "ssrc-group");
+    return xml("description", { ...description.attrs }, ...kept);
+  });
+  const attrs = { ...content.attrs, senders: "none" };
+  return xml("content", attrs, ...descriptions, ...children(content, "transport"));
 }
