@@ -11,11 +11,20 @@ mod outgoing;
 mod policy;
 mod posh;
 pub mod probe;
+#[cfg(target_os = "linux")]
 mod progress;
 mod resumption;
 mod socket;
 mod traffic;
 mod trust;
+
+/// Other systems tell nothing.
+#[cfg(not(target_os = "linux"))]
+mod progress {
+    pub fn of(_: &tokio::net::TcpStream) -> Option<wello_stream::s2s::Progress> {
+        None
+    }
+}
 
 use std::sync::Arc;
 
