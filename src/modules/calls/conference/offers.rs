@@ -169,10 +169,11 @@ impl Person {
     /// The place of the transport for a stream.
     fn down_for(&mut self, stream: &str, dice: &mut dyn Dice) -> usize {
         let adapter = self.adapter();
-        // Who stays in one session gets a transport by each offer.
+        // Who stays in one session gets a transport by each offer, which names one participant.
+        let is_its = |got: &Got| got.stream == stream;
         let fits = |down: &Down| match adapter.stays_home() {
-            true => !down.open && down.asked.is_none(),
-            false => adapter.gathers() || down.contents.iter().any(|got| got.stream == stream),
+            true => !down.open && down.asked.is_none() && down.contents.iter().all(is_its),
+            false => adapter.gathers() || down.contents.iter().any(is_its),
         };
         if let Some(place) = self.downs.iter().position(fits) {
             return place;

@@ -98,6 +98,25 @@ fn movim_gets_everything_in_its_own_session() {
 }
 
 #[test]
+fn movim_is_told_whose_each_stream_is_where_several_are_there() {
+    let mut stage = Stage::new();
+    for name in ["romeo", "nurse"] {
+        stage.join(name).unwrap();
+    }
+    stage.told();
+    let juliet = by(Dialect::Contents, guest("juliet"));
+    stage.join_as(&juliet, "up-juliet", &contents(10, "actpass")).unwrap();
+    let added = |line: &String| line.starts_with("juliet content-add");
+    let mut said: Vec<String> = stage.said().into_iter().filter(added).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    said.dedup_by_key(|line| line.split("participant=").nth(1).map(str::to_owned));
+    assert_eq!(said.len(), 2, "one participant twice: {said:?}");
+    let [one, other] = [0, 1].map(|place| stage.down("juliet", place));
+    assert_ne!(one.leg, other.leg);
+    assert_eq!((one.contents.len(), other.contents.len()), (2, 2));
+}
+
+#[test]
 fn movim_reads_senders_as_directions() {
     let mut stage = Stage::mixed(Dialect::Contents);
     assert_eq!(
