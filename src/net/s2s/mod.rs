@@ -145,10 +145,8 @@ impl S2sServer {
 
     /// Takes a stanza for another server. Its sender gets an error later if it cannot be sent.
     pub fn post(self: &Arc<Self>, stanza: Stanza) -> Result<(), StanzaError> {
-        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
-            return Err(StanzaError::bad_request("a stanza to another server needs addresses"));
-        };
-        let pair = Pair { from: Domain::of(from), to: Domain::of(to) };
+        let needed = || StanzaError::bad_request("a stanza to another server needs addresses");
+        let pair = pair_of(&stanza).ok_or_else(needed)?;
         // What others sent goes to nobody but us.
         if !self.settings.domains.contains(&pair.from) {
             return Err(StanzaError::not_allowed("this server sends for its own domains"));
@@ -251,6 +249,12 @@ impl S2sServer {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Whose it is, and for whom.
+fn pair_of(stanza: &Stanza) -> Option<Pair> {
+    let (from, to) = (stanza.from.as_ref()?, stanza.to.as_ref()?);
+    Some(Pair { from: Domain::of(from), to: Domain::of(to) })
 }
 
 fn settings(kernel: &Kernel) -> Settings {

@@ -10,16 +10,15 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wello_store::StoreError;
 use wello_stream::s2s::{
-    Domain, Exchange, Exchanged, Former, Pair, Remains, Stranded, Verdict, Verification,
+    Exchange, Exchanged, Former, Pair, Remains, Stranded, Verdict, Verification,
 };
 use wello_wire::error::StanzaError;
-use wello_wire::jid::Jid;
 use wello_wire::stanza::Stanza;
 
-use super::S2sServer;
 use super::outbox::Charge;
 use super::policy;
 use super::socket::Socket;
+use super::{S2sServer, pair_of};
 use crate::ledger::Ledger;
 
 /// Stanzas that are written in one go.
@@ -237,9 +236,11 @@ impl Traffic {
         socket: &mut Socket,
         buffer: &mut Vec<u8>,
     ) -> Stranded {
-        // The peer may be gone already, and then there is nobody to tell.
         let farewell = socket.close(exchange.output(), buffer);
-        let _ = timeout(LAST_WRITE_TIMEOUT, farewell).await;
+        // The peer may be gone already, and then there is nobody to tell.
+        if let Ok(Ok(())) = timeout(LAST_WRITE_TIMEOUT, farewell).await {
+            Traffic::handle_written(exchange, socket);
+        }
         let _ = timeout(LAST_WRITE_TIMEOUT, arrival(exchange, socket)).await;
         exchange.handle_progress(socket.progress());
         let stranded = exchange.take_stranded();
@@ -276,12 +277,7 @@ impl Traffic {
     fn put_back(&self, stanzas: Vec<Stanza>) -> Vec<Stanza> {
         let mut left = stanzas;
         for charge in &self.charges {
-            let is_its = |stanza: &mut Stanza| {
-                let is = |jid: &Option<Jid>, domain: &Domain| {
-                    jid.as_ref().is_some_and(|jid| jid.domain() == domain.as_str())
-                };
-                is(&stanza.from, &charge.pair.from) && is(&stanza.to, &charge.pair.to)
-            };
+            let is_its = |stanza: &mut Stanza| pair_of(stanza).as_ref() == Some(&charge.pair);
             let its = left.extract_if(.., is_its).collect();
             left.extend(charge.put_back(its));
         }
