@@ -120,8 +120,11 @@ impl SessionEvents for EntityCaps {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
         let (kernel, session) = (Arc::clone(kernel), Arc::clone(session));
         let known = Arc::clone(&self.known);
+        known.asking.lock().insert(session.id);
         let ask = async move {
-            if let Some(info) = known.learn(&kernel, &session, caps).await {
+            let learnt = known.learn(&kernel, &session, caps).await;
+            known.asking.lock().remove(&session.id);
+            if let Some(info) = learnt {
                 kernel.capable(&session, &info).await;
             }
             drop(permit);
@@ -145,6 +148,11 @@ impl EntityCaps {
     ) -> Option<Arc<DiscoInfo>> {
         let caps = announced(&session.presence()?)?;
         self.known.find(kernel, session.id, &caps).await
+    }
+
+    /// Whether a session has been asked what it can do, and may still answer.
+    pub(crate) fn is_asking(&self, session: SessionId) -> bool {
+        self.known.asking.lock().contains(&session)
     }
 
     /// What devices of other servers can do that say so by a hash; others are not asked.
@@ -205,6 +213,8 @@ struct Known {
     /// A session is asked once about each. Another session with the same hash is asked again, as
     /// this one's answer may be wrong.
     asked: Mutex<HashSet<(String, SessionId)>>,
+    /// Those whose answer is awaited.
+    asking: Mutex<HashSet<SessionId>>,
 }
 
 /// Entries of `asked` before it is emptied; then questions are asked again.

@@ -26,6 +26,7 @@ mod service;
 mod sharers;
 mod specs;
 mod subscribe;
+mod undecided;
 
 use std::sync::Arc;
 
@@ -56,11 +57,13 @@ use refusals::Refusal;
 use request::Command;
 use served::Served;
 use sharers::Sharers;
+use undecided::Undecided;
 
 pub struct PubSub {
     caps: EntityCaps,
     served: Served,
     sharers: Sharers,
+    undecided: Undecided,
     elsewhere: Elsewhere,
     announced: Announced,
     /// `pubsub.D` for each host.
@@ -79,6 +82,7 @@ impl PubSub {
             caps,
             served: Served::default(),
             sharers: Sharers::default(),
+            undecided: Undecided::default(),
             elsewhere: Elsewhere::default(),
             announced: Announced::default(),
             services,
@@ -358,6 +362,7 @@ impl SessionEvents for PubSub {
         if !session.is_available() {
             return;
         }
+        notify::release(self, kernel, session, info).await;
         let wanted = self.served.begin(session.id, info);
         if wanted.is_empty() {
             return;
@@ -387,10 +392,12 @@ impl SessionEvents for PubSub {
 
     async fn unavailable(&self, _kernel: &Arc<Kernel>, session: &Arc<Session>, _last: &Stanza) {
         self.served.forget(session.id);
+        self.undecided.release(session.id);
     }
 
     async fn ended(&self, _kernel: &Arc<Kernel>, session: &Arc<Session>) {
         self.served.forget(session.id);
+        self.undecided.release(session.id);
         self.announced.forget_session(session.id);
     }
 }

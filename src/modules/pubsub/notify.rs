@@ -15,11 +15,12 @@ use wello_wire::stanza::{MessageType, Stanza};
 use wello_wire::xml::Element;
 
 use super::PubSub;
-use super::config::{AccessModel, Delivery, NodeConfig};
+use super::config::{AccessModel, Delivery, NodeConfig, SendLast};
 use super::event::{self, Change, Event};
 use super::host::{Call, Host, Node, sees};
 use super::policy::{self, Contact, Standing};
 use super::refusals::Refusal;
+use super::undecided::Held;
 
 /// Tells everybody whom the event concerns. What is lost here can be asked for, so an error is
 /// only logged.
@@ -37,9 +38,17 @@ async fn try_tell(
 ) -> Result<(), Refusal> {
     match event {
         Event::Node { node, what } => {
-            let to = recipients(service, kernel, host, &node, false).await?;
+            let Recipients { to, undecided } =
+                recipients(service, kernel, host, &node, false).await?;
             for part in event::parts(&node, &what) {
-                send(kernel, message(host, &node.config, part), &to).await;
+                let message = message(host, &node.config, part);
+                for session in &undecided {
+                    service.undecided.hold(session.id, node.name(), message.clone());
+                }
+                send(kernel, message, &to).await;
+            }
+            for session in &undecided {
+                release_if_answered(service, kernel, session).await;
             }
         }
         Event::Deleted { to, node, redirect } => {
@@ -95,6 +104,32 @@ async fn send(kernel: &Arc<Kernel>, message: Stanza, to: &[Jid]) {
     }
 }
 
+/// A device has said what it wants: it gets what waited for that.
+pub(crate) async fn release(
+    service: &PubSub,
+    kernel: &Arc<Kernel>,
+    session: &Session,
+    info: &DiscoInfo,
+) {
+    for Held { node, event } in service.undecided.release(session.id) {
+        if wants(info, &node) {
+            send(kernel, event, &[session.jid.clone().into()]).await;
+        }
+    }
+}
+
+/// The answer may have come between looking for it and holding the event; then nothing else would
+/// release it.
+async fn release_if_answered(service: &PubSub, kernel: &Arc<Kernel>, session: &Session) {
+    if service.caps.is_asking(session.id) {
+        return;
+    }
+    match service.caps.info(kernel, session).await {
+        Some(info) => release(service, kernel, session, &info).await,
+        None => drop(service.undecided.release(session.id)),
+    }
+}
+
 /// The last item of a node as it is sent to those who come later.
 async fn last_item(
     kernel: &Arc<Kernel>,
@@ -119,13 +154,13 @@ pub(crate) async fn recipients(
     host: &Host,
     node: &Node,
     with_pending: bool,
-) -> Result<Vec<Jid>, Refusal> {
+) -> Result<Recipients, Refusal> {
+    let mut found = Found::default();
     if !node.config.deliver {
-        return Ok(Vec::new());
+        return Ok(found.recipients);
     }
     let affiliations = kernel.store.pubsub.affiliations(node.row.id).await?;
     let affiliations: HashMap<String, Affiliation> = affiliations.into_iter().collect();
-    let mut found = Found::default();
     let mut roster = HashMap::new();
     if let Host::Account(account) = host {
         let contacts = kernel.store.roster.load(account.as_str()).await?.items;
@@ -154,12 +189,19 @@ pub(crate) async fn recipients(
         }
         found.add_subscriber(kernel, jid, node.config.presence_based);
     }
-    Ok(found.to)
+    Ok(found.recipients)
+}
+
+#[derive(Default)]
+pub(crate) struct Recipients {
+    pub(crate) to: Vec<Jid>,
+    /// Devices that are being asked whether they want it.
+    pub(crate) undecided: Vec<Arc<Session>>,
 }
 
 #[derive(Default)]
 struct Found {
-    to: Vec<Jid>,
+    recipients: Recipients,
     seen: HashSet<Jid>,
     /// Those of whom a device gets it already.
     bare: HashSet<BareJid>,
@@ -169,7 +211,7 @@ impl Found {
     fn add(&mut self, jid: Jid) {
         if self.seen.insert(jid.clone()) {
             self.bare.insert(jid.bare());
-            self.to.push(jid);
+            self.recipients.to.push(jid);
         }
     }
 
@@ -239,9 +281,16 @@ async fn add_wanting(
     found: &mut Found,
 ) {
     for session in devices {
-        let info = service.caps.info(kernel, session).await;
-        if info.is_some_and(|info| wants(&info, node.name())) {
-            found.add(session.jid.clone().into());
+        match service.caps.info(kernel, session).await {
+            Some(info) if wants(&info, node.name()) => found.add(session.jid.clone().into()),
+            Some(_) => {}
+            // Of other nodes it gets the last item as soon as it has said that it wants that.
+            None if node.config.send_last != SendLast::OnSubAndPresence
+                && service.caps.is_asking(session.id) =>
+            {
+                found.recipients.undecided.push(Arc::clone(session));
+            }
+            None => {}
         }
     }
 }
@@ -312,9 +361,7 @@ pub(crate) async fn send_last_items_to(
         }
         let node = host.read(kernel, row);
         let is_open = node.config.access == AccessModel::Open;
-        if node.config.send_last != super::config::SendLast::OnSubAndPresence
-            || (open_only && !is_open)
-        {
+        if node.config.send_last != SendLast::OnSubAndPresence || (open_only && !is_open) {
             continue;
         }
         let viewer = match &mut viewer {

@@ -105,7 +105,7 @@ async fn delete(
 ) -> Result<Outcome, Refusal> {
     let node = call.owned(name).await?;
     let to = match node.config.notify_delete {
-        true => notify::recipients(service, call.kernel, call.host, &node, true).await?,
+        true => notify::recipients(service, call.kernel, call.host, &node, true).await?.to,
         false => Vec::new(),
     };
     if !call.kernel.store.pubsub.delete_node(node.row.id).await? {
