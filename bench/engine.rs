@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -23,8 +24,6 @@ use wello_sfu::{
     },
 };
 
-/// How exact virtual time is: clients send in bursts, as those of a picture are.
-const STEP: Duration = Duration::from_millis(5);
 /// Virtual time that handshakes may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Before the count begins: estimates rise, buffers grow.
@@ -35,9 +34,11 @@ const PAYLOAD: usize = 1180;
 const HEAD: [u8; 9] = [0x10, 0, 0, 0, 0x9d, 1, 0x2a, 0, 0];
 const VIDEO: Payload = Payload { pt: 96, rtx: Some(97), codec: Codec::Vp8 };
 const LAYERS: [&str; 2] = ["l", "h"];
+/// The first of each.
 const SOURCE: u32 = 1000;
+const REPAIRS: u32 = 2000;
 
-/// Conferences in which some send and all others receive, over one transport for each stream.
+/// Conferences in which some send and all others receive.
 #[derive(Parser)]
 struct Options {
     #[arg(long, default_value_t = 1)]
@@ -53,6 +54,13 @@ struct Options {
     /// They send in two layers, so that the networks of receivers are estimated
     #[arg(long)]
     estimated: bool,
+    /// Somebody gets all streams over one transport, not over one for each
+    #[arg(long)]
+    pair: bool,
+    /// How exact virtual time is, in microseconds: what is sent within a step arrives at once, as a burst of a
+    /// picture does. Senders begin one after the other
+    #[arg(long, default_value_t = 5000)]
+    step: u64,
     /// Virtual seconds
     #[arg(long, default_value_t = 3)]
     seconds: u64,
@@ -63,6 +71,8 @@ struct Client {
     rtc: WebRtc,
     here: SocketAddr,
     sources: u32,
+    /// The share of the time between two packets after which it begins.
+    late: f64,
     seq: u64,
     connected: bool,
 }
@@ -117,17 +127,23 @@ impl World {
         })
     }
 
-    /// A leg for each sender, and one for each stream to each of the others.
+    /// A leg for each sender, and one for all streams to each participant or for each of them.
     fn open(&mut self) -> Result<()> {
-        let Options { conferences, participants, senders, .. } = self.options;
+        let Options { conferences, participants, senders, pair, .. } = self.options;
         for conference in (0..conferences).map(ConferenceId) {
-            for sender in 0..senders {
-                let track = TrackId(conference.0 * senders + sender);
+            let tracks = (0..senders).map(|sender| TrackId(conference.0 * senders + sender));
+            let tracks: Vec<_> = tracks.collect();
+            for track in &tracks {
                 let leg = self.leg(conference);
-                self.add_sender(leg, track)?;
-                for _ in 1..participants {
+                self.add_sender(leg, *track)?;
+            }
+            for participant in 0..participants {
+                let own = tracks.get(usize::try_from(participant)?);
+                let others: Vec<_> =
+                    tracks.iter().filter(|track| Some(*track) != own).copied().collect();
+                for seen in others.chunks(if pair { others.len().max(1) } else { 1 }) {
                     let leg = self.leg(conference);
-                    self.add_receiver(leg, track)?;
+                    self.add_receiver(leg, seen)?;
                 }
             }
         }
@@ -161,27 +177,31 @@ impl World {
         let mut mirror = mirror(&leg);
         if self.options.estimated {
             let layers = LAYERS.into_iter().filter_map(Rid::new).collect();
-            leg.tracks.push(TrackSpec { layers, sources: Vec::new(), ..track_spec(track)? });
+            leg.tracks.push(TrackSpec { layers, sources: Vec::new(), ..track_spec(track, 0)? });
         } else {
-            leg.tracks.push(track_spec(track)?);
-            mirror.outputs.push(output_spec(track)?);
+            leg.tracks.push(track_spec(track, 0)?);
+            mirror.outputs.push(output_spec(track, 0)?);
         }
         let mut client = self.client(&mirror)?;
         for (rid, source) in leg.tracks[0].layers.iter().zip(SOURCE..) {
             client.rtc.add_layer(&leg.tracks[0].mid, rid, source);
         }
         client.sources = leg.tracks[0].layers.len().max(1) as u32;
+        let senders = self.options.senders;
+        client.late = (track.0 % senders) as f64 / senders as f64;
         self.add(leg, client);
         Ok(())
     }
 
-    fn add_receiver(&mut self, mut leg: LegSpec, track: TrackId) -> Result<()> {
+    fn add_receiver(&mut self, mut leg: LegSpec, tracks: &[TrackId]) -> Result<()> {
         if self.options.estimated {
             leg.extensions.push((3, TRANSPORT_CC.to_owned()));
         }
         let mut mirror = mirror(&leg);
-        leg.outputs.push(output_spec(track)?);
-        mirror.tracks.push(track_spec(track)?);
+        for (place, track) in (0..).zip(tracks) {
+            leg.outputs.push(output_spec(*track, place)?);
+            mirror.tracks.push(track_spec(*track, place)?);
+        }
         let client = self.client(&mirror)?;
         self.add(leg, client);
         Ok(())
@@ -192,7 +212,7 @@ impl World {
         let here = SocketAddr::from(([10, b, c, d], 4000));
         let mut rtc = WebRtc::open(&self.identity, &[here], mirror, self.now)?;
         rtc.call(self.server);
-        Ok(Client { rtc, here, sources: 0, seq: 0, connected: false })
+        Ok(Client { rtc, here, sources: 0, late: 0.0, seq: 0, connected: false })
     }
 
     fn add(&mut self, leg: LegSpec, client: Client) {
@@ -204,27 +224,28 @@ impl World {
         let limit = self.now + PATIENCE;
         while !self.clients.values().all(|client| client.connected) {
             ensure!(self.now < limit, "not all transports came up");
-            self.step(0)?;
+            self.step(0.0..0.0)?;
         }
         Ok(())
     }
 
     fn run(&mut self, time: Duration) -> Result<()> {
         let begin = self.now;
-        let mut sent = 0;
+        let mut passed = 0.0;
         while self.now < begin + time {
-            let due = ((self.now - begin).as_secs_f64() * f64::from(self.options.rate)) as u64;
-            self.step(due - sent)?;
-            sent = due;
+            let due = (self.now - begin).as_secs_f64() * f64::from(self.options.rate);
+            self.step(passed..due)?;
+            passed = due;
         }
         Ok(())
     }
 
-    /// So many packets of each sender travel.
-    fn step(&mut self, packets: u64) -> Result<()> {
-        self.now += STEP;
+    /// Each sender's packets of these places in its stream travel.
+    fn step(&mut self, places: Range<f64>) -> Result<()> {
+        self.now += Duration::from_micros(self.options.step);
         for client in self.clients.values_mut() {
-            client.send(packets, self.now);
+            let until = |place: f64| (place + client.late) as u64;
+            client.send(until(places.end) - until(places.start), self.now);
             client.rtc.tick(self.now)?;
             client.drain(&mut self.wire)?;
         }
@@ -308,28 +329,28 @@ fn mirror(leg: &LegSpec) -> LegSpec {
     }
 }
 
-fn mid() -> Result<Mid> {
-    Mid::new("0").context("no name")
+fn mid(place: u32) -> Result<Mid> {
+    Mid::new(&place.to_string()).context("no name")
 }
 
-fn track_spec(track: TrackId) -> Result<TrackSpec> {
+fn track_spec(track: TrackId, place: u32) -> Result<TrackSpec> {
     Ok(TrackSpec {
         track,
-        mid: mid()?,
+        mid: mid(place)?,
         media: Media::Video,
-        sources: vec![(SOURCE, Some(SOURCE + 100))],
+        sources: vec![(SOURCE + place, Some(REPAIRS + place))],
         layers: Vec::new(),
         forwarded: true,
     })
 }
 
-fn output_spec(track: TrackId) -> Result<OutputSpec> {
+fn output_spec(track: TrackId, place: u32) -> Result<OutputSpec> {
     Ok(OutputSpec {
         track,
-        mid: mid()?,
+        mid: mid(place)?,
         media: Media::Video,
-        source: SOURCE,
-        rtx: Some(SOURCE + 100),
+        source: SOURCE + place,
+        rtx: Some(REPAIRS + place),
         payloads: vec![(VIDEO.pt, VIDEO.pt)],
     })
 }
