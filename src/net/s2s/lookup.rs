@@ -9,7 +9,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::TrustAnchors;
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use thiserror::Error;
 use wello_kernel::config::S2s;
 use wello_stream::random::random_bytes;
@@ -99,6 +99,8 @@ impl Resolver {
             }
         };
         builder.options_mut().validate = config.dane;
+        // Who has signed an alias is to be seen.
+        builder.options_mut().preserve_intermediates = config.dane;
         if let Some(file) = config.trust_anchor.as_deref().filter(|_| config.dane) {
             let anchors = TrustAnchors::from_file(file);
             let anchors = anchors.map_err(|error| S2sError::TrustAnchor(error.to_string()))?;
@@ -207,10 +209,25 @@ impl Resolver {
     }
 }
 
-/// Whether the owner of the name that was asked for has signed the record. An alias, of which we do not see who has
-/// signed it, might lead to records of somebody else.
+/// Whether the owner of the name that was asked for vouches for the record: by signing it, or by signing an alias that
+/// leads to somebody who has (RFC 7671, section 7). An alias that nobody signed might lead to records of anybody.
 fn is_signed(record: &Record, found: &Lookup) -> bool {
-    record.proof.is_secure() && record.name == *found.query().name()
+    record.proof.is_secure() && record.name == *named(found.query().name(), found.answers())
+}
+
+/// Where signed aliases lead.
+fn named<'a>(asked: &'a Name, answers: &'a [Record]) -> &'a Name {
+    let alias = |name: &Name| {
+        answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if record.name == *name && record.proof.is_secure() => {
+                Some(&target.0)
+            }
+            _ => None,
+        })
+    };
+    // Each of them is followed once, wherever it leads.
+    let steps = std::iter::successors(Some(asked), |name| alias(name));
+    steps.take(answers.len() + 1).last().unwrap_or(asked)
 }
 
 /// There is nothing, which a signature proves, or nothing is signed there.
@@ -263,6 +280,9 @@ fn random_below(most: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use hickory_resolver::proto::dnssec::Proof;
+    use hickory_resolver::proto::rr::rdata::CNAME;
+
     use super::*;
 
     fn service(priority: u16, weight: u16, host: &str) -> Service {
@@ -301,6 +321,24 @@ mod tests {
         let targets = order(vec![service(5, 0, "a"), direct.clone()], |_| 0);
         assert_eq!(targets[0], direct.target);
         assert_eq!(targets.len(), 2);
+    }
+
+    #[test]
+    fn signed_aliases_are_followed_and_no_others() {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let alias = |of: &str, to: &str, proof| {
+            let mut record = Record::from_rdata(name(of), 60, RData::CNAME(CNAME(name(to))));
+            record.proof = proof;
+            record
+        };
+        let leads = |answers: &[Record]| named(&name("a."), answers).to_ascii();
+        let (ab, bc) = (alias("a.", "b.", Proof::Secure), alias("b.", "c.", Proof::Secure));
+        assert_eq!(leads(&[]), "a.");
+        assert_eq!(leads(&[bc.clone(), ab.clone()]), "c.");
+        assert_eq!(leads(&[ab.clone(), alias("b.", "c.", Proof::Insecure)]), "b.");
+        assert_eq!(leads(&[alias("a.", "b.", Proof::Indeterminate), bc]), "a.");
+        // A circle ends.
+        assert!(["a.", "b."].contains(&&*leads(&[ab, alias("b.", "a.", Proof::Secure)])));
     }
 
     #[test]

@@ -69,6 +69,26 @@ async fn a_certificate_that_dns_names_is_as_good_as_one_of_an_authority() {
 }
 
 #[tokio::test]
+async fn a_certificate_may_be_named_behind_an_alias() {
+    let mut verona = Verona::new("require_certificate = true").await;
+    let shown = shown_by(&verona.b).await;
+    verona.dns.associate_elsewhere(HOST, verona.port(), Verona::only(&shown));
+    verona.greet().await;
+    let mut verona = Verona::new("").await;
+    verona.dns.associate_elsewhere(HOST, verona.port(), Verona::only(b"another"));
+    verona.is_refused("remote-server-timeout").await;
+}
+
+#[tokio::test]
+async fn an_alias_that_is_forged_opens_nothing() {
+    let mut verona = Verona::new("require_certificate = true").await;
+    let shown = shown_by(&verona.b).await;
+    verona.dns.lead_astray(HOST, verona.port(), Verona::only(&shown));
+    let answer = told(&mut verona.romeo, "juliet@b.example").await;
+    assert!(answer.contains("type='error'"), "{answer}");
+}
+
+#[tokio::test]
 async fn where_dns_names_none_an_authority_has_to() {
     Verona::new("require_certificate = true").await.is_refused("remote-server-timeout").await;
     Verona::new("").await.greet().await;

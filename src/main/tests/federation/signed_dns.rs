@@ -10,7 +10,7 @@ use hickory_resolver::proto::dnssec::crypto::Ed25519SigningKey;
 use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG};
 use hickory_resolver::proto::dnssec::{DnssecSigner, SigningKey as _};
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{SOA, TLSA};
+use hickory_resolver::proto::rr::rdata::{CNAME, SOA, TLSA};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordSet, RecordType};
 use parking_lot::Mutex;
 use tempfile::NamedTempFile;
@@ -39,6 +39,8 @@ struct Zone {
 #[derive(Clone)]
 enum Certificates {
     Signed(TLSA),
+    /// By way of an alias. Whether that is signed, too.
+    Elsewhere(TLSA, bool),
     /// As somebody on the way would have it.
     Forged(TLSA),
     /// There is no answer about it.
@@ -70,6 +72,16 @@ impl SignedDns {
     /// What the place says of its certificate.
     pub fn associate(&self, host: &str, port: u16, record: TLSA) {
         self.tell(host, port, Certificates::Signed(record));
+    }
+
+    /// The same, but what it says stands at another name.
+    pub fn associate_elsewhere(&self, host: &str, port: u16, record: TLSA) {
+        self.tell(host, port, Certificates::Elsewhere(record, true));
+    }
+
+    /// The same, but the alias is made by somebody on the way.
+    pub fn lead_astray(&self, host: &str, port: u16, record: TLSA) {
+        self.tell(host, port, Certificates::Elsewhere(record, false));
     }
 
     pub fn forge(&self, host: &str, port: u16, record: TLSA) {
@@ -113,6 +125,10 @@ impl Zone {
                 Some(Certificates::Signed(record)) => {
                     answer.add_answer(Record::from_rdata(name.clone(), TTL, RData::TLSA(record)));
                 }
+                Some(Certificates::Elsewhere(record, alias_is_signed)) => {
+                    self.refer(&mut answer, &name, record, alias_is_signed);
+                    return Some(answer);
+                }
                 Some(Certificates::Forged(record)) => {
                     is_signed = false;
                     answer.add_answer(Record::from_rdata(name.clone(), TTL, RData::TLSA(record)));
@@ -133,6 +149,21 @@ impl Zone {
             answer.add_answer(signature);
         }
         Some(answer)
+    }
+
+    /// An alias, and what stands where it leads.
+    fn refer(&self, answer: &mut Message, name: &Name, record: TLSA, alias_is_signed: bool) {
+        let target = Name::from_ascii("certificates.hosting.example.").unwrap();
+        let alias = RData::CNAME(CNAME(target.clone()));
+        let alias = Record::from_rdata(name.clone(), TTL, alias);
+        let record = Record::from_rdata(target, TTL, RData::TLSA(record));
+        answer.metadata.response_code = ResponseCode::NoError;
+        for (record, is_signed) in [(alias, alias_is_signed), (record, true)] {
+            let set = std::slice::from_ref(&record);
+            let signature = self.signature(&record.name, record.record_type(), set);
+            answer.add_answers([record]);
+            answer.add_answers(is_signed.then_some(signature));
+        }
     }
 
     /// There is such a name, and nothing of that kind.
