@@ -14,7 +14,7 @@ use wello_sfu::peer::{Datagram, Transport};
 use wello_sfu::{Engine, Totals};
 
 use super::addresses;
-use super::moderation::{Moderation, Work};
+use super::moderation::{GATHERED, Moderation};
 use super::socket::{MediaSocket, Open};
 use super::streams::{Frame, Streams};
 use crate::admission::Admission;
@@ -68,9 +68,9 @@ impl Shard {
                 },
                 ready = socket.readable() => {
                     ready?;
-                    if let Some(time) = moderation.gathers(Instant::now()) {
+                    if moderation.gathers(Instant::now()) {
                         // What else runs on this thread, media by TCP, can wait as long. Tokio's clock is too coarse.
-                        std::thread::sleep(time);
+                        std::thread::sleep(GATHERED);
                     }
                 }
                 arrived = streams.next() => frame = Some(arrived),
@@ -86,7 +86,7 @@ impl Shard {
             self.take_datagrams(&mut socket, now);
             self.engine.handle_timeout(now);
             let sent = self.send(&socket, &streams, now);
-            moderation.count(Work { time: now.elapsed(), ..sent }, now);
+            moderation.count(sent, now);
             self.record();
             self.tell();
             if now >= figures {
@@ -128,11 +128,10 @@ impl Shard {
     }
 
     /// Sends what there is to be sent; says how many datagrams that were.
-    fn send(&mut self, socket: &Open, streams: &Streams, now: Instant) -> Work {
-        let mut sent = Work::default();
+    fn send(&mut self, socket: &Open, streams: &Streams, now: Instant) -> usize {
+        let mut sent = 0;
         while let Some(outgoing) = self.engine.poll_outgoing(now) {
-            sent.datagrams += outgoing.datagrams().len();
-            sent.calls += 1;
+            sent += outgoing.datagrams().len();
             match outgoing.transport {
                 Transport::Udp => socket.send(&outgoing),
                 Transport::Tcp => {
