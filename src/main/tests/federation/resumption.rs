@@ -1,6 +1,6 @@
 //! Connections between servers that break (XEP-0198).
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::attacks::{Victim, acceptor};
@@ -183,7 +183,7 @@ type Stream = Client<TlsStream<TcpStream>>;
 impl Peer {
     async fn new() -> Peer {
         let (dns, authority) = (Dns::start().await, Authority::new());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listener();
         dns.serve("evil.example", "xmpps-server", listener.local_addr().unwrap().port());
         let plan = Plan {
             accounts: &["romeo"],
@@ -235,6 +235,14 @@ impl Peer {
         stream.send("<a xmlns='urn:xmpp:sm:3' h='1'/>").await.unwrap();
         stream
     }
+}
+
+/// Its connections hold little of what nobody reads.
+fn listener() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.listen(16).unwrap()
 }
 
 const MANAGED: &str = "<sm xmlns='urn:xmpp:sm:3'/>";
@@ -334,7 +342,9 @@ async fn without_stream_management_what_has_not_arrived_is_sent_again_or_told() 
     peer.romeo.send(&message("x@evil.example", "first")).await.unwrap();
     let mut stream = peer.accept("").await;
     stream.find("<message").await.unwrap();
-    // More than the buffers hold of a connection that nobody reads any more.
+    // With it goes the acknowledgement of TCP, which it may put off otherwise.
+    stream.send(" ").await.unwrap();
+    // Each more than is taken of a connection that nobody reads any more.
     let padding = "x".repeat(50_000);
     for number in 0..50 {
         let long = format!(
@@ -344,7 +354,8 @@ async fn without_stream_management_what_has_not_arrived_is_sent_again_or_told() 
     }
     peer.romeo.send(PING).await.unwrap();
     peer.romeo.find("<iq").await.unwrap();
-    // With bytes that have not been read, this resets it.
+    // A part of the first has come. With bytes that have not been read, the end resets the connection.
+    stream.io.get_ref().0.peek(&mut [0]).await.unwrap();
     drop(stream);
     let mut stream = peer.accept("").await;
     peer.romeo.send(&message("x@evil.example", "last")).await.unwrap();
@@ -364,9 +375,7 @@ async fn without_stream_management_what_has_not_arrived_is_sent_again_or_told() 
         assert!(came.contains("remote-server-timeout"), "{came}");
         told.push(attribute(&came, "id").unwrap().to_owned());
     }
-    // What its machine had taken nobody but itself could know to be lost.
-    let taken: usize = told[0].parse().unwrap();
-    let expected: Vec<String> = (taken..50).map(|number| number.to_string()).collect();
-    assert!(taken < 40 && !sent.is_empty(), "{told:?} {sent:?}");
+    assert!(!told.is_empty() && !sent.is_empty(), "{told:?} {sent:?}");
+    let expected: Vec<String> = (0..50).map(|number| number.to_string()).collect();
     assert_eq!([told, sent].concat(), expected);
 }
