@@ -12,8 +12,9 @@ pub const UNKNOWN_TYPE: &str = "application/octet-stream";
 pub fn file_name(text: &str) -> String {
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = last.chars().filter(|c| !is_deceptive(*c)).collect();
-    // Dots in front hide a file, or lead up from where it is.
-    let name = shortened(name.trim().trim_start_matches('.').trim_end());
+    // Dots in front hide a file, or lead up from where it is; whoever takes away blanks would bring them there.
+    let name =
+        shortened(name.trim_start_matches(|c: char| c == '.' || c.is_whitespace()).trim_end());
     if name.is_empty() { "file".to_owned() } else { name }
 }
 
@@ -104,6 +105,7 @@ mod tests {
             ("C:\\Users\\me\\x.txt", "x.txt"),
             ("..", "file"),
             (".htaccess", "htaccess"),
+            (". .. .htaccess", "htaccess"),
             ("", "file"),
             ("a/", "file"),
             ("a\r\nSet-Cookie: b.jpg", "aSet-Cookie: b.jpg"),
