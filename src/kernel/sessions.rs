@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use compact_str::CompactString;
 use parking_lot::{Mutex, RwLock};
@@ -74,6 +74,8 @@ pub struct Session {
     inbox: Inbox,
     /// [`Session::UNAVAILABLE`] until the first presence.
     priority: AtomicI16,
+    /// In microseconds. See [`Session::receives_since`].
+    receives_since: AtomicI64,
     carbons: AtomicBool,
     /// Asked for the roster, so it gets roster pushes (RFC 6121, section 2.1.6).
     interested: AtomicBool,
@@ -130,6 +132,15 @@ impl Session {
     /// Gets messages that were sent to the bare address.
     pub fn receives_bare(&self) -> bool {
         self.priority().is_some_and(|priority| priority >= 0)
+    }
+
+    /// Since when it gets messages to the bare address; long ago for a session that was restored.
+    pub fn receives_since(&self) -> Timestamp {
+        Timestamp::from_micros(self.receives_since.load(Ordering::Acquire))
+    }
+
+    pub fn set_receives_since(&self, since: Timestamp) {
+        self.receives_since.store(since.as_micros(), Ordering::Release);
     }
 
     /// The last availability it broadcast.
@@ -282,6 +293,7 @@ impl Sessions {
             info,
             inbox: Inbox::new(inbox_bytes),
             priority: AtomicI16::new(Session::UNAVAILABLE),
+            receives_since: AtomicI64::new(i64::MIN),
             carbons: AtomicBool::new(false),
             interested: AtomicBool::new(false),
             wants_block_list: AtomicBool::new(false),

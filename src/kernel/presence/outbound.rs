@@ -52,6 +52,9 @@ impl Kernel {
             Err(error) => return self.refuse(Some(session), &presence, &error).await,
         };
         self.announce(session, &mut presence, false).await;
+        if !session.receives_bare() {
+            session.set_receives_since(self.clock.now());
+        }
         let was_available = session.set_presence(Some((presence.clone(), priority)));
         self.broadcast(session, &presence).await;
         if !was_available {

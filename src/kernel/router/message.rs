@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use wello_store::{Entry, Owner, Ticket};
+use wello_store::{ArchiveId, Entry, Owner, Ticket};
 use wello_wire::error::StanzaError;
 use wello_wire::jid::{BareJid, Jid};
 use wello_wire::ns;
+use wello_wire::payload::delay::Delay;
 use wello_wire::stanza::Stanza;
 use wello_wire::xml::Element;
 
@@ -289,19 +290,22 @@ impl Kernel {
         later
     }
 
-    /// Takes back messages that a session never took: they wait for the account's next login
-    /// unless another session has them.
+    /// Takes back messages that a session never took: sessions that came later get them, and if nobody
+    /// is there they wait for the account's next login (XEP-0198, section 5).
     pub async fn return_undelivered(
         self: &Arc<Self>,
         session: &Session,
         stanzas: impl IntoIterator<Item = Stanza>,
     ) {
-        let elsewhere = |other: &Arc<Session>| other.id != session.id && other.receives_bare();
-        if self.sessions.of(&session.jid).iter().any(elsewhere) {
-            return;
-        }
+        let elsewhere = |other: &&Arc<Session>| other.id != session.id && other.receives_bare();
+        let sessions = self.sessions.of(&session.jid);
+        let others: Vec<_> = sessions.iter().filter(elsewhere).cloned().collect();
         for mut stanza in stanzas {
             let archived = archive_id(&stanza, session.jid.bare_str());
+            if !others.is_empty() {
+                self.pass_on(stanza, archived, &others);
+                continue;
+            }
             stanza.stamps.clear();
             let Some(mut passage) = self.begin(stanza, None) else { continue };
             passage.record.archived = archived;
@@ -312,10 +316,28 @@ impl Kernel {
             }
         }
     }
+
+    /// Gives a message that a session never took to the others, unless one of them has it: who was there
+    /// when it came, or reads the archive anyway.
+    fn pass_on(&self, mut stanza: Stanza, archived: Option<ArchiveId>, others: &[Arc<Session>]) {
+        let Some(came) = archived.map(ArchiveId::time) else { return };
+        if others.iter().any(|other| other.declines_offline() || other.receives_since() < came) {
+            return;
+        }
+        let Some(account) = others.first().map(|other| other.bare()) else { return };
+        stanza.stamps.retain(|stamp| stamp.is("stanza-id", ns::STANZA_ID));
+        stanza.stamps.push(Delay::by(came, account.domain_jid()).to_element());
+        let decided = decide(stanza.message_type(), &account.into(), others).0;
+        if let Verdict::Deliver(targets) = decided {
+            for target in targets {
+                self.post(&target, stanza.clone());
+            }
+        }
+    }
 }
 
 /// XEP-0359, section 5: the archive's id, for the copy that goes to the archive's owner.
-fn stamp(stanza: &Stanza, owner: Option<&BareJid>, id: Option<wello_store::ArchiveId>) -> Stanza {
+fn stamp(stanza: &Stanza, owner: Option<&BareJid>, id: Option<ArchiveId>) -> Stanza {
     let mut stamped = stanza.clone();
     if let (Some(owner), Some(id)) = (owner, id) {
         let by = Element::new("stanza-id", ns::STANZA_ID)
@@ -327,7 +349,7 @@ fn stamp(stanza: &Stanza, owner: Option<&BareJid>, id: Option<wello_store::Archi
 }
 
 /// The id in the archive of `owner`, which [`stamp`] gave it.
-fn archive_id(stanza: &Stanza, owner: &str) -> Option<wello_store::ArchiveId> {
+fn archive_id(stanza: &Stanza, owner: &str) -> Option<ArchiveId> {
     let mut ids = stanza.stamps.iter().filter(|stamp| stamp.is("stanza-id", ns::STANZA_ID));
     ids.find(|id| id.attr("by") == Some(owner))?.attr("id")?.parse().ok()
 }

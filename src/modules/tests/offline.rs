@@ -138,6 +138,27 @@ async fn one_session_gets_them_and_the_next_one_when_it_fails() {
 }
 
 #[tokio::test]
+async fn what_a_lost_session_did_not_get_is_for_those_who_came_later() {
+    let server = Server::with("").await;
+    let phone = server.session("juliet").await;
+    server.available(&phone).await;
+    server.write(["1".to_owned()]).await;
+    server.clock.advance(1_000_000);
+    let laptop = server.session("juliet").await;
+    assert_eq!(bodies(&server.available(&laptop).await), [""; 0]);
+    server.clock.advance(1_000_000);
+    server.write(["2".to_owned()]).await;
+    assert_eq!(bodies(&messages(&laptop)), ["2"]);
+    let lost = messages(&phone);
+    assert_eq!(bodies(&lost), ["1", "2"]);
+    server.kernel.end_session(&phone, lost).await;
+    let got = messages(&laptop);
+    assert_eq!(bodies(&got), ["1"], "it has the second one");
+    assert!(got[0].has_child("delay", "urn:xmpp:delay"));
+    assert_eq!(server.waiting().await, 0);
+}
+
+#[tokio::test]
 async fn what_came_while_it_was_away_is_sent_to_the_same_session() {
     let server = Server::with("").await;
     let phone = server.session("juliet").await;
