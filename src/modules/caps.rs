@@ -114,10 +114,11 @@ impl SessionEvents for EntityCaps {
         if let Some(info) = self.known.find(kernel, session.id, &caps).await {
             return kernel.capable(session, &info).await;
         }
+        // Who cannot be asked now is when it says so again.
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
         if !self.known.begin(&caps, session.id) {
             return;
         }
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
         let (kernel, session) = (Arc::clone(kernel), Arc::clone(session));
         let known = Arc::clone(&self.known);
         known.asking.lock().insert(session.id);

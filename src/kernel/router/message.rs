@@ -318,10 +318,15 @@ impl Kernel {
     }
 
     /// Gives a message that a session never took to the others, unless one of them has it: who was there
-    /// when it came, or reads the archive anyway.
+    /// when it came, and was sent it or a copy, or who reads the archive anyway.
     fn pass_on(&self, mut stanza: Stanza, archived: Option<ArchiveId>, others: &[Arc<Session>]) {
         let Some(came) = archived.map(ArchiveId::time) else { return };
-        if others.iter().any(|other| other.declines_offline() || other.receives_since() < came) {
+        let was_for_all = stanza.to.as_ref().is_none_or(Jid::is_bare);
+        let has_it = |other: &Arc<Session>| {
+            let got = other.receives_since() < came && (was_for_all || other.carbons());
+            got || other.declines_offline()
+        };
+        if others.iter().any(has_it) {
             return;
         }
         let Some(account) = others.first().map(|other| other.bare()) else { return };

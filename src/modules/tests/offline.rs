@@ -47,10 +47,14 @@ impl Server {
 
     /// Sends messages from romeo to juliet; they are stored when it returns.
     async fn write(&self, bodies: impl IntoIterator<Item = String>) {
+        self.write_to("juliet@wello.example", bodies).await;
+    }
+
+    async fn write_to(&self, to: &str, bodies: impl IntoIterator<Item = String>) {
         let romeo = self.session("romeo").await;
         for body in bodies {
             let message = format!(
-                "<message xmlns='jabber:client' to='juliet@wello.example' type='chat'>\
+                "<message xmlns='jabber:client' to='{to}' type='chat'>\
                  <body>{body}</body></message>"
             );
             let message = Stanza::from_element(message.parse().unwrap()).unwrap();
@@ -156,6 +160,26 @@ async fn what_a_lost_session_did_not_get_is_for_those_who_came_later() {
     assert_eq!(bodies(&got), ["1"], "it has the second one");
     assert!(got[0].has_child("delay", "urn:xmpp:delay"));
     assert_eq!(server.waiting().await, 0);
+}
+
+#[tokio::test]
+async fn what_only_a_lost_session_was_sent_is_for_those_who_have_no_copy() {
+    for carbons in [false, true] {
+        let server = Server::with("").await;
+        let phone = server.session("juliet").await;
+        let laptop = server.session("juliet").await;
+        for session in [&phone, &laptop] {
+            server.available(session).await;
+        }
+        laptop.set_carbons(carbons);
+        server.clock.advance(1_000_000);
+        server.write_to(phone.jid.as_str(), ["1".to_owned()]).await;
+        assert_eq!(messages(&laptop).len(), usize::from(carbons), "a copy");
+        let lost = messages(&phone);
+        assert_eq!(bodies(&lost), ["1"]);
+        server.kernel.end_session(&phone, lost).await;
+        assert_eq!(messages(&laptop).len(), usize::from(!carbons), "and no other");
+    }
 }
 
 #[tokio::test]
