@@ -301,6 +301,7 @@ impl Client {
                     arrived: now,
                     payload: payload[..].into(),
                     vp8: None,
+                    described: None,
                 });
             }
         }

@@ -292,6 +292,7 @@ impl Endpoint {
             arrived: now.into_std(),
             payload: payload.into(),
             vp8: None,
+            described: None,
         });
     }
 }

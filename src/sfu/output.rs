@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::api::{Codec, LegId, Media, OutputSpec};
 use crate::choice::{Choice, Reason, Room, decide};
 use crate::peer::bitstream::{Header, Vp8Numbers};
+use crate::peer::dependency::{self, Described};
 use crate::peer::{Packet, Sending};
 use crate::thinning::{Highest, Shift, Thinning};
 
@@ -48,6 +49,8 @@ struct Current {
     timestamp: u32,
     picture: u16,
     base_layer: u8,
+    /// Of frames that are described.
+    frame: u16,
 }
 
 /// The newest packet that was sent.
@@ -60,6 +63,7 @@ struct Last {
     /// What is added to timestamps of its layer.
     shift: u32,
     vp8: Option<Vp8Numbers>,
+    frame: Option<u16>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -186,20 +190,20 @@ impl Output {
             Some(current) if current.layer == packet.layer => current,
             _ if packet.layer != target => return Verdict::Drop,
             _ if !header.begins => return Verdict::NeedKeyframe(packet.layer),
-            _ => self.begin(packet, header.vp8),
+            _ => self.begin(packet, header),
         };
         if packet.seq < current.first {
             return Verdict::Drop;
         }
         let allowed = self.highest(packet.layer);
         match self.thinning.take(packet, header, allowed) {
-            Some(shift) => Verdict::Send(self.renumber(packet, pt, header.vp8, current, shift)),
+            Some(shift) => Verdict::Send(self.renumber(packet, pt, header, current, shift)),
             None => Verdict::Drop,
         }
     }
 
     /// Goes on where the last packet was, with a packet that stands alone.
-    fn begin(&mut self, packet: &Packet, numbers: Option<Vp8Numbers>) -> Current {
+    fn begin(&mut self, packet: &Packet, header: &Header) -> Current {
         let seq = self.last.map_or(packet.seq & FIRST, |last| last.seq + 1);
         let mut begun = Current {
             layer: packet.layer,
@@ -208,6 +212,7 @@ impl Output {
             timestamp: 0,
             picture: 0,
             base_layer: 0,
+            frame: 0,
         };
         self.thinning = Thinning::default();
         if let Some(last) = self.last {
@@ -218,9 +223,12 @@ impl Output {
                 let next = last.timestamp.wrapping_add(self.elapsed(last.arrived, packet.arrived));
                 next.wrapping_sub(packet.timestamp)
             };
-            if let (Some(before), Some(now)) = (last.vp8, numbers) {
+            if let (Some(before), Some(now)) = (last.vp8, header.vp8) {
                 begun.picture = before.picture.wrapping_add(1).wrapping_sub(now.picture) & PICTURES;
                 begun.base_layer = before.base_layer.wrapping_add(1).wrapping_sub(now.base_layer);
+            }
+            if let (Some(before), Some(now)) = (last.frame, frame_of(packet, header)) {
+                begun.frame = before.wrapping_add(1).wrapping_sub(now);
             }
         }
         self.current = Some(begun);
@@ -242,10 +250,11 @@ impl Output {
         &mut self,
         packet: &Packet,
         pt: u8,
-        numbers: Option<Vp8Numbers>,
+        header: &Header,
         current: Current,
         shift: Shift,
     ) -> Sending {
+        let numbers = header.vp8;
         let seq = packet.seq.wrapping_add(current.seq).wrapping_sub(shift.packets);
         let timestamp = packet.timestamp.wrapping_add(current.timestamp);
         let renumbered = numbers.map(|numbers| Vp8Numbers {
@@ -253,6 +262,8 @@ impl Output {
                 & PICTURES,
             base_layer: numbers.base_layer.wrapping_add(current.base_layer),
         });
+        let described = described(packet, header, current.frame, shift.targets);
+        let frame = described.as_ref().map(Described::number);
         if self.last.is_none_or(|last| seq > last.seq) {
             self.last = Some(Last {
                 layer: packet.layer,
@@ -261,6 +272,7 @@ impl Output {
                 arrived: packet.arrived,
                 shift: current.timestamp,
                 vp8: renumbered.or(self.last.and_then(|last| last.vp8)),
+                frame: frame.or(self.last.and_then(|last| last.frame)),
             });
         }
         Sending {
@@ -276,8 +288,27 @@ impl Output {
             arrived: packet.arrived,
             payload: packet.payload.clone(),
             vp8: renumbered.filter(|_| numbers != renumbered),
+            described,
         }
     }
+}
+
+/// The number of its frame, where that is described.
+fn frame_of(packet: &Packet, header: &Header) -> Option<u16> {
+    packet.descriptor.as_deref().filter(|_| header.is_described).and_then(dependency::number)
+}
+
+/// What is passed on of a descriptor: its frame goes on counting from where another layer ended. Those that
+/// are left out leave gaps, since others say how far before them is what they need.
+fn described(
+    packet: &Packet,
+    header: &Header,
+    further: u16,
+    targets: Option<u32>,
+) -> Option<Described> {
+    let number = frame_of(packet, header)?.wrapping_add(further);
+    let octets = packet.descriptor.as_ref()?;
+    Some(Described::new(octets, header.frame.as_ref(), number, targets))
 }
 
 #[cfg(test)]
@@ -287,7 +318,7 @@ mod tests {
     use super::*;
     use crate::api::{Mid, TrackId};
     use crate::peer::Marks;
-    use crate::peer::bitstream::header;
+    use crate::peer::bitstream::{described, header};
 
     fn output() -> Output {
         let spec = OutputSpec {
@@ -317,6 +348,7 @@ mod tests {
             arrived,
             captured: None,
             payload: payload[..].into(),
+            descriptor: None,
         }
     }
 
@@ -391,6 +423,17 @@ mod tests {
         assert_eq!((other.pt, other.seq), (101, first.seq + 1));
         assert_eq!(other.timestamp, first.timestamp + 1800);
         assert_eq!(other.vp8.map(|numbers| numbers.picture), Some(6));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the beginning of virtual time")]
+    fn what_is_said_of_pictures_of_vp8_besides_is_not_passed_on() {
+        let mut twice = packet(0, 1, 0, true, Instant::now());
+        twice.descriptor = Some([0xc0, 0, 1][..].into());
+        assert_eq!(sent(take(&mut output(), &twice, 0)).described, None);
+        let av1 = described(&twice.payload, None);
+        let described = sent(output().take(&twice, &Header { begins: true, ..av1 }, 0)).described;
+        assert_eq!(described.map(|described| described.number()), Some(1));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use crate::api::{Codec, ConferenceId, LegId, Media, Payload, Rid, TrackSpec};
 use crate::choice::{Ladder, Rung, Step};
 use crate::meter::Meter;
 use crate::output::Output;
-use crate::peer::bitstream::Header;
+use crate::peer::Packet;
+use crate::peer::bitstream::{self, Header};
+use crate::peer::dependency::Descriptions;
 use crate::thinning::ALL;
 
 /// At least this long between two requests for a picture that stands alone: they are expensive
@@ -52,6 +54,7 @@ struct Layer {
     asked: Option<Instant>,
     /// Of each temporal layer of each spatial one.
     meters: [[Meter; TEMPORAL]; SPATIAL],
+    descriptions: Descriptions,
 }
 
 impl Track {
@@ -106,6 +109,17 @@ impl Track {
 
     pub fn name_of(&self, layer: usize) -> Option<&Rid> {
         self.rids.get(layer)
+    }
+
+    /// What a packet says of its picture.
+    pub fn header(&mut self, packet: &Packet, codec: Codec) -> Header {
+        match (codec, &packet.descriptor, self.layers.get_mut(packet.layer)) {
+            (Codec::Av1, Some(octets), Some(layer)) => {
+                let frame = layer.descriptions.read(packet.seq, octets);
+                bitstream::described(&packet.payload, frame)
+            }
+            _ => bitstream::header(codec, &packet.payload),
+        }
     }
 
     /// A packet of a layer has come, so long and with this header.

@@ -9,6 +9,7 @@ import { Browser } from "./browser.mjs";
 import * as calls from "./calls.test.mjs";
 import * as chat from "./chat.test.mjs";
 import * as guests from "./guests.test.mjs";
+import * as layers from "./layers.test.mjs";
 import * as meetings from "./meetings.test.mjs";
 import { Server } from "./server.mjs";
 
@@ -78,7 +79,7 @@ async function run(name, body) {
 }
 
 try {
-  const files = [chat, calls, meetings, guests];
+  const files = [chat, calls, meetings, layers, guests];
   for (const [name, body] of files.flatMap(({ tests }) => Object.entries(tests))) {
     if (name.includes(values.only)) await run(name, body);
   }

@@ -24,6 +24,7 @@ export class Server {
     const names = listeners(readFileSync(like, "utf8"));
     const ports = await freePorts(names.length);
     self.https = ports[names.indexOf("https")];
+    self.media = ports[names.indexOf("media")];
     const lines = names.map((name, n) => `${name} = ["127.0.0.1:${ports[n]}"]`);
     const data = join(self.home, "data");
     writeFileSync(

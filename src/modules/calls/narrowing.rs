@@ -88,6 +88,7 @@ mod tests {
             sources: vec![(7, None)],
             layers: Vec::new(),
             categories: Vec::new(),
+            mixed: false,
         }
     }
 

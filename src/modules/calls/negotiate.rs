@@ -1,9 +1,12 @@
 //! From what a client offers to what the focus takes, and back: pure functions.
 
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
 use wello_sfu::api::{Codec, Credentials, Fingerprint, Media, Mid, Payload, Rid};
 use wello_sfu::peer::webrtc::{
-    AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC,
+    AUDIO_LEVEL, DEPENDENCY, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC,
 };
 use wello_wire::error::StanzaError;
 use wello_wire::payload::jingle::{
@@ -85,6 +88,8 @@ pub struct Offered {
     pub sources: Vec<(u32, Option<u32>)>,
     pub layers: Vec<Rid>,
     pub categories: Vec<String>,
+    /// Header extensions may come in either form.
+    pub mixed: bool,
 }
 
 /// Reads the offer of one who wants to join.
@@ -218,8 +223,10 @@ fn read(content: &Content) -> Result<Option<Offered>, Flaw> {
         return Err(Flaw::Malformed("neither sources nor the header extension for the MID"));
     }
     let payloads = without_feedback(payloads, has(TRANSPORT_CC));
-    let categories = description.categories.clone();
-    Ok(Some(Offered { mid, media, sends, payloads, extensions, sources, layers, categories }))
+    let (categories, mixed) = (description.categories.clone(), description.mixed);
+    let offered =
+        Offered { mid, media, sends, payloads, extensions, sources, layers, categories, mixed };
+    Ok(Some(offered))
 }
 
 fn check_sizes(description: &Description) -> Result<(), Flaw> {
@@ -317,7 +324,7 @@ fn knows(media: Media, uri: &str) -> bool {
     match uri {
         SEND_TIME | TRANSPORT_CC | MID | RID | REPAIRED_RID => true,
         AUDIO_LEVEL => media == Media::Audio,
-        ORIENTATION => media == Media::Video,
+        ORIENTATION | DEPENDENCY => media == Media::Video,
         _ => false,
     }
 }
@@ -401,6 +408,7 @@ pub fn answer(offered: &Offered) -> Description {
         payloads: offered.payloads.clone(),
         extensions: offered.extensions.clone(),
         layers: offered.layers.iter().map(|rid| rid.as_str().to_owned()).collect(),
+        mixed: offered.mixed,
         ..Description::new(wire(offered.media))
     }
 }
@@ -415,14 +423,21 @@ pub fn wire(media: Media) -> WireMedia {
 /// The header extensions of sessions that the focus begins.
 pub const OWN_EXTENSIONS: [(u8, &str); 3] = [(1, MID), (2, AUDIO_LEVEL), (3, ORIENTATION)];
 
+/// By this a receiver of AV1 knows which layers it gets. It is long: only who knows it gets it.
+const DESCRIBED: (u8, &str) = (5, DEPENDENCY);
+
 /// By this a receiver reports on each packet, so that the engine knows what its network carries.
 const REPORTED: (u8, &str) = (4, TRANSPORT_CC);
 
 /// Whether there are layers to choose from for what its receiver's network carries. Who prefers VP9 may
-/// send it in spatial layers, which show in the packets alone.
+/// send it in spatial layers, which show in the packets alone, and so may who prefers AV1, if he says in
+/// header extensions which is which.
 fn has_choice(offered: &Offered) -> bool {
+    let described = offered.extensions.iter().any(|extension| extension.uri == DEPENDENCY);
     let preferred = offered.payloads.iter().find_map(|payload| codec(offered.media, payload));
-    offered.layers.len() > 1 || preferred == Some(Codec::Vp9)
+    offered.layers.len() > 1
+        || preferred == Some(Codec::Vp9)
+        || (preferred == Some(Codec::Av1) && described)
 }
 
 /// The header extensions of a session that the focus began, as it was accepted. Its network is looked
@@ -434,22 +449,32 @@ pub fn own_extensions<'a>(
     accepted: &[Content],
     reports: bool,
 ) -> Vec<(u8, String)> {
-    let is_reported = |content: &Content| {
+    let takes = |content: &Content, uri: &str| {
         let description = content.description.as_ref();
-        description.is_some_and(|all| all.extensions.iter().any(|known| known.uri == TRANSPORT_CC))
+        description.is_some_and(|all| all.extensions.iter().any(|known| known.uri == uri))
     };
     let has_use = reports || sent.into_iter().any(has_choice);
-    let looked_at = has_use && accepted.iter().all(is_reported);
-    let reported = looked_at.then_some(REPORTED);
-    OWN_EXTENSIONS.into_iter().chain(reported).map(|(id, uri)| (id, uri.to_owned())).collect()
+    let looked_at = has_use && accepted.iter().all(|content| takes(content, TRANSPORT_CC));
+    // Where there are no pictures yet it is not known.
+    let mut pictures = accepted.iter().filter(|content| is_picture(content)).peekable();
+    let described = pictures.peek().is_none() || pictures.any(|content| takes(content, DEPENDENCY));
+    let others = [(looked_at, REPORTED), (described, DESCRIBED)];
+    let others = others.into_iter().filter_map(|(taken, extension)| taken.then_some(extension));
+    OWN_EXTENSIONS.into_iter().chain(others).map(|(id, uri)| (id, uri.to_owned())).collect()
+}
+
+fn is_picture(content: &Content) -> bool {
+    let description = content.description.as_ref();
+    description.is_some_and(|description| description.media == Some(WireMedia::Video))
 }
 
 /// What the focus offers of a content that somebody sends. `reports`: it is to be reported on in any
 /// case.
 pub fn passed_on(offered: &Offered, reports: bool) -> Description {
     let is_reported = reports || offered.media == Media::Audio || has_choice(offered);
-    let extensions = OWN_EXTENSIONS.iter().filter(|(_, uri)| knows(offered.media, uri));
-    let extensions = extensions.chain(is_reported.then_some(&REPORTED));
+    let extensions = OWN_EXTENSIONS.iter().chain(is_reported.then_some(&REPORTED));
+    let extensions = extensions.chain(std::iter::once(&DESCRIBED));
+    let extensions = extensions.filter(|(_, uri)| knows(offered.media, uri));
     let mut description = Description::new(wire(offered.media));
     description.payloads = offered.payloads.clone();
     for payload in &mut description.payloads {
@@ -462,6 +487,7 @@ pub fn passed_on(offered: &Offered, reports: bool) -> Description {
         .map(|(id, uri)| Extension { id: u16::from(*id), uri: (*uri).to_owned() })
         .collect();
     description.categories.clone_from(&offered.categories);
+    description.mixed = offered.media == Media::Video;
     description
 }
 
@@ -478,71 +504,4 @@ pub fn mapping(sent: &Offered, accepted: &Description) -> Vec<(u8, u8)> {
         Some((ours.id, theirs.id))
     });
     found.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn offered(media: Media, layers: &[&str]) -> Offered {
-        Offered {
-            mid: Mid::new("0").unwrap(),
-            media,
-            sends: true,
-            payloads: Vec::new(),
-            extensions: Vec::new(),
-            sources: Vec::new(),
-            layers: layers.iter().map(|name| Rid::new(name).unwrap()).collect(),
-            categories: Vec::new(),
-        }
-    }
-
-    fn video(name: &str) -> PayloadType {
-        PayloadType {
-            id: 96,
-            name: name.to_owned(),
-            clockrate: Some(90_000),
-            channels: None,
-            ptime: None,
-            maxptime: None,
-            parameters: Vec::new(),
-            feedback: Vec::new(),
-        }
-    }
-
-    fn accepted(offered: &Offered, extensions: &[&str]) -> Content {
-        let mut description = passed_on(offered, false);
-        description.extensions.retain(|known| extensions.contains(&known.uri.as_str()));
-        Content {
-            creator: wello_wire::payload::jingle::Party::Initiator,
-            name: "0".to_owned(),
-            senders: None,
-            description: Some(description),
-            transport: None,
-        }
-    }
-
-    #[test]
-    fn networks_are_looked_at_where_all_is_reported_and_there_is_a_choice() {
-        let sound = offered(Media::Audio, &[]);
-        let (layered, plain) =
-            (offered(Media::Video, &["l", "h"]), offered(Media::Video, &["only"]));
-        let looks = |sent: [&Offered; 2], extensions: [&[&str]; 2]| {
-            let accepted = [accepted(sent[0], extensions[0]), accepted(sent[1], extensions[1])];
-            own_extensions(sent, &accepted, false).iter().any(|(_, uri)| uri == TRANSPORT_CC)
-        };
-        let reported: &[&str] = &[MID, TRANSPORT_CC];
-        assert!(looks([&sound, &layered], [reported, reported]));
-        assert!(!looks([&sound, &layered], [&[MID], reported]));
-        assert!(!looks([&sound, &layered], [reported, &[MID]]));
-        // It was not offered.
-        assert!(!looks([&sound, &plain], [reported, reported]));
-        let preferring = |names: [&str; 2]| Offered {
-            payloads: names.map(video).to_vec(),
-            ..offered(Media::Video, &[])
-        };
-        assert!(looks([&sound, &preferring(["VP9", "VP8"])], [reported, reported]));
-        assert!(!looks([&sound, &preferring(["VP8", "VP9"])], [reported, reported]));
-        assert!(!looks([&sound, &sound], [reported, reported]));
-    }
 }

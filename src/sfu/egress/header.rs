@@ -2,6 +2,7 @@
 
 use crate::api::{Mid, Rid};
 use crate::peer::Marks;
+use crate::peer::dependency::Described;
 
 pub const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 pub const SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
@@ -11,6 +12,8 @@ pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 pub const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 pub const REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
 pub const ORIENTATION: &str = "urn:3gpp:video-orientation";
+pub const DEPENDENCY: &str =
+    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
 /// Without extensions.
 const FIXED: usize = 12;
@@ -22,6 +25,7 @@ const EXTENSIONS: usize = FIXED + 4;
 const ONE_BYTE: u16 = 0xbede;
 const TWO_BYTE: u16 = 0x1000;
 const MAX_ONE_BYTE: u8 = 14;
+const MAX_ONE_BYTE_LENGTH: usize = 16;
 
 /// Under which ids the other side knows them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +37,7 @@ pub struct Extensions {
     mid: Option<u8>,
     rid: Option<u8>,
     repaired_rid: Option<u8>,
+    dependency: Option<u8>,
     has_long_ids: bool,
 }
 
@@ -48,6 +53,7 @@ pub struct Header<'a> {
     /// It repeats what another source has sent.
     pub is_repair: bool,
     pub marks: Marks,
+    pub described: Option<&'a Described>,
     /// Seconds in 6.18 fixed point.
     pub send_time: u32,
     pub transport_seq: Option<u16>,
@@ -66,6 +72,7 @@ impl Extensions {
                 MID => &mut known.mid,
                 RID => &mut known.rid,
                 REPAIRED_RID => &mut known.repaired_rid,
+                DEPENDENCY => &mut known.dependency,
                 _ => continue,
             };
             *place = Some(*id);
@@ -77,7 +84,8 @@ impl Extensions {
     /// Puts the number of a packet for the whole transport into a header that was written with another.
     pub fn set_transport_seq(&self, seq: u16, header: &mut [u8]) {
         // It is the first element.
-        let place = EXTENSIONS + if self.has_long_ids { 2 } else { 1 };
+        let is_long = header.get(FIXED..FIXED + 2) == Some(&TWO_BYTE.to_be_bytes());
+        let place = EXTENSIONS + if is_long { 2 } else { 1 };
         if self.transport_cc.is_some()
             && let Some(value) = header.get_mut(place..place + 2)
         {
@@ -87,35 +95,47 @@ impl Extensions {
 }
 
 impl Header<'_> {
-    /// Appends it.
-    pub fn write(&self, known: &Extensions, to: &mut Vec<u8>) {
+    /// Appends it. `scratch` is of no importance before and afterwards.
+    pub fn write(&self, known: &Extensions, scratch: &mut Vec<u8>, to: &mut Vec<u8>) {
         let begin = to.len();
         to.push(VERSION);
         to.push(u8::from(self.marker) << 7 | self.pt & 0x7f);
         to.extend(self.seq.to_be_bytes());
         to.extend(self.timestamp.to_be_bytes());
         to.extend(self.source.to_be_bytes());
-        let profile = if known.has_long_ids { TWO_BYTE } else { ONE_BYTE };
+        scratch.clear();
+        if let Some(described) = self.described.filter(|_| known.dependency.is_some()) {
+            described.write(scratch);
+        }
+        // Both forms may come on one stream (RFC 8285, section 4.1.2).
+        let is_long = known.has_long_ids || scratch.len() > MAX_ONE_BYTE_LENGTH;
+        let profile = if is_long { TWO_BYTE } else { ONE_BYTE };
         to.extend(profile.to_be_bytes());
         to.extend([0, 0]);
         let elements = to.len();
-        self.write_extensions(known, to);
+        self.write_extensions(known, is_long, scratch, to);
         if to.len() == elements {
             return to.truncate(begin + FIXED);
         }
         let length = (to.len() - elements).next_multiple_of(4);
         to.resize(elements + length, 0);
         to[begin] |= EXTENDED;
-        // Seven elements of 18 octets at most.
+        // Seven elements of 18 octets at most, and one of 257.
         to[elements - 2..elements].copy_from_slice(&((length / 4) as u16).to_be_bytes());
     }
 
-    fn write_extensions(&self, known: &Extensions, to: &mut Vec<u8>) {
+    fn write_extensions(
+        &self,
+        known: &Extensions,
+        is_long: bool,
+        descriptor: &[u8],
+        to: &mut Vec<u8>,
+    ) {
         let mut put = |id: Option<u8>, value: &[u8]| {
             let Some(id) = id.filter(|_| !value.is_empty()) else { return };
-            // Names are 16 octets at most.
+            // Names are 16 octets at most, descriptors 255.
             let length = value.len() as u8;
-            match known.has_long_ids {
+            match is_long {
                 true => to.extend([id, length]),
                 false => to.push(id << 4 | (length - 1)),
             }
@@ -138,6 +158,7 @@ impl Header<'_> {
             let id = if self.is_repair { known.repaired_rid } else { known.rid };
             put(id, rid.as_str().as_bytes());
         }
+        put(known.dependency, descriptor);
     }
 }
 
@@ -148,7 +169,7 @@ mod tests {
     fn written(agreed: &[(u8, &str)], header: &Header<'_>) -> Vec<u8> {
         let agreed: Vec<_> = agreed.iter().map(|(id, uri)| (*id, (*uri).to_owned())).collect();
         let mut to = vec![9];
-        header.write(&Extensions::new(&agreed), &mut to);
+        header.write(&Extensions::new(&agreed), &mut Vec::new(), &mut to);
         to.split_off(1)
     }
 
@@ -163,6 +184,7 @@ mod tests {
             rid: None,
             is_repair: false,
             marks: Marks { level: Some(-20), voice: Some(true), orientation: None },
+            described: None,
             send_time: 0x0011_2233,
             transport_seq: Some(0x0b0c),
         }
@@ -198,6 +220,25 @@ mod tests {
         let written = written(&[(15, MID), (3, TRANSPORT_CC)], &header(&mid));
         assert_eq!(written[12..16], [0x10, 0, 0, 2]);
         assert_eq!(written[16..], [3, 2, 0x0b, 0x0c, 15, 1, b'v', 0]);
+    }
+
+    #[test]
+    fn a_long_descriptor_takes_the_other_form_for_this_packet() {
+        let mid = Mid::new("v").unwrap();
+        let agreed = [(3, TRANSPORT_CC), (5, DEPENDENCY)];
+        let described = |length: usize| Described::new(&vec![7; length].into(), None, 0x0102, None);
+        let short = described(16);
+        let short = written(&agreed, &Header { described: Some(&short), ..header(&mid) });
+        assert_eq!(short[12..24], [0xbe, 0xde, 0, 5, 0x31, 0x0b, 0x0c, 0x5f, 7, 1, 2, 7]);
+        let long = described(17);
+        let header = Header { described: Some(&long), ..header(&mid) };
+        let mut long = written(&agreed, &header);
+        let elements = [0x10, 0, 0, 6, 3, 2, 0x0b, 0x0c, 5, 17, 7, 1, 2, 7];
+        assert_eq!((&long[12..26], long.len()), (&elements[..], 40));
+        let agreed = agreed.map(|(id, uri)| (id, uri.to_owned()));
+        Extensions::new(&agreed).set_transport_seq(0x0d0e, &mut long);
+        assert_eq!(long[16..20], [3, 2, 0x0d, 0x0e]);
+        assert_eq!(written(&[], &header), BARE, "it was not agreed on");
     }
 
     #[test]

@@ -90,6 +90,7 @@ mod tests {
             arrived: now,
             payload: vec![0; size].into(),
             vp8: None,
+            described: None,
         }
     }
 

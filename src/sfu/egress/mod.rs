@@ -29,7 +29,9 @@ use self::stream::Stream;
 use self::train::{MAX_SEGMENTS, Train};
 
 pub use clock::WallClock;
-pub use header::{AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC};
+pub use header::{
+    AUDIO_LEVEL, DEPENDENCY, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC,
+};
 
 /// How often receivers are told what they should have got (RFC 3550, section 6.2, allows every 5 s at
 /// the most without a word of the bandwidth).
@@ -323,7 +325,7 @@ impl Egress {
             header = self.streams[place].repaired(header, number, &self.payloads);
         }
         self.header.clear();
-        header.write(&self.extensions, &mut self.header);
+        header.write(&self.extensions, &mut self.payload, &mut self.header);
         let payload = payload(packet, repair.is_some(), &mut self.payload);
         let length = self.header.len() + payload.len() + sealer.overhead();
         if !train.takes(length) {

@@ -71,7 +71,7 @@ impl Stream {
         self.once.is_first(seq)
     }
 
-    pub fn header(&self, packet: &Sending) -> Header<'_> {
+    pub fn header<'a>(&'a self, packet: &'a Sending) -> Header<'a> {
         Header {
             pt: packet.pt,
             marker: packet.marker,
@@ -82,6 +82,7 @@ impl Stream {
             rid: self.rid.as_ref(),
             is_repair: false,
             marks: self.marks(packet.marks),
+            described: packet.described.as_ref(),
             send_time: 0,
             transport_seq: None,
         }

@@ -66,6 +66,7 @@ impl World {
             arrived: self.now,
             payload: vec![1; size].into(),
             vp8: None,
+            described: None,
         });
     }
 

@@ -21,7 +21,7 @@ use crate::leg::Leg;
 use crate::mix::Mixer;
 use crate::output::Verdict;
 use crate::peer::webrtc::WebRtc;
-use crate::peer::{Datagram, Outgoing, Packet, Peer, PeerError, Polled, Transport, bitstream};
+use crate::peer::{Datagram, Outgoing, Packet, Peer, PeerError, Polled, Transport};
 use crate::speaker::Speakers;
 use crate::stage::Stage;
 use crate::tape::Tape;
@@ -251,7 +251,7 @@ impl<P: Peer> Engine<P> {
             return;
         };
         let Some(codec) = track.codec(packet.pt) else { return };
-        let header = bitstream::header(codec, &packet.payload);
+        let header = track.header(packet, codec);
         track.seen(packet.layer, &header, packet.payload.len(), now);
         if is_held_back {
             self.totals.held_back += 1;

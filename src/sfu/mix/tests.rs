@@ -46,6 +46,7 @@ impl Singer {
             arrived: now,
             captured: None,
             payload: payload.into(),
+            descriptor: None,
         };
         (LegId(self.id), packet)
     }

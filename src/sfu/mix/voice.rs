@@ -81,6 +81,7 @@ impl Said {
             arrived: now,
             captured: None,
             payload: self.payload.into(),
+            descriptor: None,
         }
     }
 }

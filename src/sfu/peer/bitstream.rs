@@ -3,6 +3,7 @@
 use str0m::format::{detect_av1_keyframe, detect_h264_keyframe, detect_vp8_keyframe};
 use str0m::rtp::Vp8Descriptor;
 
+use super::dependency::Frame;
 use crate::api::Codec;
 
 /// What the payload descriptor of VP8 says to be there (RFC 7741, section 4.2): X, I and L.
@@ -22,7 +23,7 @@ pub fn begins(codec: Codec, payload: &[u8]) -> bool {
 }
 
 /// What the payload's header says of its picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Only VP8 numbers its pictures so that a gap cannot be left.
     pub vp8: Option<Vp8Numbers>,
@@ -30,6 +31,9 @@ pub struct Header {
     pub spatial: Spatial,
     /// Whether a receiver can begin with this packet.
     pub begins: bool,
+    /// It has a descriptor that belongs to it, and what that says, if it can be read.
+    pub is_described: bool,
+    pub frame: Option<Frame>,
 }
 
 /// What numbers the pictures of VP8 (RFC 7741, section 4.2).
@@ -40,7 +44,7 @@ pub struct Vp8Numbers {
 }
 
 /// Where a picture stands among the temporal layers. H.264 says nothing of them in its headers, and
-/// AV1 only in a header extension that refers to what was sent before: theirs are all base.
+/// AV1 only in a header extension: without it they are all base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Temporal {
     /// 0 is the base, without which nothing can be decoded.
@@ -51,7 +55,7 @@ pub struct Temporal {
     pub opens: bool,
 }
 
-/// Where a packet stands among the spatial layers of its picture. Only VP9 says so.
+/// Where a packet stands among the spatial layers of its picture. Only VP9 and AV1 say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spatial {
     /// 0 is the base, without which nothing can be decoded.
@@ -73,10 +77,10 @@ pub fn header(codec: Codec, payload: &[u8]) -> Header {
     match codec {
         Codec::Vp8 => vp8(payload),
         Codec::Vp9 => Vp9::parse(payload).map_or_else(Header::default, |read| Header {
-            vp8: None,
             temporal: read.temporal(),
             spatial: read.spatial(),
             begins: read.begins(),
+            ..Header::default()
         }),
         Codec::Opus | Codec::H264 | Codec::Av1 => {
             Header { begins: begins(codec, payload), ..Header::default() }
@@ -93,9 +97,21 @@ fn vp8(payload: &[u8]) -> Header {
     Header {
         vp8: numbers,
         temporal: vp8_temporal(payload).unwrap_or_default(),
-        spatial: Spatial::default(),
         begins: begins(Codec::Vp8, payload),
+        ..Header::default()
     }
+}
+
+/// The header of a packet of AV1 that has a descriptor, and what that says, if it can be read: it refers
+/// to what was said before, which may be lost.
+pub fn described(payload: &[u8], frame: Option<Frame>) -> Header {
+    let begins = begins(Codec::Av1, payload);
+    let (temporal, spatial) = match &frame {
+        Some(frame) => (frame.temporal(), frame.spatial()),
+        // It has layers, nobody knows which.
+        None => (Temporal::default(), Spatial { opens: false, ..Spatial::default() }),
+    };
+    Header { temporal, spatial, begins, is_described: true, frame, ..Header::default() }
 }
 
 /// Appends a payload of VP8 whose picture has other numbers (RFC 7741, section 4.2). One that is not
@@ -259,6 +275,13 @@ mod tests {
         assert!(!begins(&[0xa8, 1]), "cut off");
         // Without layers.
         assert!(begins(&[0x88, 1, 9]) && !begins(&[0x80, 1, 9]));
+    }
+
+    #[test]
+    fn where_a_descriptor_cannot_be_read_no_layer_comes_back() {
+        let read = described(&[0x18], None);
+        assert!(read.begins && read.is_described && !read.spatial.opens);
+        assert!(header(Codec::Av1, &[0x18]).spatial.opens, "it has none");
     }
 
     proptest! {

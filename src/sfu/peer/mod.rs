@@ -2,6 +2,7 @@
 
 pub mod bitstream;
 mod data;
+pub mod dependency;
 mod figures;
 mod keys;
 mod setup;
@@ -169,6 +170,8 @@ pub struct Packet {
     /// report says (RFC 3550, section 6.4.1).
     pub captured: Option<i64>,
     pub payload: Arc<[u8]>,
+    /// What a header extension says of its frame ([`dependency`]).
+    pub descriptor: Option<Arc<[u8]>>,
 }
 
 /// A packet to be sent.
@@ -184,6 +187,7 @@ pub struct Sending {
     pub payload: Arc<[u8]>,
     /// New numbers for the VP8 payload descriptor (RFC 7741, section 4.2).
     pub vp8: Option<bitstream::Vp8Numbers>,
+    pub described: Option<dependency::Described>,
 }
 
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

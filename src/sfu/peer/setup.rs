@@ -6,15 +6,43 @@ use std::time::Duration;
 use str0m::RtcConfig;
 use str0m::format::{Codec as StrCodec, FormatParams};
 use str0m::media::{Frequency, Pt};
-use str0m::rtp::{Extension, ExtensionMap};
+use str0m::rtp::{Extension, ExtensionMap, ExtensionSerializer, ExtensionValues};
 
 use super::data::MAX_MESSAGE;
 use super::webrtc::{Identity, credentials};
 use crate::api::{Codec, LegSpec, Payload};
-use crate::egress::{AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC};
+use crate::egress::{
+    AUDIO_LEVEL, DEPENDENCY, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC,
+};
 
 /// How often figures are gathered, and with them the way that is agreed on, should it have changed.
 const GATHER_EVERY: Duration = Duration::from_secs(1);
+
+/// A dependency descriptor as it came.
+pub struct Descriptor(pub Arc<[u8]>);
+
+/// Takes them out of headers: str0m does not know them. What is written is [`crate::egress`]'s.
+#[derive(Debug)]
+struct Descriptors;
+
+impl ExtensionSerializer for Descriptors {
+    fn write_to(&self, _: &mut [u8], _: &ExtensionValues) -> usize {
+        0
+    }
+
+    fn parse_value(&self, octets: &[u8], values: &mut ExtensionValues) -> bool {
+        values.user_values.set(Descriptor(octets.into()));
+        true
+    }
+
+    fn is_video(&self) -> bool {
+        true
+    }
+
+    fn is_audio(&self) -> bool {
+        false
+    }
+}
 
 pub fn configure(identity: &Identity, spec: &LegSpec) -> RtcConfig {
     let mut extensions = ExtensionMap::empty();
@@ -67,6 +95,7 @@ fn extension(uri: &str) -> Option<Extension> {
         RID => Extension::RtpStreamId,
         REPAIRED_RID => Extension::RepairedRtpStreamId,
         ORIENTATION => Extension::VideoOrientation,
+        DEPENDENCY => Extension::with_serializer(uri, Descriptors),
         _ => return None,
     })
 }

@@ -17,7 +17,7 @@ use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, 
 use super::data::{Channel, ChannelSpec, Channels, Message};
 use super::figures::Gathered;
 use super::keys::{self, Handover};
-use super::setup::{configure, is_estimated};
+use super::setup::{Descriptor, configure, is_estimated};
 use super::{Datagram, Marks, Packet, Peer, PeerError, Polled, Report, Sending, Transport};
 use crate::api::{
     Credentials, Fingerprint, LegSpec, Media, Mid, OutputSpec, Rid, TrackId, TrackSpec,
@@ -26,7 +26,7 @@ use crate::demux::{self, Kind};
 use crate::egress::{Egress, Path, WallClock, srtp};
 
 pub use crate::egress::{
-    AUDIO_LEVEL, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC,
+    AUDIO_LEVEL, DEPENDENCY, MID, ORIENTATION, REPAIRED_RID, RID, SEND_TIME, TRANSPORT_CC,
 };
 
 /// Bit/s in whose multiples is told what would be sent.
@@ -419,6 +419,7 @@ impl WebRtc {
             },
             arrived: packet.timestamp,
             captured: captured(&packet, clock(self.rtc.media(mid))),
+            descriptor: values.user_values.get().map(|Descriptor(octets)| Arc::clone(octets)),
             payload: packet.payload,
         })
     }

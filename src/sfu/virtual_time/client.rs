@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::{HERE, source};
 use crate::Outgoing;
 use crate::api::{Credentials, Data, Fingerprint, LegSpec, Media, OutputSpec, TrackId, TrackSpec};
+use crate::peer::dependency::{self, Described};
 use crate::peer::webrtc::TRANSPORT_CC;
 use crate::peer::{
     Channel, ChannelSpec, Datagram, Marks, Message, Packet, Peer, Polled, Sending, Transport,
@@ -260,6 +262,7 @@ impl Client {
             arrived: now,
             payload: payload.into(),
             vp8: None,
+            described: None,
         };
         if let Some(peer) = &mut self.peer {
             peer.write(sending);
@@ -302,6 +305,7 @@ impl Client {
                 arrived: now,
                 payload: payload.into(),
                 vp8: None,
+                described: None,
             };
             if let Some(peer) = &mut self.peer {
                 peer.write(sending);
@@ -334,11 +338,38 @@ impl Client {
                     arrived: now,
                     payload: payload.into(),
                     vp8: None,
+                    described: None,
                 };
                 if let Some(peer) = &mut self.peer {
                     peer.write(sending);
                 }
             }
+        }
+    }
+
+    /// A packet of AV1 with what is said of its frame, of a layer of simulcast if there are any.
+    pub fn send_frame(&mut self, layer: Option<usize>, frame: Framed, now: Instant) {
+        let (seq, source) = match layer {
+            Some(layer) => (&mut self.layer_seq[layer], layer_source(layer)),
+            None => (&mut self.seq[1], source(self.place, Media::Video)),
+        };
+        *seq += 1;
+        let octets: Arc<[u8]> = frame.descriptor.into();
+        let number = dependency::number(&octets).unwrap();
+        let sending = Sending {
+            source,
+            pt: 96,
+            seq: *seq,
+            timestamp: frame.timestamp,
+            marker: frame.marker,
+            marks: Marks::default(),
+            arrived: now,
+            payload: frame.payload.into(),
+            vp8: None,
+            described: Some(Described::new(&octets, None, number, None)),
+        };
+        if let Some(peer) = &mut self.peer {
+            peer.write(sending);
         }
     }
 
@@ -357,6 +388,7 @@ impl Client {
             arrived: now,
             payload: payload[..].into(),
             vp8: None,
+            described: None,
         };
         if let Some(peer) = &mut self.peer {
             peer.write(sending);
@@ -388,6 +420,14 @@ impl Client {
     pub fn vanish(&mut self) {
         self.peer = None;
     }
+}
+
+/// A packet of a frame that a header extension describes.
+pub struct Framed {
+    pub timestamp: u32,
+    pub marker: bool,
+    pub payload: Vec<u8>,
+    pub descriptor: Vec<u8>,
 }
 
 fn layer_source(layer: usize) -> u32 {

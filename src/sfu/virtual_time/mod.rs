@@ -3,6 +3,7 @@
 mod attacks;
 mod channels;
 mod client;
+mod described;
 mod estimation;
 mod forwarding;
 mod link;

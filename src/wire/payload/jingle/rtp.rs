@@ -27,6 +27,8 @@ pub struct Description {
     /// Names of the layers, from the worst to the best.
     pub layers: Vec<String>,
     pub categories: Vec<String>,
+    /// Whether packets may have their header extensions in either form (RFC 8285, section 4.1.2).
+    pub mixed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,7 @@ impl Description {
             groups: Vec::new(),
             layers: Vec::new(),
             categories: Vec::new(),
+            mixed: false,
         }
     }
 
@@ -94,6 +97,7 @@ impl Description {
                 ("simulcast", ns::CALLS) => {
                     read.layers.extend(child.children().filter_map(|layer| owned(layer, "rid")));
                 }
+                ("extmap-allow-mixed", ns::JINGLE_HDREXT) => read.mixed = true,
                 ("category", ns::JINGLE_CATEGORY) => read.categories.extend(owned(child, "name")),
                 _ => {}
             }
@@ -104,6 +108,7 @@ impl Description {
     pub(super) fn to_element(&self) -> Element {
         let is_rtp = self.media != Some(Media::Application);
         let rtcp_mux = is_rtp.then(|| Element::new("rtcp-mux", ns::JINGLE_RTP));
+        let mixed = self.mixed.then(|| Element::new("extmap-allow-mixed", ns::JINGLE_HDREXT));
         let layer = |rid: &String| Element::new("layer", ns::CALLS).with_attr("rid", rid.as_str());
         let simulcast = (!self.layers.is_empty()).then(|| {
             Element::new("simulcast", ns::CALLS).with_children(self.layers.iter().map(layer))
@@ -117,6 +122,7 @@ impl Description {
             .with_children(self.extensions.iter().map(Extension::to_element))
             .with_children(self.groups.iter().map(SourceGroup::to_element))
             .with_children(self.sources.iter().map(Source::to_element))
+            .with_children(mixed)
             .with_children(simulcast)
             .with_children(self.categories.iter().map(category))
             .with_children(rtcp_mux)

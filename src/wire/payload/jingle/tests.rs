@@ -9,6 +9,7 @@ pub(crate) const OFFER: &str = "<jingle xmlns='urn:xmpp:jingle:1' action='sessio
     <payload-type id='96' name='VP8' clockrate='90000'><parameter name='x' value='1'/>\
     <rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' type='nack' subtype='pli'/></payload-type>\
     <rtp-hdrext xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0' id='4' uri='urn:x'/>\
+    <extmap-allow-mixed xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0'/>\
     <ssrc-group xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' semantics='FID'>\
     <source ssrc='1'/><source ssrc='2'/></ssrc-group>\
     <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='1'><parameter name='cname' value='c'/></source>\
@@ -35,6 +36,7 @@ fn an_offer_is_read_and_written() {
     assert_eq!(description.media, Some(Media::Video));
     assert_eq!((description.payloads[0].id, description.layers.len()), (96, 2));
     assert_eq!(description.groups[0].sources, [1, 2]);
+    assert!(description.mixed);
     assert_eq!(description.categories, ["slides"]);
     let transport = content.transport.as_ref().unwrap();
     let fingerprint = transport.fingerprint.as_ref().unwrap();
