@@ -288,7 +288,7 @@ impl Output {
             arrived: packet.arrived,
             payload: packet.payload.clone(),
             vp8: renumbered.filter(|_| numbers != renumbered),
-            described,
+            described: described.map(Box::new),
         }
     }
 }

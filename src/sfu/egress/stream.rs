@@ -82,7 +82,7 @@ impl Stream {
             rid: self.rid.as_ref(),
             is_repair: false,
             marks: self.marks(packet.marks),
-            described: packet.described.as_ref(),
+            described: packet.described.as_deref(),
             send_time: 0,
             transport_seq: None,
         }

@@ -187,7 +187,8 @@ pub struct Sending {
     pub payload: Arc<[u8]>,
     /// New numbers for the VP8 payload descriptor (RFC 7741, section 4.2).
     pub vp8: Option<bitstream::Vp8Numbers>,
-    pub described: Option<dependency::Described>,
+    /// Few packets have it, and those that are kept for repairs are many.
+    pub described: Option<Box<dependency::Described>>,
 }
 
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

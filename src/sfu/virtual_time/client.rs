@@ -366,7 +366,7 @@ impl Client {
             arrived: now,
             payload: frame.payload.into(),
             vp8: None,
-            described: Some(Described::new(&octets, None, number, None)),
+            described: Some(Box::new(Described::new(&octets, None, number, None))),
         };
         if let Some(peer) = &mut self.peer {
             peer.write(sending);
