@@ -121,10 +121,11 @@ impl SessionEvents for EntityCaps {
         }
         let (kernel, session) = (Arc::clone(kernel), Arc::clone(session));
         let known = Arc::clone(&self.known);
-        known.asking.lock().insert(session.id);
+        let question = (key(&caps), session.id);
+        known.asking.lock().insert(question.clone());
         let ask = async move {
             let learnt = known.learn(&kernel, &session, caps).await;
-            known.asking.lock().remove(&session.id);
+            known.asking.lock().remove(&question);
             if let Some(info) = learnt {
                 kernel.capable(&session, &info).await;
             }
@@ -151,9 +152,10 @@ impl EntityCaps {
         self.known.find(kernel, session.id, &caps).await
     }
 
-    /// Whether a session has been asked what it can do, and may still answer.
-    pub(crate) fn is_asking(&self, session: SessionId) -> bool {
-        self.known.asking.lock().contains(&session)
+    /// Whether a session has been asked what it can do, as of its last presence, and may still answer.
+    pub(crate) fn is_asking(&self, session: &Session) -> bool {
+        let caps = session.presence().as_ref().and_then(announced);
+        caps.is_some_and(|caps| self.known.asking.lock().contains(&(key(&caps), session.id)))
     }
 
     /// What devices of other servers can do that say so by a hash; others are not asked.
@@ -214,8 +216,8 @@ struct Known {
     /// A session is asked once about each. Another session with the same hash is asked again, as
     /// this one's answer may be wrong.
     asked: Mutex<HashSet<(String, SessionId)>>,
-    /// Those whose answer is awaited.
-    asking: Mutex<HashSet<SessionId>>,
+    /// Questions whose answer is awaited.
+    asking: Mutex<HashSet<(String, SessionId)>>,
 }
 
 /// Entries of `asked` before it is emptied; then questions are asked again.

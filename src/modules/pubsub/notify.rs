@@ -121,7 +121,7 @@ pub(crate) async fn release(
 /// The answer may have come between looking for it and holding the event; then nothing else would
 /// release it.
 async fn release_if_answered(service: &PubSub, kernel: &Arc<Kernel>, session: &Session) {
-    if service.caps.is_asking(session.id) {
+    if service.caps.is_asking(session) {
         return;
     }
     match service.caps.info(kernel, session).await {
@@ -286,7 +286,7 @@ async fn add_wanting(
             Some(_) => {}
             // Of other nodes it gets the last item as soon as it has said that it wants that.
             None if node.config.send_last != SendLast::OnSubAndPresence
-                && service.caps.is_asking(session.id) =>
+                && service.caps.is_asking(session) =>
             {
                 found.recipients.undecided.push(Arc::clone(session));
             }
